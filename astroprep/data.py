@@ -1,0 +1,609 @@
+"""`LightCurveBatch`: the one ragged container that every step takes and returns."""
+
+from __future__ import annotations
+
+import enum
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from functools import cached_property
+from types import MappingProxyType
+from typing import Any, Literal, Self
+
+import numpy as np
+from numba import njit, prange
+from numpy.typing import ArrayLike, NDArray
+
+from astroprep.errors import ConfigError, DataError
+
+__all__ = [
+    "INFORMATIVE",
+    "LightCurveBatch",
+    "Meta",
+    "PointFlag",
+    "Quantity",
+    "Rejected",
+    "Usable",
+]
+
+Quantity = Literal["mag", "flux"]
+
+
+class PointFlag(enum.IntFlag):
+    """Why a point is not to be trusted; 0 is good.
+
+    Steps set bits and never clear those of others, so that a batch tells its whole story.
+    """
+
+    BAD_TIME = 1  # not finite, or outside any survey
+    MISSING_VALUE = 2  # not finite
+    MISSING_ERROR = 4  # not finite, zero or negative
+    SENTINEL = 8  # a number that stands for "none", such as 99.99
+    SURVEY = 16  # the survey itself marked it
+    OUTLIER = 32
+    DUPLICATE = 64  # the same time and value again
+    OTHER_BAND = 128  # outside the band that was selected
+    ESTIMATED_ERROR = 1 << 16  # the error bar is ours, the point is fine
+
+
+INFORMATIVE = PointFlag.ESTIMATED_ERROR
+"""Bits that tell something about a point without excluding it."""
+
+
+@dataclass(frozen=True)
+class Meta:
+    """What is true of every point of a batch.
+
+    Parameters
+    ----------
+    survey : str
+        Name of the survey, for people.
+    quantity : {"mag", "flux"}
+        What ``value`` measures. Bright is small in ``mag``, large in ``flux``.
+    unit : str
+        Unit of ``value`` and ``error``.
+    time_scale : str
+        As the survey states it, such as ``"MJD UTC"``.
+    time_ref : float or None
+        Julian date that was subtracted from the times, days; None when not known.
+    bands : tuple of str
+        Names that the codes in ``band`` index.
+    """
+
+    survey: str = ""
+    quantity: Quantity = "mag"
+    unit: str = "mag"
+    time_scale: str = ""
+    time_ref: float | None = None
+    bands: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        if self.quantity not in ("mag", "flux"):
+            raise ConfigError(f"quantity must be 'mag' or 'flux', got {self.quantity!r}")
+
+
+def _text(values: ArrayLike, size: int | None = None) -> NDArray[np.object_]:
+    """Object array of plain str; numpy's own string types print as ``np.str_(...)``."""
+    source = np.asarray(values, dtype=object).ravel()
+    text = np.empty(source.size, dtype=object)
+    text[:] = ["" if v is None or v != v else str(v) for v in source.tolist()]  # v != v: NaN
+    if size is not None and text.size == 1 and size != 1:
+        text = np.repeat(text, size)
+    return text
+
+
+@dataclass(frozen=True, eq=False)
+class Rejected:
+    """Objects that a step could not serve, one row each.
+
+    Parameters
+    ----------
+    row : int64 array, shape (n_rejected,)
+        Row of the object in the input.
+    id, step, reason : object arrays of str, shape (n_rejected,)
+        Which object, who refused it and why.
+    """
+
+    row: NDArray[np.int64] = field(default_factory=lambda: np.empty(0, np.int64))
+    id: NDArray[np.object_] = field(default_factory=lambda: np.empty(0, object))
+    step: NDArray[np.object_] = field(default_factory=lambda: np.empty(0, object))
+    reason: NDArray[np.object_] = field(default_factory=lambda: np.empty(0, object))
+
+    def __len__(self) -> int:
+        return int(self.row.size)
+
+    @classmethod
+    def concat(cls, parts: Iterable[Rejected]) -> Rejected:
+        """Rows of all parts, in their order."""
+        kept = [part for part in parts if len(part)]
+        if not kept:
+            return cls()
+        return cls(
+            **{
+                name: np.concatenate([getattr(part, name) for part in kept])
+                for name in ("row", "id", "step", "reason")
+            }
+        )
+
+
+@njit(cache=True)
+def _compact_offsets(keep: NDArray[np.bool_], offsets: NDArray[np.int64]) -> NDArray[np.int64]:
+    """Offsets of the kept points."""
+    compact = np.zeros(offsets.size, np.int64)
+    for i in range(offsets.size - 1):
+        count = 0
+        for j in range(offsets[i], offsets[i + 1]):
+            count += keep[j]
+        compact[i + 1] = compact[i] + count
+    return compact
+
+
+@njit(parallel=True, cache=True)
+def _time_order(
+    time: NDArray[np.float64],
+    keep: NDArray[np.bool_],
+    offsets: NDArray[np.int64],
+    compact: NDArray[np.int64],
+) -> NDArray[np.int64]:
+    """Positions of the kept points, by time within each curve; equal times keep their order."""
+    index = np.empty(compact[-1], np.int64)
+    for i in prange(offsets.size - 1):
+        n = compact[i]
+        ordered = True
+        for j in range(offsets[i], offsets[i + 1]):
+            if keep[j]:
+                index[n] = j
+                if n > compact[i] and time[j] < time[index[n - 1]]:
+                    ordered = False
+                n += 1
+        if not ordered:
+            part = index[compact[i] : n].copy()
+            order = np.argsort(time[part], kind="mergesort")
+            index[compact[i] : n] = part[order]
+    return index
+
+
+@dataclass(frozen=True, eq=False)
+class Usable:
+    """The points that a kernel may use: good, finite, weighted, sorted by time in each curve.
+
+    Parameters
+    ----------
+    time, value, error : float64 array, shape (n_usable,)
+        ``error`` is the survey's divided by the square root of the point's weight, so that
+        a down-weighted point counts for less wherever errors are used.
+    offsets : int64 array, shape (n_curves + 1,)
+        Curve i is ``offsets[i]:offsets[i + 1]``.
+    index : int64 array, shape (n_usable,)
+        Position of each point in the full columns of the batch.
+    band : int16 array, shape (n_usable,), or None
+        Codes into ``meta.bands``.
+    n_points : int
+        Length of the full columns.
+    """
+
+    time: NDArray[np.float64]
+    value: NDArray[np.float64]
+    error: NDArray[np.float64]
+    offsets: NDArray[np.int64]
+    index: NDArray[np.int64]
+    band: NDArray[np.int16] | None
+    n_points: int
+
+    def counts(self) -> NDArray[np.int64]:
+        """Usable points of each curve, int64, shape (n_curves,)."""
+        return np.diff(self.offsets)
+
+    def scatter_back(self, values: NDArray[Any], fill: float | bool) -> NDArray[Any]:
+        """Full-length column with `values` at the usable points and `fill` elsewhere."""
+        full = np.full(self.n_points, fill, dtype=values.dtype)
+        full[self.index] = values
+        return full
+
+
+@dataclass(frozen=True, eq=False)
+class LightCurveBatch:
+    """Many light curves in flat columns, curve i at ``offsets[i]:offsets[i + 1]``.
+
+    The layout is that of an Arrow list column, so a Parquet row group becomes a batch without
+    a copy. The container is frozen: columns are read-only views and a step returns
+    ``batch.with_columns(...)``.
+
+    Parameters
+    ----------
+    time : float64 array, shape (n_points,)
+        Days; ``meta.time_ref`` was subtracted.
+    value, error : float64 array, shape (n_points,)
+        The measurement that ``meta.quantity`` names and its one-sigma error (NaN where the
+        survey gave none), kept as the survey gave them.
+    offsets : int64 array, shape (n_curves + 1,)
+        Starts at 0, never falls, ends at n_points.
+    flags : uint32 array, shape (n_points,)
+        `PointFlag` bits; 0 is good.
+    weight : float64 array, shape (n_points,)
+        Trust from 0 to 1.
+    band : int16 array, shape (n_points,), or None
+        Codes into ``meta.bands``.
+    points : mapping of str to array, shape (n_points,)
+        Further columns per point, such as ``"trend"``.
+    objects : mapping of str to array, shape (n_curves, ...)
+        Columns per object: ``"id"`` and ``"row"`` (position in the input) always; ``"ra"``,
+        ``"dec"`` (degrees), ``"label"``, ``"period"`` and what steps add.
+    rejected : Rejected
+        Objects that steps refused, with the reason.
+    meta : Meta
+        Survey, quantity, unit, time system.
+
+    Raises
+    ------
+    DataError
+        If lengths disagree or the offsets are not those of a ragged array.
+    """
+
+    time: NDArray[np.float64]
+    value: NDArray[np.float64]
+    error: NDArray[np.float64]
+    offsets: NDArray[np.int64]
+    flags: NDArray[np.uint32] = None  # type: ignore[assignment]
+    weight: NDArray[np.float64] = None  # type: ignore[assignment]
+    band: NDArray[np.int16] | None = None
+    points: Mapping[str, NDArray[Any]] = field(default_factory=dict)
+    objects: Mapping[str, NDArray[Any]] = field(default_factory=dict)
+    rejected: Rejected = field(default_factory=Rejected)
+    meta: Meta = field(default_factory=Meta)
+
+    def __post_init__(self) -> None:
+        def put(name: str, value: Any) -> None:
+            object.__setattr__(self, name, value)
+
+        offsets = _column("offsets", self.offsets, np.int64)
+        time = _column("time", self.time, np.float64)
+        if offsets.size == 0 or offsets[0] != 0 or offsets[-1] != time.size:
+            raise DataError(
+                f"LightCurveBatch needs offsets from 0 to the number of points ({time.size}), "
+                f"got {offsets[:1].tolist()} to {offsets[-1:].tolist()}"
+            )
+        if np.any(np.diff(offsets) < 0):
+            raise DataError("LightCurveBatch needs offsets that never fall")
+        n_curves = offsets.size - 1
+        put("time", time)
+        put("offsets", offsets)
+        per_point: dict[str, tuple[Any, Any]] = {
+            "value": (self.value, np.float64),
+            "error": (self.error, np.float64),
+            "flags": (np.zeros(time.size) if self.flags is None else self.flags, np.uint32),
+            "weight": (np.ones(time.size) if self.weight is None else self.weight, np.float64),
+        }
+        if self.band is not None:
+            per_point["band"] = (self.band, np.int16)
+        for name, (column, dtype) in per_point.items():
+            put(name, _sized(name, _column(name, column, dtype), time.size, "points"))
+        put(
+            "points",
+            MappingProxyType(
+                {
+                    name: _sized(name, _frozen(np.asarray(column)), time.size, "points")
+                    for name, column in self.points.items()
+                }
+            ),
+        )
+        objects = dict(self.objects)
+        objects.setdefault("row", np.arange(n_curves, dtype=np.int64))
+        objects["id"] = _text(objects.get("id", objects["row"]))
+        put(
+            "objects",
+            MappingProxyType(
+                {
+                    name: _sized(name, _frozen(np.asarray(column)), n_curves, "curves")
+                    for name, column in objects.items()
+                }
+            ),
+        )
+
+    # -- making one ---------------------------------------------------------------------
+
+    @classmethod
+    def from_curves(
+        cls,
+        curves: Sequence[tuple[ArrayLike, ArrayLike, ArrayLike | None]],
+        *,
+        ids: Sequence[str] | None = None,
+        objects: Mapping[str, ArrayLike] | None = None,
+        meta: Meta | None = None,
+    ) -> Self:
+        """Build a batch from plain arrays, one ``(time, value, error)`` a curve.
+
+        Parameters
+        ----------
+        curves : sequence of tuples of three array-likes
+            Time in days, value, and its error or None.
+        ids : sequence of str, optional
+            Names; the position otherwise.
+        objects : mapping, optional
+            Further columns, one entry a curve.
+        meta : Meta, optional
+            Quantity and time system; magnitudes by default.
+
+        Raises
+        ------
+        DataError
+            If the three arrays of a curve differ in length; the message names it.
+        """
+        parts = []
+        for i, (time, value, error) in enumerate(curves):
+            t = np.asarray(time, np.float64).ravel()
+            v = np.asarray(value, np.float64).ravel()
+            e = np.full(t.size, np.nan) if error is None else np.asarray(error, np.float64).ravel()
+            if not t.size == v.size == e.size:
+                name = i if ids is None else repr(ids[i])
+                raise DataError(
+                    f"LightCurveBatch: curve {name} has {t.size} times, {v.size} values and "
+                    f"{e.size} errors; they must be equally many"
+                )
+            parts.append((t, v, e))
+        columns = dict(objects or {})
+        if ids is not None:
+            columns["id"] = ids
+        empty = np.empty(0)
+        return cls(
+            time=np.concatenate([p[0] for p in parts]) if parts else empty,
+            value=np.concatenate([p[1] for p in parts]) if parts else empty,
+            error=np.concatenate([p[2] for p in parts]) if parts else empty,
+            offsets=np.concatenate(([0], np.cumsum([p[0].size for p in parts], dtype=np.int64))),
+            objects={name: np.asarray(column) for name, column in columns.items()},
+            meta=meta or Meta(),
+        )
+
+    @classmethod
+    def concat(cls, batches: Sequence[LightCurveBatch]) -> LightCurveBatch:
+        """One batch of all curves, in order; the rejected are carried along.
+
+        Raises
+        ------
+        DataError
+            If there is no batch, or their columns or metadata differ.
+        """
+        if not batches:
+            raise DataError("LightCurveBatch.concat needs at least one batch")
+        first = batches[0]
+        for other in batches[1:]:
+            same = (
+                other.meta == first.meta
+                and set(other.objects) == set(first.objects)
+                and set(other.points) == set(first.points)
+                and (other.band is None) == (first.band is None)
+            )
+            if not same:
+                raise DataError(
+                    "LightCurveBatch.concat needs the same columns and metadata in every batch; "
+                    f"saw {sorted(first.objects)} with {first.meta} and "
+                    f"{sorted(other.objects)} with {other.meta}"
+                )
+
+        def joined(name: str) -> NDArray[Any]:
+            return np.concatenate([getattr(batch, name) for batch in batches])
+
+        sizes = np.concatenate([np.diff(batch.offsets) for batch in batches])
+        return cls(
+            time=joined("time"),
+            value=joined("value"),
+            error=joined("error"),
+            offsets=np.concatenate(([0], np.cumsum(sizes))),
+            flags=joined("flags"),
+            weight=joined("weight"),
+            band=None if first.band is None else joined("band"),
+            points={k: np.concatenate([b.points[k] for b in batches]) for k in first.points},
+            objects={k: np.concatenate([b.objects[k] for b in batches]) for k in first.objects},
+            rejected=Rejected.concat(batch.rejected for batch in batches),
+            meta=first.meta,
+        )
+
+    # -- looking at one -----------------------------------------------------------------
+
+    @property
+    def n_points(self) -> int:
+        """Points of all curves together."""
+        return int(self.time.size)
+
+    @property
+    def n_curves(self) -> int:
+        """Curves in the batch, the rejected not counted."""
+        return int(self.offsets.size - 1)
+
+    @property
+    def n_objects(self) -> int:
+        """Curves and rejected objects together; no step changes this number."""
+        return self.n_curves + len(self.rejected)
+
+    @property
+    def ids(self) -> NDArray[np.object_]:
+        """Names of the curves, shape (n_curves,)."""
+        return self.objects["id"]
+
+    @property
+    def shape(self) -> tuple[int]:
+        """``(n_curves,)``, so that scikit-learn's splitters can index a batch."""
+        return (self.n_curves,)
+
+    def __len__(self) -> int:
+        return self.n_curves
+
+    def __repr__(self) -> str:
+        return (
+            f"LightCurveBatch({self.n_curves} curves, {self.n_points} points, "
+            f"{len(self.rejected)} rejected, {self.meta.quantity}, "
+            f"objects: {', '.join(self.objects)})"
+        )
+
+    @cached_property
+    def usable(self) -> Usable:
+        """Good points, sorted by time; the input of every kernel. Computed once.
+
+        A point without a finite time and value is never usable, flagged or not.
+        """
+        keep = (self.flags & np.uint32(~int(INFORMATIVE) & 0xFFFFFFFF)) == 0
+        keep &= (self.weight > 0) & np.isfinite(self.time) & np.isfinite(self.value)
+        offsets = _compact_offsets(keep, self.offsets)
+        index = _time_order(self.time, keep, self.offsets, offsets)
+        return Usable(
+            time=self.time[index],
+            value=self.value[index],
+            error=self.error[index] / np.sqrt(self.weight[index]),
+            offsets=offsets,
+            index=index,
+            band=None if self.band is None else self.band[index],
+            n_points=self.n_points,
+        )
+
+    def __getitem__(self, key: Any) -> LightCurveBatch:
+        """Curves by number, slice, mask or index array; slices are views.
+
+        The rejected stay with the whole: a selection has none.
+        """
+        if isinstance(key, tuple) and len(key) == 2 and key[1] is Ellipsis:
+            key = key[0]  # scikit-learn indexes arrays this way
+        if isinstance(key, int | np.integer):
+            if not -self.n_curves <= key < self.n_curves:
+                raise IndexError(f"curve {key} of a batch with {self.n_curves}")
+            key = slice(key, key + 1) if key >= 0 else slice(key, key + 1 or None)
+        if isinstance(key, slice):
+            start, stop, step = key.indices(self.n_curves)
+            if step == 1:
+                return self._slice(start, max(start, stop))
+            key = np.arange(start, stop, step)
+        return self.take(np.asarray(key))
+
+    def _slice(self, start: int, stop: int) -> LightCurveBatch:
+        first, last = int(self.offsets[start]), int(self.offsets[stop])
+        return replace(
+            self,
+            time=self.time[first:last],
+            value=self.value[first:last],
+            error=self.error[first:last],
+            offsets=self.offsets[start : stop + 1] - first,
+            flags=self.flags[first:last],
+            weight=self.weight[first:last],
+            band=None if self.band is None else self.band[first:last],
+            points={name: column[first:last] for name, column in self.points.items()},
+            objects={name: column[start:stop] for name, column in self.objects.items()},
+            rejected=Rejected(),
+        )
+
+    def take(self, index: NDArray[Any]) -> LightCurveBatch:
+        """Curves at `index` (integers) or where `index` (bool) is True, without the rejected."""
+        index = np.flatnonzero(index) if index.dtype == bool else index.astype(np.int64)
+        sizes = np.diff(self.offsets)[index]
+        offsets = np.concatenate(([0], np.cumsum(sizes)))
+        where = np.arange(offsets[-1]) + np.repeat(self.offsets[index] - offsets[:-1], sizes)
+        return replace(
+            self,
+            time=self.time[where],
+            value=self.value[where],
+            error=self.error[where],
+            offsets=offsets,
+            flags=self.flags[where],
+            weight=self.weight[where],
+            band=None if self.band is None else self.band[where],
+            points={name: column[where] for name, column in self.points.items()},
+            objects={name: column[index] for name, column in self.objects.items()},
+            rejected=Rejected(),
+        )
+
+    # -- changing one -------------------------------------------------------------------
+
+    def with_columns(
+        self,
+        *,
+        time: NDArray[np.float64] | None = None,
+        value: NDArray[np.float64] | None = None,
+        error: NDArray[np.float64] | None = None,
+        flags: NDArray[np.uint32] | None = None,
+        weight: NDArray[np.float64] | None = None,
+        points: Mapping[str, NDArray[Any]] | None = None,
+        objects: Mapping[str, NDArray[Any]] | None = None,
+        meta: Meta | None = None,
+    ) -> LightCurveBatch:
+        """Return a new batch with some columns replaced and the others shared.
+
+        Parameters
+        ----------
+        time, value, error, flags, weight : array, shape (n_points,), optional
+            Replace the column of that name.
+        points, objects : mapping, optional
+            Columns to add or to replace.
+        meta : Meta, optional
+            Replaces the metadata.
+        """
+        changed: dict[str, Any] = {
+            name: column
+            for name, column in (
+                ("time", time),
+                ("value", value),
+                ("error", error),
+                ("flags", flags),
+                ("weight", weight),
+                ("meta", meta),
+            )
+            if column is not None
+        }
+        same_points = not (changed.keys() - {"meta"})
+        if points:
+            changed["points"] = {**self.points, **points}
+        if objects:
+            changed["objects"] = {**self.objects, **objects}
+        batch = replace(self, **changed)
+        if same_points and "usable" in self.__dict__:
+            batch.__dict__["usable"] = self.usable
+        return batch
+
+    def reject(
+        self, mask: NDArray[np.bool_], reason: str | NDArray[np.object_], step: str
+    ) -> LightCurveBatch:
+        """Move curves to `rejected`.
+
+        Parameters
+        ----------
+        mask : bool array, shape (n_curves,)
+            True where the curve is refused.
+        reason : str or object array, shape (n_curves,)
+            Why, for all or for each.
+        step : str
+            Who refuses.
+        """
+        if not mask.any():
+            return self
+        n = int(mask.sum())
+        refused = Rejected(
+            row=self.objects["row"][mask],
+            id=self.ids[mask],
+            step=_text([step], n),
+            reason=_text([reason], n) if isinstance(reason, str) else _text(reason[mask]),
+        )
+        return replace(self.take(~mask), rejected=Rejected.concat([self.rejected, refused]))
+
+
+def _frozen(array: NDArray[Any]) -> NDArray[Any]:
+    view = array.view()
+    view.flags.writeable = False
+    return view
+
+
+def _column(name: str, values: ArrayLike, dtype: type) -> NDArray[Any]:
+    """Contiguous read-only column of the wanted type, without a copy where it has it already."""
+    array = np.asarray(values)
+    if array.dtype.kind not in "biuf":
+        raise DataError(
+            f"LightCurveBatch needs numbers in {name!r}, got dtype {array.dtype}; "
+            "convert the column before"
+        )
+    if array.ndim != 1:
+        raise DataError(f"LightCurveBatch needs {name!r} in one dimension, got {array.shape}")
+    return _frozen(np.ascontiguousarray(array, dtype=dtype))
+
+
+def _sized(name: str, column: NDArray[Any], size: int, what: str) -> NDArray[Any]:
+    if column.ndim == 0 or column.shape[0] != size:
+        raise DataError(
+            f"LightCurveBatch: column {name!r} has shape {column.shape}, "
+            f"but there are {size} {what}"
+        )
+    return column

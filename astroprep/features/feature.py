@@ -1,0 +1,61 @@
+"""What a feature is: its name, what it needs and what it means, as data."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from enum import IntEnum
+from typing import Any
+
+__all__ = ["Feature", "columns"]
+
+
+@dataclass(frozen=True)
+class Feature:
+    """One number per light curve.
+
+    Parameters
+    ----------
+    name : str
+        Name of the column; the light-curve package's where it has the same quantity.
+    group : str
+        Family to select by: ``"brightness"``, ``"distribution"``, ``"noise"``, ``"series"``,
+        ``"cadence"``, ``"period"``, ``"fourier"``, ``"folded"`` or ``"modulation"``.
+    min_points : int
+        With fewer usable points the value is NaN.
+    formula : str
+        One line. m is the value (magnitude or flux), δ its error, t the time, N the number of
+        points, Q(p) the p-quantile, s the standard deviation, P the period, f the faintness
+        (m in magnitudes, -m in flux).
+    undefined : str
+        When the value is NaN although there are enough points; ``""`` for never.
+    reference : str
+        Where it comes from.
+    errors, period : bool
+        Whether it needs an error on every point, or a period.
+    """
+
+    name: str
+    group: str
+    min_points: int
+    formula: str
+    undefined: str
+    reference: str
+    errors: bool = False
+    period: bool = False
+
+
+def columns(features: Sequence[Feature]) -> Any:
+    """Column of each feature, as an enumeration that a numba kernel reads as constants.
+
+    Parameters
+    ----------
+    features : sequence of Feature
+        One table, in the order of the columns that its kernel writes.
+
+    Returns
+    -------
+    enum class
+        ``columns(...).SKEW`` is the position of the feature ``skew``.
+    """
+    return IntEnum("Column", [(f.name.upper(), i) for i, f in enumerate(features)])

@@ -1,0 +1,464 @@
+"""How the values of one light curve are distributed, and how they compare with their errors."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+from numba import njit, prange
+from numpy.typing import NDArray
+
+from astroprep.features.feature import Feature, columns
+from astroprep.features.ordering import sorted_values
+
+__all__ = ["DISTRIBUTION", "NOISE", "distribution_statistics", "noise_statistics"]
+
+REORDER = {"reassoc", "nsz", "contract"}  # lets sums run in vector lanes; NaN and inf stay honest
+
+DISANTO = "D'Isanto et al. 2016, doi:10.1093/mnras/stw157"
+KIM = "Kim et al. 2014, doi:10.1051/0004-6361/201323252"
+JOANES = "Joanes & Gill 1998, doi:10.1111/1467-9884.00122"
+OTSU = "Otsu 1979, doi:10.1109/TSMC.1979.4310076"
+STETSON = "Stetson 1996, doi:10.1086/133808"
+HAZEN = "quantiles of Hazen, Hyndman & Fan 1996, doi:10.2307/2684934"
+FLAT = "all values are equal"
+NARROW = "Q(0.95) = Q(0.05)"
+NO_MEDIAN = "the median is 0"
+
+DISTRIBUTION = (
+    Feature("mean", "brightness", 1, "<m>", "", "arithmetic mean"),
+    Feature("median", "brightness", 1, "Q(1/2)", "", HAZEN),
+    Feature("mean_variance", "brightness", 2, "s / <m>", "the mean is 0", KIM),
+    Feature(
+        "percent_difference_magnitude_percentile_5",
+        "brightness",
+        1,
+        "(Q(0.95) - Q(0.05)) / median",
+        NO_MEDIAN,
+        DISANTO,
+    ),
+    Feature(
+        "percent_difference_magnitude_percentile_10",
+        "brightness",
+        1,
+        "(Q(0.9) - Q(0.1)) / median",
+        NO_MEDIAN,
+        DISANTO,
+    ),
+    Feature("amplitude", "distribution", 1, "(max m - min m) / 2", "", DISANTO),
+    Feature(
+        "standard_deviation",
+        "distribution",
+        2,
+        "s = sqrt(sum (m - <m>)² / (N - 1))",
+        "",
+        "unbiased variance",
+    ),
+    Feature("skew", "distribution", 3, "N / ((N-1)(N-2)) sum (m - <m>)³ / s³ (G1)", FLAT, JOANES),
+    Feature(
+        "kurtosis",
+        "distribution",
+        4,
+        "N(N+1) / ((N-1)(N-2)(N-3)) sum (m - <m>)⁴ / s⁴ - 3(N-1)² / ((N-2)(N-3)) (G2)",
+        FLAT,
+        JOANES,
+    ),
+    Feature(
+        "anderson_darling_normal",
+        "distribution",
+        4,
+        "(1 + 4/N - 25/N²) (-N - sum ((2i-1) ln Φi + (2(N-i)+1) ln(1 - Φi)) / N), i = 1..N",
+        FLAT,
+        "Stephens 1974, doi:10.1080/01621459.1974.10480196",
+    ),
+    Feature("beyond_1_std", "distribution", 2, "share of |m - <m>| > s", "", DISANTO),
+    Feature("beyond_2_std", "distribution", 2, "share of |m - <m>| > 2 s", "", DISANTO),
+    Feature("inter_percentile_range_2", "distribution", 1, "Q(0.98) - Q(0.02)", "", HAZEN),
+    Feature("inter_percentile_range_10", "distribution", 1, "Q(0.9) - Q(0.1)", "", HAZEN),
+    Feature("inter_percentile_range_25", "distribution", 1, "Q(0.75) - Q(0.25)", "", HAZEN),
+    Feature(
+        "magnitude_percentage_ratio_40_5",
+        "distribution",
+        2,
+        "(Q(0.6) - Q(0.4)) / (Q(0.95) - Q(0.05))",
+        NARROW,
+        DISANTO,
+    ),
+    Feature(
+        "magnitude_percentage_ratio_20_5",
+        "distribution",
+        2,
+        "(Q(0.8) - Q(0.2)) / (Q(0.95) - Q(0.05))",
+        NARROW,
+        DISANTO,
+    ),
+    Feature("median_absolute_deviation", "distribution", 1, "median |m - median|", "", DISANTO),
+    Feature(
+        "median_buffer_range_percentage_10",
+        "distribution",
+        2,
+        "share of |m - median| < 0.1 (max - min) / 2",
+        "",
+        DISANTO,
+    ),
+    Feature(
+        "median_buffer_range_percentage_20",
+        "distribution",
+        2,
+        "share of |m - median| < 0.2 (max - min) / 2",
+        "",
+        DISANTO,
+    ),
+    Feature("percent_amplitude", "distribution", 1, "max |m - median|", "", DISANTO),
+    Feature(
+        "otsu_mean_diff",
+        "distribution",
+        2,
+        "difference of the means of Otsu's two sets",
+        FLAT,
+        OTSU,
+    ),
+    Feature("otsu_std_lower", "distribution", 2, "s of the lower set, 0 for one point", FLAT, OTSU),
+    Feature("otsu_std_upper", "distribution", 2, "s of the upper set, 0 for one point", FLAT, OTSU),
+    Feature(
+        "otsu_lower_to_all_ratio", "distribution", 2, "share of points in the lower set", FLAT, OTSU
+    ),
+    Feature(
+        "percentile_skew",
+        "distribution",
+        2,
+        "(Q(0.95) + Q(0.05) - 2 median) / (Q(0.95) - Q(0.05)) of the faintness f; > 0: faint tail",
+        NARROW,
+        "Bowley's skewness at 5 %, Hinkley 1975, doi:10.1093/biomet/62.1.101",
+    ),
+    Feature(
+        "faint_reach",
+        "distribution",
+        2,
+        "(max f - median f) / (max f - min f)",
+        FLAT,
+        "after Richards et al. 2011, doi:10.1088/0004-637X/733/1/10 (median against extremes)",
+    ),
+    Feature(
+        "faint_half",
+        "distribution",
+        2,
+        "share of points fainter than the middle of Q(0.05) and Q(0.95)",
+        "",
+        "duty cycle of the fainter half",
+    ),
+)
+
+NOISE = (
+    Feature(
+        "weighted_mean",
+        "brightness",
+        1,
+        "sum (m / δ²) / sum (1 / δ²)",
+        "",
+        "least squares",
+        errors=True,
+    ),
+    Feature(
+        "excess_variance",
+        "brightness",
+        2,
+        "(s² - <δ²>) / <m>²",
+        "the mean is 0",
+        "Sánchez et al. 2017, doi:10.3847/1538-4357/aa9188",
+        errors=True,
+    ),
+    Feature(
+        "reduced_chi2",
+        "noise",
+        2,
+        "sum ((m - weighted mean) / δ)² / (N - 1)",
+        "",
+        "Pearson's chi square",
+        errors=True,
+    ),
+    Feature(
+        "stetson_k",
+        "noise",
+        2,
+        "sum |d| / sqrt(N sum d²), d = (m - weighted mean) / δ",
+        FLAT,
+        STETSON,
+        errors=True,
+    ),
+    Feature(
+        "roms",
+        "noise",
+        2,
+        "sum |m - median| / δ / (N - 1)",
+        "",
+        "Enoch et al. 2003, doi:10.1086/376598",
+        errors=True,
+    ),
+    Feature(
+        "intrinsic_fraction",
+        "noise",
+        2,
+        "1 - <δ²> / s²; negative where the errors are quoted too large",
+        FLAT,
+        "share of the variance that the errors do not explain; Vaughan et al. 2003, "
+        "doi:10.1046/j.1365-2966.2003.07042.x",
+        errors=True,
+    ),
+)
+
+D = columns(DISTRIBUTION)
+N = columns(NOISE)
+N_DISTRIBUTION, N_NOISE = len(DISTRIBUTION), len(NOISE)
+
+
+@njit(cache=True, fastmath=REORDER)
+def _quantile(ordered: NDArray[np.float64], p: float) -> float:
+    """Hazen's p-quantile of ascending values: linear between the points (i + 1/2) / n."""
+    n = ordered.size
+    position = n * p - 0.5
+    if position <= 0:
+        return ordered[0]
+    if position >= n - 1:
+        return ordered[n - 1]
+    below = int(position)
+    share = position - below
+    return ordered[below] + share * (ordered[below + 1] - ordered[below])
+
+
+@njit(cache=True)
+def _median_deviation(ordered: NDArray[np.float64], median: float) -> float:
+    """Median of |x - median|, by walking outwards from the middle of ascending values."""
+    n = ordered.size
+    left, right = (n - 1) // 2, (n - 1) // 2 + 1
+    last = before = 0.0
+    for _ in range(n // 2 + 1):
+        before = last
+        below = median - ordered[left] if left >= 0 else np.inf
+        above = ordered[right] - median if right < n else np.inf
+        if below <= above:
+            last = below
+            left -= 1
+        else:
+            last = above
+            right += 1
+    return last if n % 2 else 0.5 * (before + last)
+
+
+@njit(cache=True, fastmath=REORDER)
+def _otsu(
+    ordered: NDArray[np.float64],
+    centre: float,
+    total: float,
+    square: float,
+    row: NDArray[np.float64],
+) -> None:
+    """Split ascending values where the variance between the two sets is largest.
+
+    ``total`` and ``square`` are the sums of ``x - centre`` and of its square.
+    """
+    n = ordered.size
+    best, where, best_sum = -1.0, 1, 0.0
+    running = 0.0
+    for k in range(1, n):
+        running += ordered[k - 1] - centre
+        gap = running * n - total * k
+        between = gap * gap / (float(k) * (n - k))
+        if between > best and ordered[k] > ordered[k - 1]:
+            best, where, best_sum = between, k, running
+    below = 0.0
+    for k in range(where):
+        below += (ordered[k] - centre) ** 2
+    above = square - below
+    n_above = n - where
+    mean_below, mean_above = best_sum / where, (total - best_sum) / n_above
+    row[D.OTSU_MEAN_DIFF] = mean_above - mean_below
+    below -= where * mean_below**2
+    above -= n_above * mean_above**2
+    row[D.OTSU_STD_LOWER] = math.sqrt(max(below, 0.0) / (where - 1)) if where > 1 else 0.0
+    row[D.OTSU_STD_UPPER] = math.sqrt(max(above, 0.0) / (n_above - 1)) if n_above > 1 else 0.0
+    row[D.OTSU_LOWER_TO_ALL_RATIO] = where / n
+
+
+@njit(cache=True)
+def _anderson_darling(ordered: NDArray[np.float64], mean: float, std: float) -> float:
+    """Distance of ascending values from a Gaussian of their own mean and scatter."""
+    n = ordered.size
+    total = 0.0
+    for i in range(n):
+        z = (ordered[i] - mean) / (std * math.sqrt(2.0))
+        # erfc keeps both tails exact where 1 - erf would round to nothing
+        total += (2 * i + 1) * math.log(0.5 * math.erfc(-z))
+        total += (2 * (n - i) - 1) * math.log(0.5 * math.erfc(z))
+    return (1.0 + 4.0 / n - 25.0 / n**2) * (-n - total / n)
+
+
+@njit(cache=True, fastmath=REORDER)
+def _moments(
+    x: NDArray[np.float64], ordered: NDArray[np.float64], row: NDArray[np.float64]
+) -> None:
+    """Mean, scatter and shape; sums run over differences from the median, which keeps digits."""
+    n = x.size
+    median = row[D.MEDIAN]
+    total = 0.0
+    for j in range(n):
+        total += x[j] - median
+    shift = total / n
+    mean = median + shift
+    row[D.MEAN] = mean
+    two = three = four = 0.0
+    for j in range(n):
+        d = (x[j] - median) - shift
+        two += d * d
+        three += d * d * d
+        four += d * d * d * d
+    if n < 2:
+        return
+    std = math.sqrt(two / (n - 1))
+    row[D.STANDARD_DEVIATION] = std
+    if mean != 0:
+        row[D.MEAN_VARIANCE] = std / mean
+    one_std = two_std = 0
+    for j in range(n):
+        d = abs((x[j] - median) - shift)
+        one_std += d > std
+        two_std += d > 2 * std
+    row[D.BEYOND_1_STD] = one_std / n
+    row[D.BEYOND_2_STD] = two_std / n
+    if ordered[0] == ordered[n - 1]:
+        return
+    if n > 2:
+        row[D.SKEW] = n / ((n - 1.0) * (n - 2.0)) * three / std**3
+    if n > 3:
+        lead = n * (n + 1.0) / ((n - 1.0) * (n - 2.0) * (n - 3.0))
+        row[D.KURTOSIS] = lead * four / std**4 - 3 * (n - 1.0) ** 2 / ((n - 2.0) * (n - 3.0))
+        row[D.ANDERSON_DARLING_NORMAL] = _anderson_darling(ordered, mean, std)
+    _otsu(ordered, median, total, two + n * shift * shift, row)
+
+
+@njit(cache=True)
+def _order_statistics(ordered: NDArray[np.float64], sign: float, row: NDArray[np.float64]) -> None:
+    """Everything that ascending values alone tell."""
+    n = ordered.size
+    low, high = ordered[0], ordered[n - 1]
+    median = _quantile(ordered, 0.5)
+    q05, q95 = _quantile(ordered, 0.05), _quantile(ordered, 0.95)
+    q10, q90 = _quantile(ordered, 0.10), _quantile(ordered, 0.90)
+    row[D.MEDIAN] = median
+    row[D.AMPLITUDE] = 0.5 * (high - low)
+    row[D.INTER_PERCENTILE_RANGE_2] = _quantile(ordered, 0.98) - _quantile(ordered, 0.02)
+    row[D.INTER_PERCENTILE_RANGE_10] = q90 - q10
+    row[D.INTER_PERCENTILE_RANGE_25] = _quantile(ordered, 0.75) - _quantile(ordered, 0.25)
+    row[D.PERCENT_AMPLITUDE] = max(high - median, median - low)
+    row[D.MEDIAN_ABSOLUTE_DEVIATION] = _median_deviation(ordered, median)
+    if median != 0:
+        row[D.PERCENT_DIFFERENCE_MAGNITUDE_PERCENTILE_5] = (q95 - q05) / median
+        row[D.PERCENT_DIFFERENCE_MAGNITUDE_PERCENTILE_10] = (q90 - q10) / median
+    if q95 > q05:
+        middle = _quantile(ordered, 0.6) - _quantile(ordered, 0.4)
+        row[D.MAGNITUDE_PERCENTAGE_RATIO_40_5] = middle / (q95 - q05)
+        wide = _quantile(ordered, 0.8) - _quantile(ordered, 0.2)
+        row[D.MAGNITUDE_PERCENTAGE_RATIO_20_5] = wide / (q95 - q05)
+        row[D.PERCENTILE_SKEW] = sign * (q95 + q05 - 2 * median) / (q95 - q05)
+    if high > low:
+        reach = high - median if sign > 0 else median - low
+        row[D.FAINT_REACH] = reach / (high - low)
+    centre = 0.5 * (q05 + q95)
+    near_10 = near_20 = fainter = 0
+    for j in range(n):
+        distance = abs(ordered[j] - median)
+        near_10 += distance < 0.05 * (high - low)
+        near_20 += distance < 0.10 * (high - low)
+        fainter += sign * (ordered[j] - centre) > 0
+    row[D.MEDIAN_BUFFER_RANGE_PERCENTAGE_10] = near_10 / n
+    row[D.MEDIAN_BUFFER_RANGE_PERCENTAGE_20] = near_20 / n
+    row[D.FAINT_HALF] = fainter / n
+
+
+@njit(parallel=True, cache=True)
+def distribution_statistics(
+    value: NDArray[np.float64], offsets: NDArray[np.int64], sign: float
+) -> NDArray[np.float64]:
+    """Statistics of the values alone, one row a curve, in the order of `DISTRIBUTION`.
+
+    Parameters
+    ----------
+    value : float64 array, shape (n_points,)
+        Magnitudes or flux, finite, in any order.
+    offsets : int64 array, shape (n_curves + 1,)
+        Curve i is ``offsets[i]:offsets[i + 1]``.
+    sign : float
+        1 where large values are faint (magnitudes), -1 for flux.
+
+    Returns
+    -------
+    float64 array, shape (n_curves, len(DISTRIBUTION))
+        NaN where the table says so.
+    """
+    result = np.full((offsets.size - 1, N_DISTRIBUTION), np.nan)
+    for i in prange(offsets.size - 1):
+        x = value[offsets[i] : offsets[i + 1]]
+        if x.size:
+            ordered = sorted_values(x)
+            _order_statistics(ordered, sign, result[i])
+            _moments(x, ordered, result[i])
+    return result
+
+
+@njit(parallel=True, cache=True, fastmath=REORDER)
+def noise_statistics(
+    value: NDArray[np.float64],
+    error: NDArray[np.float64],
+    offsets: NDArray[np.int64],
+    distribution: NDArray[np.float64],
+) -> NDArray[np.float64]:
+    """Statistics of values against their errors, one row a curve, in the order of `NOISE`.
+
+    Parameters
+    ----------
+    value, error : float64 array, shape (n_points,)
+        Magnitudes or flux with their one-sigma errors; ``error > 0``.
+    offsets : int64 array, shape (n_curves + 1,)
+        Curve i is ``offsets[i]:offsets[i + 1]``.
+    distribution : float64 array, shape (n_curves, len(DISTRIBUTION))
+        What `distribution_statistics` gave, so that the sorting is shared.
+
+    Returns
+    -------
+    float64 array, shape (n_curves, len(NOISE))
+        NaN where the table says so.
+    """
+    result = np.full((offsets.size - 1, N_NOISE), np.nan)
+    for i in prange(offsets.size - 1):
+        x = value[offsets[i] : offsets[i + 1]]
+        e = error[offsets[i] : offsets[i + 1]]
+        n = x.size
+        if n == 0:
+            continue
+        median = distribution[i, D.MEDIAN]
+        weights = weighted = noise = spread = 0.0
+        for j in range(n):
+            w = 1.0 / (e[j] * e[j])
+            weights += w
+            weighted += w * (x[j] - median)
+            noise += e[j] * e[j]
+            spread += abs(x[j] - median) / e[j]
+        shift = weighted / weights
+        result[i, N.WEIGHTED_MEAN] = median + shift
+        if n < 2:
+            continue
+        first = second = 0.0
+        for j in range(n):
+            d = abs((x[j] - median) - shift) / e[j]
+            first += d
+            second += d * d
+        result[i, N.REDUCED_CHI2] = second / (n - 1)
+        result[i, N.ROMS] = spread / (n - 1)
+        variance = distribution[i, D.STANDARD_DEVIATION] ** 2
+        mean = distribution[i, D.MEAN]
+        if mean != 0:
+            result[i, N.EXCESS_VARIANCE] = (variance - noise / n) / mean**2
+        if distribution[i, D.AMPLITUDE] > 0:
+            result[i, N.STETSON_K] = first / math.sqrt(n * second)
+            result[i, N.INTRINSIC_FRACTION] = 1.0 - noise / n / variance
+    return result

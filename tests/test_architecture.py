@@ -1,0 +1,107 @@
+"""Imports flow one way, packages that few need stay out, files keep the house rules."""
+
+from __future__ import annotations
+
+import ast
+import importlib
+import pkgutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import astroprep
+
+ROOT = Path(astroprep.__file__).parent
+LEVELS = [
+    {"errors", "optional", "units"},
+    {"data"},
+    {"interchange"},
+    {"base", "synthetic"},
+    {"io"},
+    {"period"},
+    {"clean"},
+    {"detrend"},
+    {"integrate"},
+    {"features", "represent"},
+    {"reduce", "quality"},
+    {"model"},
+    {"compress"},
+    {"deploy"},
+    {"plot"},
+    {"report"},
+    {"pipeline"},
+    {"nightly", "scale"},
+    {"cli"},
+]
+LEVEL = {room: i for i, rooms in enumerate(LEVELS) for room in rooms}
+FILES = sorted(ROOT.rglob("*.py"))
+
+
+def room_of(path: Path) -> str:
+    first = path.relative_to(ROOT).parts[0]
+    return first.removesuffix(".py")
+
+
+def imported_rooms(path: Path) -> set[str]:
+    rooms = set()
+    for node in ast.walk(ast.parse(path.read_text())):
+        names = []
+        if isinstance(node, ast.Import):
+            names = [alias.name for alias in node.names]
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            names = [f"{node.module}.{alias.name}" for alias in node.names]
+        rooms |= {name.split(".")[1] for name in names if name.startswith("astroprep.")}
+    return rooms
+
+
+@pytest.mark.parametrize("path", FILES, ids=lambda p: str(p.relative_to(ROOT)))
+def test_imports_point_down_the_list_only(path):
+    room = room_of(path)
+    if room == "__init__":
+        return  # the top offers names of every room, on first use
+    assert room in LEVEL, f"room {room!r} has no place in LEVELS"
+    for other in imported_rooms(path) - {room}:
+        assert LEVEL[other] < LEVEL[room], f"{path.name}: {room} may not import {other}"
+
+
+def test_there_are_no_catch_all_modules_and_no_empty_rooms():
+    names = {path.stem for path in FILES}
+    assert not names & {"utils", "helpers", "common", "misc"}
+    for folder in {path.parent for path in FILES}:
+        assert [f for f in folder.glob("*.py") if f.name != "__init__.py"], f"{folder} is empty"
+
+
+def test_every_module_says_what_it_is_for():
+    for path in FILES:
+        assert ast.get_docstring(ast.parse(path.read_text())), path
+
+
+HEAVY = "torch onnx onnxruntime matplotlib lightkurve lsdb"
+LEAN = [
+    "import astroprep",
+    "import astroprep.io, astroprep.clean, astroprep.detrend, astroprep.period",
+    "import astroprep.features, astroprep.represent, astroprep.quality",
+    "import astroprep.deploy.bundle, astroprep.deploy.runtime",
+    "import astroprep.pipeline.classify, astroprep.cli.main",
+]
+
+
+@pytest.mark.parametrize("statement", LEAN)
+def test_importing_loads_nothing_heavy(statement):
+    code = f"{statement}\nimport sys\nprint([m for m in {HEAVY.split()!r} if m in sys.modules])"
+    done = subprocess.run(
+        [sys.executable, "-W", "ignore", "-c", code], capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.strip() == "[]"
+
+
+def test_all_public_names_exist():
+    for module in pkgutil.walk_packages(astroprep.__path__, "astroprep."):
+        loaded = importlib.import_module(module.name)
+        for name in getattr(loaded, "__all__", []):
+            assert hasattr(loaded, name), f"{module.name}.{name}"
+    for name in astroprep.__all__:
+        assert getattr(astroprep, name) is not None
