@@ -66,7 +66,7 @@ class Needs:
         for name in self.objects:
             column = batch.objects[name]
             if column.dtype.kind == "f":
-                bad = ~np.isfinite(column.reshape(batch.n_curves, -1)).all(axis=1)
+                bad = ~np.isfinite(column).all(axis=tuple(range(1, column.ndim)))
                 _explain(why, np.flatnonzero(bad), f"a finite {name!r}")
         return why
 

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 from astroprep.data import LightCurveBatch
+
+DATA_TESTS = pytest.StashKey[int]()
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -18,6 +20,30 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         default=os.environ.get("ASTROPREP_DATA", ""),
         help="folder of real surveys (or ASTROPREP_DATA); tests that need it skip without",
     )
+    parser.addoption(
+        "--require-data", action="store_true", help="fail unless tests on real surveys ran"
+    )
+    parser.addoption("--only-data", action="store_true", help="run only tests on real surveys")
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    if config.getoption("--only-data"):
+        items[:] = [item for item in items if "data_dir" in getattr(item, "fixturenames", ())]
+
+
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    """Real data that is there must have been used: a suite that skips it proves nothing."""
+    wanted = session.config.getoption("--require-data")
+    if wanted and not session.config.stash.get(DATA_TESTS, 0) and session.exitstatus == 0:
+        raise pytest.UsageError("--require-data, but no test on real surveys ran")
+
+
+@pytest.hookimpl(hookwrapper=True)
+def pytest_runtest_makereport(item: pytest.Item) -> Iterator[None]:
+    outcome = yield
+    report = outcome.get_result()  # type: ignore[attr-defined]
+    if report.when == "call" and report.passed and "data_dir" in item.fixturenames:  # type: ignore[attr-defined]
+        item.config.stash[DATA_TESTS] = item.config.stash.get(DATA_TESTS, 0) + 1
 
 
 @pytest.fixture(scope="session")

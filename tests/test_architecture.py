@@ -15,7 +15,8 @@ import astroprep
 
 ROOT = Path(astroprep.__file__).parent
 LEVELS = [
-    {"errors", "optional", "units"},
+    {"errors"},
+    {"optional", "units"},
     {"data"},
     {"interchange"},
     {"base", "synthetic"},

@@ -1,0 +1,60 @@
+# `make demo` and `make test` need Python 3.11 or later and make, nothing else.
+PYTHON ?= $(shell command -v python3.11 || command -v python3)
+VENV := .venv
+BIN := $(VENV)/bin
+LSDB := .venv-lsdb
+DATA ?=
+CORE_TESTS := tests/test_data.py tests/test_interchange.py tests/io tests/clean tests/detrend \
+	tests/integrate tests/period tests/features tests/represent tests/quality
+
+.PHONY: help demo test test-all lint types tests browser clean
+
+help:
+	@echo "make demo                 simulated survey -> trained, compressed classifier and a report page"
+	@echo "make test                 lint, types and tests"
+	@echo "make test-all DATA=FOLDER slow tests, the second environment, a browser, real surveys"
+
+$(VENV)/.demo: pyproject.toml constraints.txt
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --upgrade pip
+	$(BIN)/python -m pip install --quiet -c constraints.txt -e '.[all]'
+	@touch $@
+
+$(VENV)/.test: $(VENV)/.demo
+	$(BIN)/python -m pip install --quiet -c constraints.txt -e '.[all,test]'
+	@touch $@
+
+$(LSDB)/.test: pyproject.toml constraints.txt
+	$(PYTHON) -m venv $(LSDB)
+	$(LSDB)/bin/python -m pip install --quiet --upgrade pip
+	$(LSDB)/bin/python -m pip install --quiet -c constraints.txt -e '.[lsdb,test]'
+	@touch $@
+
+demo: $(VENV)/.demo
+	$(BIN)/astroprep demo --out demo_result
+
+lint: $(VENV)/.test
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+
+types: $(VENV)/.test
+	$(BIN)/mypy
+
+tests: $(VENV)/.test
+	$(BIN)/python -m pytest $(if $(DATA),--data $(DATA))
+
+test: lint types tests
+
+# A browser opens the report page; without root and without one its test is skipped with a reason.
+browser:
+	@command -v chromium >/dev/null || { [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null \
+		&& apt-get -qq update && apt-get -qq install -y --no-install-recommends chromium; } \
+		|| echo "no chromium: install it to test the report page"
+
+test-all: $(VENV)/.test $(LSDB)/.test browser
+	$(BIN)/python -m pytest -m "slow" $(if $(DATA),--data $(DATA) --require-data)
+	$(if $(DATA),$(BIN)/python -m pytest -m "not slow and not bench" --only-data --data $(DATA) --require-data)
+	$(LSDB)/bin/python -m pytest $(CORE_TESTS) $(if $(DATA),--data $(DATA))
+
+clean:
+	rm -rf $(VENV) $(LSDB) demo_result

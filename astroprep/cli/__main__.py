@@ -1,0 +1,5 @@
+"""``python -m astroprep.cli``."""
+
+from astroprep.cli.main import main
+
+main()

@@ -1,0 +1,268 @@
+"""The verbs of ``astroprep``: each parses, calls one function, prints, sets the exit code.
+
+Exit codes: 0 done, with what was rejected listed; 1 the same under ``--strict`` when something
+was rejected; 2 a mistake in usage, recipe or input, in one message.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+import sys
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from astroprep.cli import show
+from astroprep.errors import AstroprepError, ConfigError, DataError
+
+__all__ = ["app", "main"]
+
+app = typer.Typer(
+    name="astroprep",
+    help="Raw light curves in; a trained, compressed, deployed classifier out.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode="markdown",
+)
+
+CHECKOUT = Path(__file__).parents[2]  # holds pipelines/ and data_samples/ in a source checkout
+
+
+class Prior(StrEnum):
+    """Class shares that probabilities assume."""
+
+    train = "train"
+    estimate = "estimate"
+
+
+Input = Annotated[Path, typer.Argument(help="Survey file: nested Parquet, or long CSV.")]
+PeriodColumn = Annotated[
+    str | None,
+    typer.Option(help="Take periods from this column; without it they are searched."),
+]
+Jobs = Annotated[int | None, typer.Option(min=1, help="Threads; all processors by default.")]
+Strict = Annotated[bool, typer.Option("--strict", help="Exit with 1 if an object was rejected.")]
+
+
+def _use_threads(jobs: int | None) -> None:
+    """Set the threads of the kernels."""
+    if jobs is not None:
+        import numba
+
+        try:
+            numba.set_num_threads(jobs)
+        except ValueError as error:
+            raise ConfigError(f"--jobs {jobs}: {error}") from None
+
+
+def _finish(counts: Any, strict: bool) -> None:
+    show.counts_line(counts)
+    if strict and counts.rejected:
+        raise typer.Exit(1)
+
+
+@app.command()
+def run(
+    recipe: Annotated[Path, typer.Argument(help="Recipe, a TOML file.")],
+    input_: Annotated[Path, typer.Option("--input", help="Survey file with labels.")],
+    out: Annotated[Path, typer.Option(help="Folder for the results.")],
+    period_column: PeriodColumn = None,
+    label_column: Annotated[str | None, typer.Option(help="Column of the labels.")] = None,
+    split_column: Annotated[str | None, typer.Option(help="Column of 'train' and 'test'.")] = None,
+    prior: Annotated[Prior, typer.Option(help="Class shares to assume.")] = Prior.train,
+    jobs: Jobs = None,
+    strict: Strict = False,
+    restart: Annotated[bool, typer.Option("--restart", help="Forget an earlier run.")] = False,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Print the resolved recipe.")] = False,
+) -> None:
+    """Assess, prepare, train, compress and evaluate.
+
+    Killed at any moment and started again, it continues.
+
+    Example: `astroprep run pipelines/demo.toml --input data_samples/survey.parquet --out result/`
+    """
+    from astroprep.pipeline.recipe import read_recipe
+
+    read = read_recipe(recipe)
+    if dry_run:
+        from astroprep.pipeline.recipe import resolved
+
+        show.out.print_json(json.dumps(resolved(read)))
+        return
+    from astroprep.pipeline.run import RunOptions
+    from astroprep.pipeline.run import run as run_all
+
+    _use_threads(jobs)
+    options = RunOptions(
+        period_column=period_column,
+        label_column=label_column,
+        split_column=split_column,
+        prior=prior.value,
+    )
+    with show.bars() as tell:
+        result = run_all(read, input_, out, options, restart=restart, progress=tell)
+    show.out.print(show.measures_table(result.metrics))
+    for name in ("report.html", "predictions.parquet", "bundle.apz", "metrics.json"):
+        show.out.print(f"{result.out / name}")
+    _finish(result.counts, strict)
+
+
+@app.command()
+def classify(
+    bundle: Annotated[Path, typer.Argument(help="Bundle that `astroprep run` wrote.")],
+    input_: Annotated[Path, typer.Argument(metavar="INPUT", help="Survey file.")],
+    out: Annotated[Path, typer.Option(help="Parquet file of predictions.")],
+    period_column: PeriodColumn = None,
+    search_periods: Annotated[
+        bool,
+        typer.Option(
+            "--search-periods", help="Search, though the bundle learned from a column of periods."
+        ),
+    ] = False,
+    jobs: Jobs = None,
+    strict: Strict = False,
+) -> None:
+    """Classify the objects of a survey with a bundle; torch is not needed.
+
+    Example: `astroprep classify result/bundle.apz data_samples/survey.parquet --out new.parquet`
+    """
+    from astroprep.pipeline.classify import classify as classify_all
+
+    _use_threads(jobs)
+    with show.bars() as tell:
+        counts = classify_all(
+            bundle,
+            input_,
+            out,
+            period_column=period_column,
+            search_periods=search_periods,
+            progress=tell,
+        )
+    show.out.print(str(out))
+    _finish(counts, strict)
+
+
+@app.command()
+def period(
+    input_: Annotated[Path, typer.Argument(metavar="INPUT", help="Survey file.")],
+    out: Annotated[Path, typer.Option(help="Parquet file of periods.")],
+    max_frequency: Annotated[float, typer.Option(help="Cycles per day.")] = 24.0,
+    jobs: Jobs = None,
+    strict: Strict = False,
+) -> None:
+    """Search the period of every object.
+
+    Example: `astroprep period data_samples/survey.parquet --out periods.parquet`
+    """
+    from astroprep.pipeline.periods import search_periods
+
+    _use_threads(jobs)
+    with show.bars() as tell:
+        counts = search_periods(input_, out, max_frequency=max_frequency, progress=tell)
+    show.out.print(str(out))
+    _finish(counts, strict)
+
+
+@app.command()
+def assess(
+    input_: Annotated[Path, typer.Argument(metavar="INPUT", help="Survey file.")],
+    out: Annotated[Path, typer.Option(help="Folder for quality.json and quality.html.")],
+) -> None:
+    """Measure the quality of a survey's data.
+
+    Example: `astroprep assess data_samples/survey.parquet --out quality/`
+    """
+    from astroprep.pipeline.quality import assess_survey
+
+    with show.bars() as tell:
+        report = assess_survey(input_, out, progress=tell)
+    for condition in report["conditions"]:
+        show.out.print(f"{condition['name']:26} {condition['verdict']}")
+        for check in condition["checks"]:
+            if check["verdict"] != "good":
+                show.out.print(f"  {check['verdict']:7} {check['name']}: {check['text']}")
+    show.out.print(str(out / "quality.html"))
+
+
+@app.command()
+def inspect(bundle: Annotated[Path, typer.Argument(help="Bundle.")]) -> None:
+    """Check a bundle, golden vectors included, and show what is inside.
+
+    Example: `astroprep inspect result/bundle.apz`
+    """
+    from astroprep.deploy.bundle import read_bundle
+    from astroprep.deploy.runtime import Runtime
+
+    opened = read_bundle(bundle)
+    Runtime(opened)
+    show.out.print(show.bundle_table(opened, bundle))
+
+
+@app.command()
+def simulate(
+    out: Annotated[Path, typer.Option(help="Parquet or CSV file.")],
+    objects: Annotated[int, typer.Option(min=1, help="Number of stars.")] = 900,
+    seed: Annotated[int, typer.Option(min=0, help="The same seed, the same survey.")] = 1,
+) -> None:
+    """Write a survey of simulated stars with known classes and periods.
+
+    Example: `astroprep simulate --out survey.parquet --objects 900 --seed 1`
+    """
+    from astroprep.io import write_survey
+    from astroprep.synthetic import simulate_survey
+
+    batch = simulate_survey(objects, seed)
+    write_survey(out, batch)
+    show.out.print(f"{out}: {batch.n_curves} objects, {batch.n_points} points")
+
+
+@app.command()
+def demo(
+    out: Annotated[Path, typer.Option(help="Folder for the results.")] = Path("demo_result"),
+    jobs: Jobs = None,
+) -> None:
+    """Run `pipelines/demo.toml` on `data_samples/`, from a source checkout.
+
+    Example: `astroprep demo --out demo_result`
+    """
+    from astroprep.pipeline.recipe import read_recipe
+    from astroprep.pipeline.run import run as run_all
+
+    recipe = CHECKOUT / "pipelines" / "demo.toml"
+    sample = CHECKOUT / "data_samples" / "survey.parquet"
+    if not recipe.exists() or not sample.exists():
+        raise ConfigError(
+            "the demo needs a source checkout; elsewhere: astroprep simulate --out survey.parquet, "
+            "then astroprep run RECIPE --input survey.parquet --out result/"
+        )
+    _use_threads(jobs)
+    with show.bars() as tell:
+        result = run_all(read_recipe(recipe), sample, out, progress=tell)
+    show.out.print(show.measures_table(result.metrics))
+    show.counts_line(result.counts)
+    show.out.print(f"report page:  {(result.out / 'report.html').resolve()}")
+    show.out.print(f"predictions:  {(result.out / 'predictions.parquet').resolve()}")
+
+
+def main() -> None:
+    """Run the command line; mistakes end in one message and exit code 2."""
+    logging.basicConfig(level=logging.WARNING, format="%(message)s", stream=sys.stderr)
+    try:
+        app()
+    except (ConfigError, DataError, AstroprepError) as error:
+        print(f"astroprep: {error}", file=sys.stderr)
+        sys.exit(2)
+    except KeyboardInterrupt:
+        print("astroprep: interrupted; the same command goes on from here", file=sys.stderr)
+        sys.exit(130)
+    except MemoryError:
+        print("astroprep: out of memory; a smaller max_train in [split] helps", file=sys.stderr)
+        sys.exit(2)
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(0)

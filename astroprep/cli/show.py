@@ -1,0 +1,104 @@
+"""What the command line shows: progress bars, counts and measures."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+from rich.table import Table
+
+__all__ = ["bars", "bundle_table", "counts_line", "measures_table", "out"]
+
+out = Console(highlight=False, soft_wrap=True)
+
+
+@contextmanager
+def bars() -> Iterator[Any]:
+    """Progress bars on stderr, one a stage; nothing when stderr is no terminal.
+
+    Yields
+    ------
+    callable
+        ``tell(stage, done, total)``, as `astroprep.pipeline.classify.Progress`.
+    """
+    if not sys.stderr.isatty():
+        yield lambda stage, done, total: None
+        return
+    columns = (
+        TextColumn("{task.description:10}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeElapsedColumn(),
+    )
+    tasks: dict[str, Any] = {}
+    with Progress(*columns, console=Console(stderr=True)) as progress:
+
+        def tell(stage: str, done: int, total: int | None) -> None:
+            if stage not in tasks:
+                tasks[stage] = progress.add_task(stage, total=total)
+            progress.update(tasks[stage], completed=done, total=total)
+
+        yield tell
+
+
+def counts_line(counts: Any, limit: int = 20) -> None:
+    """Print where every object went, and why some were rejected."""
+    out.print(
+        f"{counts.input} objects = {counts.result} in the result + {counts.rejected} rejected"
+    )
+    reasons = sorted((counts.reasons or {}).items(), key=lambda item: -item[1])
+    for reason, number in reasons[:limit]:
+        out.print(f"  {number:6d}  {reason}", markup=False)
+    if len(reasons) > limit:
+        out.print(f"  ... and {len(reasons) - limit} further reasons, all in rejected_reason")
+
+
+def measures_table(metrics: Mapping[str, Any]) -> Table:
+    """Measures of the networks side by side."""
+    table = Table(title="on the test objects")
+    table.add_column("")
+    for name in ("accuracy", "balanced", "macro F1", "ECE", "parameters", "bytes"):
+        table.add_column(name, justify="right")
+    for name in ("teacher", "uncompressed", "compressed"):
+        one = metrics.get(name)
+        if one is None:
+            continue
+        scores = [one.get(key) for key in ("accuracy", "balanced_accuracy", "macro_f1", "ece")]
+        table.add_row(
+            name,
+            *["-" if score is None else f"{score:.4f}" for score in scores],
+            f"{one['parameters']:,}",
+            f"{one['bytes']:,}",
+        )
+    return table
+
+
+def bundle_table(bundle: Any, path: Path) -> Table:
+    """What is inside a bundle."""
+    table = Table(title=str(path), show_header=False)
+    periods = {"search": "searched", "column": "from a column of the catalogue"}
+    recipe = bundle.recipe
+    rows = {
+        "recipe": recipe["name"],
+        "trained on": f"{recipe['survey'] or 'a survey without a name'} ({recipe['quantity']})",
+        "periods": periods[recipe["trained_with"]],
+        "classes": ", ".join(bundle.classes),
+        "class shares": ", ".join(f"{share:.3g}" for share in bundle.priors),
+        "steps": ", ".join(entry["table"]["step"] for entry in recipe["steps"]),
+        "features": str(len(bundle.feature_names)),
+        "input": f"{bundle.network['n_channels']} channels of {bundle.network['n_bins']} bins",
+        "parameters": f"{bundle.n_parameters:,}",
+        "weights": f"{len(bundle.weights):,} bytes, "
+        f"{4 * bundle.n_parameters / len(bundle.weights):.1f} times smaller than float32",
+        "file": f"{path.stat().st_size:,} bytes",
+        "temperature": f"{bundle.temperature:.4g}",
+        "made with": ", ".join(f"{name} {number}" for name, number in bundle.versions.items()),
+    }
+    for name, value in rows.items():
+        table.add_row(name, value)
+    return table

@@ -1,0 +1,1 @@
+"""Recipes, and the run from raw light curves to a deployed classifier."""

@@ -1,0 +1,254 @@
+"""A recipe: one TOML file that says how raw light curves become a deployed classifier."""
+
+from __future__ import annotations
+
+import tomllib
+from collections.abc import Mapping
+from dataclasses import asdict, fields
+from pathlib import Path
+from typing import Any, Literal, Self
+
+from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
+from pydantic.dataclasses import dataclass as validated
+
+from astroprep.base import Transformer
+from astroprep.errors import ConfigError
+from astroprep.pipeline.steps import closest, step_from_table, step_to_table
+
+__all__ = ["Recipe", "SplitTable", "read_recipe", "resolved", "settings_from_table"]
+
+PERIOD_STEPS = ("PeriodSearch", "UseCataloguePeriod")
+
+
+class _Table(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
+
+
+class SplitTable(_Table):
+    """How objects are divided, where the input does not say.
+
+    Parameters
+    ----------
+    test : float
+        Share of the labelled objects that only measure; used without a split column.
+    validation : float
+        Share of the training objects that steer training and calibration. A tenth holds a
+        dozen stars even of the classes with a hundred.
+    twin_radius : float
+        Objects closer than this, in arcseconds, count as one star and stay on one side. The
+        known pairs of the Catalina survey lie 3 to 6 arcseconds apart.
+    max_train : int
+        Ceiling on the objects that are learned from, which bounds the memory: 100,000 fill
+        about half a GiB. A larger survey is sampled, class by class.
+    """
+
+    test: float = Field(default=0.3, gt=0, lt=1)
+    validation: float = Field(default=0.15, gt=0, lt=1)
+    twin_radius: float = Field(default=6.0, ge=0)
+    max_train: int = Field(default=100_000, ge=10)
+
+
+class NetworkTable(_Table):
+    """Which network is trained.
+
+    Parameters
+    ----------
+    preset : str
+        One of ``astroprep.model.firenet.PRESETS``.
+    """
+
+    preset: str = "small"
+
+
+class Recipe(_Table):
+    """Everything that a run does, resolved and checked.
+
+    Parameters
+    ----------
+    name : str
+        Short name, stored in the bundle.
+    about : str
+        What the recipe is for.
+    seed : int
+        Of every random choice.
+    on_bad : {"reject", "raise"}
+        What steps do with a curve that they cannot serve, where they do not say themselves.
+    steps : list of tables
+        ``step`` (class name) and its settings, in order.
+    split, network, training, compression : tables
+        See `SplitTable`, `NetworkTable`, `astroprep.model.train.TrainSettings` and
+        `astroprep.compress.chain.CompressSettings`.
+    """
+
+    name: str
+    about: str = ""
+    seed: int = Field(default=1, ge=0)
+    on_bad: Literal["reject", "raise"] = "reject"
+    steps: tuple[dict[str, Any], ...] = Field(min_length=1, strict=False)
+    split: SplitTable = SplitTable()
+    network: NetworkTable = NetworkTable()
+    training: dict[str, Any] = {}
+    compression: dict[str, Any] = {}
+
+    def make_steps(self) -> list[Transformer]:
+        """Fresh steps in order, with the recipe's ``on_bad`` where they have none of their own."""
+        return [step_from_table(table, on_bad=self.on_bad) for table in self.steps]
+
+    def with_period_from(self, source: Literal["search", "column"]) -> Self:
+        """Recipe with its period step exchanged.
+
+        Parameters
+        ----------
+        source : {"search", "column"}
+            ``"column"`` takes the catalogue's period and searches none.
+
+        Raises
+        ------
+        ConfigError
+            If the recipe has no period step.
+        """
+        wanted = {"search": "PeriodSearch", "column": "UseCataloguePeriod"}[source]
+        if self.period_source() == source:
+            return self
+        steps = tuple(
+            {"step": wanted} if table["step"] in PERIOD_STEPS else table for table in self.steps
+        )
+        return self.model_copy(update={"steps": steps})
+
+    def period_source(self) -> Literal["search", "column"]:
+        """Where the periods come from.
+
+        Raises
+        ------
+        ConfigError
+            If the recipe has no period step.
+        """
+        for table in self.steps:
+            if table["step"] in PERIOD_STEPS:
+                return "search" if table["step"] == "PeriodSearch" else "column"
+        raise ConfigError(f"recipe {self.name!r} has no period step ({' or '.join(PERIOD_STEPS)})")
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain tables, for JSON."""
+        return self.model_dump(mode="json")
+
+
+def settings_from_table(cls: type[Any], table: Mapping[str, Any]) -> Any:
+    """Make a settings dataclass of a table, checking names and types.
+
+    Raises
+    ------
+    ConfigError
+        If a key is not known or a value has the wrong type or range; all at once.
+    """
+    checker = TypeAdapter(validated(cls, config=ConfigDict(extra="forbid"), frozen=True))
+    try:
+        checker.validate_python(dict(table))
+    except ValidationError as wrong:
+        known = [field.name for field in fields(cls)]
+        raise ConfigError("; ".join(_explain(error, known) for error in wrong.errors())) from None
+    return cls(**{k: tuple(v) if isinstance(v, list) else v for k, v in table.items()})
+
+
+def _explain(error: Any, known: list[str]) -> str:
+    """One mistake that pydantic found, in our words."""
+    place = [str(part) for part in error["loc"]]
+    if error["type"] in ("extra_forbidden", "unexpected_keyword_argument"):
+        return f"unknown key {place[-1]!r}{closest(place[-1], known)}"
+    if error["type"] == "missing":
+        return f"missing key {place[-1]!r}"
+    reason = str(error["msg"]).removeprefix("Value error, ")
+    return f"{'.'.join(place)} = {error['input']!r}: {reason}" if place else reason
+
+
+def read_recipe(path: str | Path) -> Recipe:
+    """Read a recipe and check all of it.
+
+    Parameters
+    ----------
+    path : str or Path
+        A TOML file.
+
+    Raises
+    ------
+    ConfigError
+        If the file cannot be read or anything in it is wrong; every mistake is named, with the
+        table that it is in.
+    """
+    try:
+        text = Path(path).read_text(encoding="utf-8")
+        tables = tomllib.loads(text)
+    except OSError as error:
+        raise ConfigError(f"{path}: cannot read the recipe: {error.strerror}") from error
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise ConfigError(f"{path}: not a TOML file: {error}") from error
+    return recipe_from_tables(tables, source=str(path))
+
+
+def recipe_from_tables(tables: Mapping[str, Any], *, source: str) -> Recipe:
+    """Check the tables of a recipe; `source` begins each message.
+
+    Raises
+    ------
+    ConfigError
+        If anything is wrong; every mistake is named.
+    """
+    mistakes: list[str] = []
+    for i, table in enumerate(tables.get("steps", [])):
+        try:
+            step_from_table(table)
+        except ConfigError as error:
+            name = table.get("step", "?") if isinstance(table, dict) else "?"
+            mistakes.append(f"{error} in [[steps]] {i + 1} ({name})")
+    for key, cls in _settings_classes().items():
+        try:
+            settings_from_table(cls, tables.get(key, {}))
+        except (ConfigError, TypeError) as error:
+            mistakes.append(f"{error} in [{key}]")
+        if "seed" in tables.get(key, {}):
+            mistakes.append(f"'seed' belongs at the top of the recipe, not in [{key}]")
+    recipe = None
+    try:
+        recipe = Recipe.model_validate(dict(tables))
+        _check_preset(recipe.network.preset)
+    except ValidationError as wrong:
+        for found in wrong.errors():
+            table = ".".join(str(part) for part in found["loc"][:-1])
+            known = {
+                "": Recipe.model_fields,
+                "split": SplitTable.model_fields,
+                "network": NetworkTable.model_fields,
+            }
+            where = f" in [{table}]" if table else ""
+            mistakes.append(_explain(found, list(known.get(table, ()))) + where)
+    except ConfigError as error:
+        mistakes.append(f"{error} in [network]")
+    if mistakes or recipe is None:
+        raise ConfigError(f"{source}: " + "\n  ".join(mistakes))
+    return recipe
+
+
+def resolved(recipe: Recipe) -> dict[str, Any]:
+    """Everything that a run of this recipe would use, defaults filled in."""
+    return {
+        **recipe.to_dict(),
+        "steps": [step_to_table(step) for step in recipe.make_steps()],
+        **{
+            key: asdict(settings_from_table(cls, getattr(recipe, key)))
+            for key, cls in _settings_classes().items()
+        },
+    }
+
+
+def _settings_classes() -> dict[str, type[Any]]:
+    from astroprep.compress.chain import CompressSettings
+    from astroprep.model.train import TrainSettings
+
+    return {"training": TrainSettings, "compression": CompressSettings}
+
+
+def _check_preset(preset: str) -> None:
+    from astroprep.model.firenet import PRESETS
+
+    if preset not in PRESETS:
+        raise ConfigError(f"unknown preset {preset!r}{closest(preset, PRESETS)}")

@@ -1,0 +1,188 @@
+"""The verbs: exit codes, one message for a mistake, no traceback, nothing half-written."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pyarrow.parquet as pq
+import pytest
+
+RECIPE = """
+name = "tiny"
+seed = 3
+[[steps]]
+step = "FlagBad"
+missing_errors = "estimate"
+[[steps]]
+step = "PeriodSearch"
+max_frequency = 4.0
+[[steps]]
+step = "FeatureExtractor"
+[[steps]]
+step = "FoldedChannels"
+[network]
+preset = "nano"
+[training]
+max_epochs = 2
+n_threads = 1
+[compression]
+sparsity = 0.5
+prune_stages = 1
+stage_epochs = 1
+retrain_epochs = 1
+share_epochs = 1
+"""
+
+
+def astroprep(*arguments: object, cwd: Path | None = None) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-m", "astroprep.cli", *map(str, arguments)],
+        capture_output=True,
+        text=True,
+        check=False,
+        cwd=cwd,
+        env={**os.environ, "COLUMNS": "200"},
+    )
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    """Folder with a recipe, a survey and the result of a run."""
+    folder = tmp_path_factory.mktemp("cli")
+    (folder / "recipe.toml").write_text(RECIPE)
+    made = astroprep("simulate", "--out", "s.parquet", "--objects", 120, "--seed", 5, cwd=folder)
+    assert made.returncode == 0, made.stderr
+    ran = astroprep("run", "recipe.toml", "--input", "s.parquet", "--out", "out", cwd=folder)
+    assert ran.returncode == 0, ran.stderr
+    (folder / "stdout").write_text(ran.stdout)
+    return folder
+
+
+def test_run_says_where_everything_is_and_who_was_rejected(folder):
+    said = (folder / "stdout").read_text()
+    counts = json.loads((folder / "out" / "metrics.json").read_text())["counts"]
+    assert f"{counts['input']} objects = {counts['result']} in the result" in said
+    assert "usable points" in said
+    for name in ("report.html", "predictions.parquet", "bundle.apz", "metrics.json"):
+        assert name in said
+        assert (folder / "out" / name).exists()
+
+
+def test_classify_inspect_and_strict(folder):
+    done = astroprep("classify", "out/bundle.apz", "s.parquet", "--out", "p.parquet", cwd=folder)
+    assert done.returncode == 0, done.stderr
+    assert pq.read_table(folder / "p.parquet").num_rows == 120
+    strict = astroprep(
+        "classify", "out/bundle.apz", "s.parquet", "--out", "p.parquet", "--strict", cwd=folder
+    )
+    assert strict.returncode == 1
+    assert "rejected" in strict.stdout
+    shown = astroprep("inspect", "out/bundle.apz", cwd=folder)
+    assert shown.returncode == 0, shown.stderr
+    assert "tiny" in shown.stdout
+    assert "RRab" in shown.stdout
+
+
+def test_period_writes_every_object(folder):
+    done = astroprep("period", "s.parquet", "--out", "t.parquet", "--jobs", 1, cwd=folder)
+    assert done.returncode == 0, done.stderr
+    table = pq.read_table(folder / "t.parquet").to_pandas()
+    assert table["row"].tolist() == list(range(120))
+    assert (table["period"].notna() ^ table["rejected_reason"].notna()).all()
+
+
+def test_assess_writes_numbers_and_a_page(folder):
+    done = astroprep("assess", "s.parquet", "--out", "quality", cwd=folder)
+    assert done.returncode == 0, done.stderr
+    assert json.loads((folder / "quality" / "quality.json").read_text())
+    assert "</html>" in (folder / "quality" / "quality.html").read_text()
+
+
+def test_dry_run_prints_the_resolved_recipe(folder):
+    done = astroprep(
+        "run", "recipe.toml", "--input", "s.parquet", "--out", "no", "--dry-run", cwd=folder
+    )
+    assert json.loads(done.stdout)["network"]["preset"] == "nano"
+    assert not (folder / "no").exists()
+
+
+def test_the_same_command_again_changes_nothing_and_another_is_refused(folder):
+    again = astroprep("run", "recipe.toml", "--input", "s.parquet", "--out", "out", cwd=folder)
+    assert again.returncode == 0, again.stderr
+    (folder / "other.toml").write_text(RECIPE.replace("seed = 3", "seed = 4"))
+    other = astroprep("run", "other.toml", "--input", "s.parquet", "--out", "out", cwd=folder)
+    assert other.returncode == 2
+    assert "other settings; results are not mixed" in other.stderr
+
+
+def mistakes(folder):
+    (folder / "empty.parquet").touch()
+    (folder / "cut.parquet").write_bytes((folder / "s.parquet").read_bytes()[:5000])
+    (folder / "bad.toml").write_text(RECIPE + "[trainig]\n")
+    damaged = bytearray((folder / "out" / "bundle.apz").read_bytes())
+    damaged[3000] ^= 255
+    (folder / "bad.apz").write_bytes(damaged)
+    run = ("run", "recipe.toml", "--out", "never", "--input")
+    classify = ("classify", "out/bundle.apz", "s.parquet", "--out")
+    return {
+        "missing input": ((*run, "none.parquet"), "none.parquet does not exist"),
+        "empty file": ((*run, "empty.parquet"), "empty file"),
+        "truncated file": ((*run, "cut.parquet"), "cut.parquet"),
+        "unknown column": ((*run, "s.parquet", "--period-column", "P"), "no column 'P'"),
+        "unknown key": (
+            ("run", "bad.toml", "--out", "never", "--input", "s.parquet"),
+            "did you mean 'training'",
+        ),
+        "missing recipe": (
+            ("run", "none.toml", "--out", "never", "--input", "s.parquet"),
+            "cannot read the recipe",
+        ),
+        "unwritable output": ((*classify, "/proc/nothing/p.parquet"), "cannot be written"),
+        "output is a file": (
+            ("run", "recipe.toml", "--input", "s.parquet", "--out", "s.parquet"),
+            "cannot write there",
+        ),
+        "tampered bundle": (
+            ("classify", "bad.apz", "s.parquet", "--out", "never.parquet"),
+            "bad.apz",
+        ),
+        "not a bundle": (
+            ("inspect", "s.parquet"),
+            "not a readable bundle",
+        ),
+        "a text file as survey": ((*run, "recipe.toml"), "recipe.toml"),
+        "unknown option": (("run", "--nonsense"), "No such option"),
+        "two period sources": (
+            (*classify, "never.parquet", "--period-column", "period", "--search-periods"),
+            "not both",
+        ),
+        "too many jobs": (
+            ("period", "s.parquet", "--out", "never.parquet", "--jobs", 4096),
+            "--jobs 4096",
+        ),
+    }
+
+
+def test_mistakes_end_in_one_message_and_exit_code_2(folder):
+    for what, (arguments, message) in mistakes(folder).items():
+        done = astroprep(*arguments, cwd=folder)
+        assert done.returncode == 2, (what, done.stdout, done.stderr)
+        assert message in done.stderr, (what, done.stderr)
+        assert "Traceback" not in done.stderr, what
+        assert not (folder / "never.parquet").exists()
+        assert not [p for p in folder.glob("never/*") if p.name != ".work"]
+        assert not list(folder.glob("*.tmp"))
+
+
+@pytest.mark.parametrize(
+    "verb", ["run", "classify", "period", "assess", "inspect", "simulate", "demo"]
+)
+def test_help_has_an_example(verb):
+    done = astroprep(verb, "--help")
+    assert done.returncode == 0
+    assert f"astroprep {verb}" in done.stdout
+    assert "Example" in done.stdout

@@ -1,0 +1,99 @@
+"""Recipes: all mistakes at once, each with its place and a suggestion."""
+
+from __future__ import annotations
+
+import pytest
+
+from astroprep.errors import ConfigError
+from astroprep.pipeline.recipe import read_recipe, resolved
+from astroprep.pipeline.steps import all_steps, step_from_table
+
+GOOD = """
+name = "x"
+[[steps]]
+step = "FlagBad"
+[[steps]]
+step = "PeriodSearch"
+[[steps]]
+step = "FoldedChannels"
+"""
+
+
+def write(tmp_path, text):
+    path = tmp_path / "recipe.toml"
+    path.write_text(text)
+    return path
+
+
+def test_every_shipped_recipe_is_valid(pytestconfig):
+    paths = sorted((pytestconfig.rootpath / "pipelines").glob("*.toml"))
+    assert {"demo.toml", "periodic_variables.toml"} <= {path.name for path in paths}
+    for path in paths:
+        assert resolved(read_recipe(path))["steps"]
+
+
+def test_defaults_are_filled_in_when_resolved(tmp_path):
+    full = resolved(read_recipe(write(tmp_path, GOOD)))
+    assert full["steps"][0]["on_bad"] == "reject"
+    assert full["training"]["max_epochs"] > 0
+    assert full["split"]["twin_radius"] == 6.0
+
+
+def test_all_mistakes_come_at_once(tmp_path):
+    text = GOOD.replace('"PeriodSearch"', '"PeriodSearch"\nmax_freqency = 3.0') + (
+        '[training]\nmax_epoch = 3\n[compression]\nsparsity = 2.0\n[network]\npreset = "smal"\n'
+        "[split]\ntest = 1.5\n[trainig]\n"
+    )
+    with pytest.raises(ConfigError) as caught:
+        read_recipe(write(tmp_path, text))
+    message = str(caught.value)
+    for part in (
+        "unknown key 'max_freqency'; did you mean 'max_frequency'? in [[steps]] 2 (PeriodSearch)",
+        "unknown key 'max_epoch'; did you mean 'max_epochs'? in [training]",
+        "sparsity = 2.0",
+        "unknown key 'trainig'; did you mean 'training'?",
+        "test = 1.5",
+    ):
+        assert part in message
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("name = ", "not a TOML file"),
+        ("", "missing key 'name'"),
+        ('name = "x"\nsteps = []', "steps"),
+        (GOOD.replace("FlagBad", "FlagBd"), "unknown step 'FlagBd'; did you mean 'FlagBad'?"),
+        (GOOD.replace('step = "FlagBad"', ""), "a step needs its name"),
+        (GOOD + "[training]\nseed = 3", "'seed' belongs at the top"),
+        (GOOD + '[training]\nmax_epochs = "many"', "max_epochs"),
+        (GOOD + '[network]\npreset = "smal"', "unknown preset 'smal'; did you mean 'small'?"),
+        (GOOD.replace('"PeriodSearch"', '"PeriodSearch"\nmax_frequency = "x"'), "PeriodSearch"),
+    ],
+)
+def test_each_mistake_has_a_message(tmp_path, text, message):
+    with pytest.raises(ConfigError) as caught:
+        read_recipe(write(tmp_path, text))
+    assert message in str(caught.value)
+    assert "recipe.toml" in str(caught.value)
+
+
+def test_a_missing_recipe_is_named(tmp_path):
+    with pytest.raises(ConfigError, match=r"none\.toml: cannot read the recipe"):
+        read_recipe(tmp_path / "none.toml")
+
+
+def test_the_period_step_is_exchanged(tmp_path):
+    recipe = read_recipe(write(tmp_path, GOOD))
+    assert recipe.period_source() == "search"
+    other = recipe.with_period_from("column")
+    assert other.steps[1] == {"step": "UseCataloguePeriod"}
+    assert other.with_period_from("search").steps[1] == {"step": "PeriodSearch"}
+
+
+def test_steps_are_found_in_the_rooms():
+    assert {"FlagBad", "SigmaClip", "PeriodSearch", "FeatureExtractor"} <= set(all_steps())
+    assert step_from_table({"step": "FlagBad"}, on_bad="reject").on_bad == "reject"
+    assert (
+        step_from_table({"step": "FlagBad", "on_bad": "raise"}, on_bad="reject").on_bad == "raise"
+    )
