@@ -7,7 +7,14 @@ from dataclasses import dataclass
 from enum import IntEnum
 from typing import Any
 
-__all__ = ["Feature", "columns"]
+__all__ = ["KERNEL", "Feature", "columns"]
+
+# Sums may run in vector lanes; NaN and inf stay honest. Dividing by zero gives them, as in numpy.
+KERNEL: dict[str, Any] = {
+    "cache": True,
+    "error_model": "numpy",
+    "fastmath": {"reassoc", "nsz", "contract"},
+}
 
 
 @dataclass(frozen=True)
@@ -20,7 +27,7 @@ class Feature:
         Name of the column; the light-curve package's where it has the same quantity.
     group : str
         Family to select by: ``"brightness"``, ``"distribution"``, ``"noise"``, ``"series"``,
-        ``"cadence"``, ``"period"``, ``"fourier"``, ``"folded"`` or ``"modulation"``.
+        ``"cadence"``, ``"period"``, ``"fourier"`` or ``"folded"``.
     min_points : int
         With fewer usable points the value is NaN.
     formula : str

@@ -18,7 +18,7 @@ CROWDED = 8.0  # mean squared occupation above which the comparison sort is fast
 FEW = 24  # below this an insertion sort alone is fastest
 
 
-@njit(cache=True)
+@njit(cache=True, error_model="numpy")
 def sorted_values(x: NDArray[np.float64]) -> NDArray[np.float64]:
     """Ascending copy of finite values.
 
@@ -68,7 +68,7 @@ def sorted_values(x: NDArray[np.float64]) -> NDArray[np.float64]:
     return result
 
 
-@njit(cache=True)
+@njit(cache=True, error_model="numpy")
 def phase_order(phase: NDArray[np.float64]) -> NDArray[np.int64]:
     """Positions that sort phases; equal phases keep their order.
 

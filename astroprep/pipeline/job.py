@@ -1,0 +1,119 @@
+"""A run at work: its inputs, its folder, and what the stages share."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from functools import cached_property
+from pathlib import Path
+from typing import Literal
+
+import pandas as pd
+
+from astroprep.base import Transformer
+from astroprep.compress.chain import CompressSettings
+from astroprep.data import LightCurveBatch
+from astroprep.io import ColumnNames, Survey, open_survey
+from astroprep.model.train import TrainSettings
+from astroprep.pipeline.account import Counts, Progress
+from astroprep.pipeline.classify import BATCH_OBJECTS
+from astroprep.pipeline.prepare import Prepared
+from astroprep.pipeline.recipe import Recipe, settings_from_table
+from astroprep.pipeline.resume import RunFolder
+
+__all__ = ["Job", "RunOptions"]
+
+
+@dataclass(frozen=True)
+class RunOptions:
+    """What a run is told beside its recipe.
+
+    Parameters
+    ----------
+    period_column : str or None
+        Take periods from this column instead of searching them.
+    label_column, split_column : str or None
+        Where labels and the split are; None finds ``label`` and ``split`` if they are there.
+    prior : {"train", "estimate"}
+        Class shares that probabilities assume: those of training, or those that expectation
+        maximisation finds in the whole input.
+    """
+
+    period_column: str | None = None
+    label_column: str | None = None
+    split_column: str | None = None
+    prior: Literal["train", "estimate"] = "train"
+
+    def names(self) -> ColumnNames:
+        """Columns to read."""
+        return ColumnNames(
+            label=self.label_column, split=self.split_column, period=self.period_column
+        )
+
+
+@dataclass(frozen=True)
+class Job:
+    """One run: its inputs, its folder, and what several stages need.
+
+    Parameters
+    ----------
+    recipe : Recipe
+        With the period step that the options ask for.
+    source : Path
+        Survey file.
+    folder : RunFolder
+        Where results go.
+    options : RunOptions
+        Columns, period source and priors.
+    progress : callable
+        Told stage, done and total.
+    """
+
+    recipe: Recipe
+    source: Path
+    folder: RunFolder
+    options: RunOptions
+    progress: Progress
+
+    @cached_property
+    def steps(self) -> list[Transformer]:
+        """Steps of the recipe; those that learn are fitted in the stage ``prepare``."""
+        return self.recipe.make_steps()
+
+    @cached_property
+    def training(self) -> TrainSettings:
+        """How the network is trained."""
+        settings: TrainSettings = settings_from_table(TrainSettings, self.recipe.training)
+        return replace(settings, seed=self.recipe.seed)
+
+    @cached_property
+    def compression(self) -> CompressSettings:
+        """How the network is compressed."""
+        settings: CompressSettings = settings_from_table(CompressSettings, self.recipe.compression)
+        return settings
+
+    def open(self) -> Survey:
+        """Open the survey; rows that cannot be read end among the rejected."""
+        return open_survey(self.source, self.options.names(), on_bad="reject")
+
+    def batches(self) -> Iterator[LightCurveBatch]:
+        """Raw batches of the survey, in order."""
+        with self.open() as survey:
+            yield from survey.iter_batches(BATCH_OBJECTS)
+
+    def part_paths(self) -> list[Path]:
+        """Files of prepared batches, in order."""
+        return sorted(self.folder.work.glob("part-*.arrow"))
+
+    def parts(self) -> Iterator[Prepared]:
+        """Prepared batches, in order, one in memory at a time."""
+        for path in self.part_paths():
+            yield Prepared.load(path)
+
+    def catalogue(self) -> pd.DataFrame:
+        """Row, id, label, split and position of every object of the input."""
+        return pd.read_parquet(self.folder.work / "catalogue.parquet")
+
+    def counts(self) -> Counts:
+        """Where every object went; after the stage ``evaluate``."""
+        return Counts(**self.folder.get_json("counts.json"))

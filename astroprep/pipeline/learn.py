@@ -1,0 +1,180 @@
+"""The middle of a run: gather what was prepared, train, compress."""
+
+from __future__ import annotations
+
+import dataclasses
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from astroprep.compress.chain import compress_network
+from astroprep.errors import DataError
+from astroprep.io import replaced
+from astroprep.model.firenet import FireNet, build_network, firenet_spec
+from astroprep.model.train import TrainingArrays, fit_network
+from astroprep.pipeline.job import Job
+from astroprep.pipeline.prepare import Prepared
+from astroprep.pipeline.split import Roles
+from astroprep.represent import AuxiliaryScale
+
+__all__ = ["LearningData", "Small", "compress", "learning_data", "train"]
+
+
+@dataclass(frozen=True, eq=False)
+class LearningData:
+    """Training and validation objects, ready for the network.
+
+    Parameters
+    ----------
+    row : int64 array, shape (n_objects,)
+        Rows in the input.
+    arrays : TrainingArrays
+        Inputs and class codes.
+    scale : AuxiliaryScale
+        Learned from the training objects.
+    feature_names : tuple of str
+        Of the auxiliaries, marks of missing features last.
+    """
+
+    row: NDArray[np.int64]
+    arrays: TrainingArrays
+    scale: AuxiliaryScale
+    feature_names: tuple[str, ...]
+
+
+@dataclass(frozen=True, eq=False)
+class Small:
+    """The compressed network, as stored.
+
+    Parameters
+    ----------
+    spec : dict
+        Description of the network, batch norms folded.
+    shapes : dict of str to tuple of int
+        Of the tensors, in the order of the file.
+    data : bytes
+        The weights file.
+    """
+
+    spec: dict[str, Any]
+    shapes: dict[str, tuple[int, ...]]
+    data: bytes
+
+
+def learning_data(job: Job, catalogue: pd.DataFrame, roles: Roles) -> LearningData:
+    """Training and validation objects that survived preparation, in the order of rows."""
+    label = catalogue["label"].to_numpy()
+    codes = {name: i for i, name in enumerate(roles.classes)}
+    kept: list[Prepared] = []
+    for part in job.parts():
+        mask = np.isin(roles.role[part.row], ("train", "validation"))
+        kept.append(
+            replace(
+                part,
+                row=part.row[mask],
+                id=part.id[mask],
+                period=part.period[mask],
+                features=part.features[mask],
+                folded=np.ascontiguousarray(part.folded[mask]),
+            )
+        )
+    row = np.concatenate([part.row for part in kept])
+    code = np.array([codes[name] for name in label[row]], dtype=np.int64)
+    is_validation = roles.role[row] == "validation"
+    if len(set(code[~is_validation])) < 2:
+        raise DataError(
+            "fewer than two classes are left to train on: "
+            f"{row.size} labelled objects survived preparation; "
+            f"{_reasons_in_words(job)}"
+        )
+    features = np.concatenate([part.features for part in kept])
+    names = kept[0].feature_names
+    scale = AuxiliaryScale.fit(features[~is_validation])
+    return LearningData(
+        row=row,
+        scale=scale,
+        feature_names=(*names, *(f"{names[k]}_missing" for k in scale.marked)),
+        arrays=TrainingArrays(
+            folded=np.concatenate([part.folded for part in kept]),
+            auxiliary=scale.apply(features),
+            label=code,
+            is_validation=is_validation,
+        ),
+    )
+
+
+def _reasons_in_words(job: Job) -> str:
+    counts: dict[str, int] = {}
+    for part in job.parts():
+        for step, why in zip(part.rejected.step, part.rejected.reason, strict=True):
+            counts[f"{step} {why}"] = counts.get(f"{step} {why}", 0) + 1
+    most = sorted(counts.items(), key=lambda item: -item[1])[:3]
+    return "rejected: " + ("; ".join(f"{n} x {why}" for why, n in most) or "none")
+
+
+def train(job: Job, data: LearningData, roles: Roles) -> tuple[FireNet, dict[str, Any]]:
+    """Train, or take up the trained network; gives it with its history."""
+    import torch
+
+    folded = data.arrays.folded
+    spec = firenet_spec(
+        job.recipe.network.preset,
+        n_channels=folded.shape[1],
+        n_bins=folded.shape[2],
+        n_auxiliary=data.arrays.auxiliary.shape[1],
+        n_classes=len(roles.classes),
+    )
+    net = build_network(spec, seed=job.recipe.seed)
+    path = job.folder.work / "network.pt"
+    if job.folder.is_done("train"):
+        net.load_state_dict(torch.load(path, weights_only=True))
+        return net.eval(), job.folder.get_json("history.json")
+    with job.folder.stage("train"):
+        total = job.training.max_epochs
+        history = fit_network(
+            net,
+            data.arrays,
+            job.training,
+            checkpoint=job.folder.work / "training.pt",
+            progress=lambda row: job.progress("train", int(row["epoch"]) + 1, total),
+        )
+        with replaced(path) as temporary:
+            torch.save(net.state_dict(), temporary)
+        job.folder.put_json("history.json", dataclasses.asdict(history))
+    return net, job.folder.get_json("history.json")
+
+
+def compress(job: Job, net: FireNet, data: LearningData) -> Small:
+    """Compress, or take up the compressed network."""
+    if not job.folder.is_done("compress"):
+        with job.folder.stage("compress"):
+            epochs = 0
+
+            def count(row: dict[str, float]) -> None:
+                nonlocal epochs
+                epochs += 1
+                job.progress("compress", epochs, None)
+
+            made = compress_network(net, data.arrays, job.compression, job.training, progress=count)
+            with replaced(job.folder.work / "weights.bin") as path:
+                path.write_bytes(made.data)
+            job.folder.put_json(
+                "compressed.json",
+                {
+                    "spec": made.spec,
+                    "shapes": {name: list(shape) for name, shape in made.shapes.items()},
+                    "sparsity": made.sparsity,
+                    "histories": {
+                        name: dataclasses.asdict(one) for name, one in made.histories.items()
+                    },
+                },
+            )
+    note = job.folder.get_json("compressed.json")
+    return Small(
+        spec=note["spec"],
+        shapes={name: tuple(shape) for name, shape in note["shapes"].items()},
+        data=(job.folder.work / "weights.bin").read_bytes(),
+    )
