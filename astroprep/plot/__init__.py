@@ -1,0 +1,32 @@
+"""One picture, one function: each draws on given or new matplotlib Axes and returns them."""
+
+from astroprep.plot.lightcurve import plot_folded, plot_light_curve
+from astroprep.plot.scores import (
+    plot_class_counts,
+    plot_confusion,
+    plot_reliability,
+    plot_size_accuracy,
+)
+from astroprep.plot.survey import (
+    plot_error_honesty,
+    plot_magnitudes,
+    plot_points_per_object,
+    plot_sampling,
+    plot_scatter,
+)
+from astroprep.plot.training import plot_training
+
+__all__ = [
+    "plot_class_counts",
+    "plot_confusion",
+    "plot_error_honesty",
+    "plot_folded",
+    "plot_light_curve",
+    "plot_magnitudes",
+    "plot_points_per_object",
+    "plot_reliability",
+    "plot_sampling",
+    "plot_scatter",
+    "plot_size_accuracy",
+    "plot_training",
+]
