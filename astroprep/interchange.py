@@ -36,18 +36,32 @@ __all__ = [
 ]
 
 NAMES: Mapping[str, tuple[str, ...]] = {
-    "id": ("id", "source_id", "object_id", "objectid", "oid", "star_id", "name", "star"),
-    "ra": ("ra", "star_ra", "raj2000", "ra_icrs", "ra_deg", "meanra", "objra"),
-    "dec": ("dec", "star_dec", "dej2000", "de_icrs", "decj2000", "dec_deg", "meandec", "objdec"),
+    "id": (
+        "id", "source_id", "object_id", "objectid", "obj_id", "oid", "sourceid", "star_id", "star",
+        "name", "diaobjectid",
+    ),
+    "ra": (
+        "ra", "ra_deg", "raj2000", "ra_icrs", "star_ra", "ramean", "meanra", "objra", "_raj2000",
+    ),
+    "dec": (
+        "dec", "dec_deg", "dej2000", "decj2000", "de_icrs", "dec_icrs", "star_dec", "decmean",
+        "meandec", "objdec", "_dej2000",
+    ),
     "label": ("label",),
     "split": ("split",),
-    "time": ("time", "mjd", "hmjd", "hjd", "bjd", "jd", "midpointmjdtai"),
-    "mag": ("mag", "magnitude", "psfmag", "mag_psf"),
-    "mag_err": ("mag_err", "magerr", "e_mag", "mag_error", "err", "psfmagerr"),
+    "lightcurve": ("lightcurve", "light_curve", "lc", "sources", "nested"),
+    "time": ("time", "mjd", "hmjd", "hjd", "bjd", "jd", "btjd", "bkjd", "midpointmjdtai", "t"),
+    "mag": ("mag", "magnitude", "psfmag", "magpsf", "mag_psf"),
+    "mag_err": (
+        "mag_err", "magerr", "mag_error", "magnitude_error", "e_mag", "sigma_mag", "sigmapsf",
+        "psfmagerr", "error", "err",
+    ),
     "flux": ("flux", "psfflux"),
-    "flux_err": ("flux_err", "fluxerr", "e_flux", "flux_error", "psffluxerr"),
-    "band": ("band", "filter", "filtercode", "passband"),
-}
+    "flux_err": (
+        "flux_err", "fluxerr", "flux_error", "psffluxerr", "e_flux", "error", "err",
+    ),
+    "band": ("band", "filter", "filtercode", "passband", "filtername"),
+}  # fmt: skip
 """What surveys call the canonical columns; the first name that is there wins."""
 
 GiveBack = Callable[[LightCurveBatch], Any]

@@ -17,6 +17,7 @@ __all__ = [
     "Masks",
     "Scope",
     "apply_masks",
+    "balanced_densities",
     "cubic_sparsity",
     "keep_masked",
     "magnitude_masks",
@@ -28,7 +29,7 @@ __all__ = [
 Masks = Mapping[str, torch.Tensor]
 """Bool tensors by the name of the layer, of the shape of its weight; True means kept."""
 
-Scope = Literal["layer", "global"]
+Scope = Literal["balanced", "layer", "global"]
 
 _RECALIBRATION_BATCH = 512
 
@@ -90,7 +91,7 @@ def magnitude_masks(
     layers: Mapping[str, nn.Conv1d | nn.Linear],
     sparsity: float,
     *,
-    scope: Scope = "global",
+    scope: Scope = "balanced",
     floor: float = 0.02,
 ) -> dict[str, torch.Tensor]:
     """Which weights to keep: the largest.
@@ -104,18 +105,18 @@ def magnitude_masks(
         From `prunable_layers`.
     sparsity : float
         Share of the weights of these layers to make zero, in [0, 1).
-    scope : {"global", "layer"}, default "global"
-        Compare over all layers, each in units of the root mean square of its own weights, or prune
-        every layer by the same share.
+    scope : {"balanced", "layer", "global"}, default "balanced"
+        How the zeros are divided among the layers: small layers keep larger shares
+        (`balanced_densities`), all layers keep the same share, or one threshold on the weights of
+        all layers, each in units of the root mean square of its own.
     floor : float, default 0.02
         Share of its weights that every layer keeps at least. A single threshold at 98 % would
-        otherwise empty whole layers and cut the network in two. One weight an output always
-        stays within reach: the floor is at least one weight a layer.
+        otherwise empty whole layers and cut the network in two. At least one weight a layer.
 
     Returns
     -------
     dict of str to bool tensor
-        True where the weight is kept. The overall share is met to the weight as long as the floors
+        True where the weight is kept. The overall share is met, to rounding, as long as the floors
         allow it; ties keep the earlier weight.
 
     Raises
@@ -126,28 +127,82 @@ def magnitude_masks(
     if not 0 <= sparsity < 1 or not 0 <= floor < 1:
         raise ConfigError(f"sparsity and floor must be in [0, 1), got {sparsity!r} and {floor!r}")
     scores = {name: _scores(net, name, layer) for name, layer in layers.items()}
+    density = dict.fromkeys(layers, floor if scope == "global" else 1 - sparsity)
+    if scope == "balanced":
+        density = balanced_densities(
+            {name: tuple(layer.weight.shape) for name, layer in layers.items()}, sparsity
+        )
     kept = {name: np.zeros(s.size, dtype=bool) for name, s in scores.items()}
     for name, score in scores.items():
-        share = max(floor, 1 - sparsity) if scope == "layer" else floor
-        kept[name][_largest(score, max(1, round(share * score.size)))] = True
+        count = max(1, round(max(floor, density[name]) * score.size))
+        kept[name][_largest(score, count)] = True
     if scope == "global":
-        everything = np.concatenate(list(scores.values()))
-        chosen = np.concatenate(list(kept.values()))
-        n_more = round((1 - sparsity) * everything.size) - int(chosen.sum())
-        if n_more > 0:
-            rest = np.where(chosen, -1.0, everything)
-            chosen[_largest(rest, n_more)] = True
-        bounds = np.cumsum([s.size for s in scores.values()])[:-1]
-        kept = dict(zip(scores, np.split(chosen, bounds), strict=True))
+        kept = _filled_up(scores, kept, 1 - sparsity)
     return {
         name: torch.from_numpy(kept[name]).reshape(layer.weight.shape)
         for name, layer in layers.items()
     }
 
 
-def _scores(
-    net: nn.Module, name: str, layer: nn.Conv1d | nn.Linear
-) -> NDArray[np.float64]:
+def balanced_densities(shapes: Mapping[str, tuple[int, ...]], sparsity: float) -> dict[str, float]:
+    """Share of its weights that each layer keeps when inputs and outputs keep alike many each.
+
+    Parameters
+    ----------
+    shapes : mapping of str to tuple of int
+        Weights: outputs, inputs, and taps for a convolution.
+    sparsity : float
+        Share of zeros over all layers, in [0, 1).
+
+    Returns
+    -------
+    dict of str to float
+        In (0, 1]; met overall as the layers that stay dense give their part to the others.
+
+    Notes
+    -----
+    The Erdős-Rényi kernel rule: density in proportion to the sum of a layer's dimensions over
+    their product. One share for all takes the squeeze layers, through which all must pass, down to
+    two or three weights a channel while wide dense layers keep what they could miss.
+
+    References
+    ----------
+    .. [1] Evci et al. 2020, "Rigging the Lottery", section 3, arXiv:1911.11134
+    .. [2] Mocanu et al. 2018, Nature Communications 9, 2383, doi:10.1038/s41467-018-04316-3
+    """
+    size = {name: int(np.prod(shape)) for name, shape in shapes.items()}
+    raw = {name: sum(shape) / size[name] for name, shape in shapes.items()}
+    full: set[str] = set()
+    factor = 0.0
+    for _ in shapes:
+        left = (1 - sparsity) * sum(size.values()) - sum(size[name] for name in full)
+        free = [name for name in shapes if name not in full]
+        factor = left / sum(raw[name] * size[name] for name in free)
+        over = {name for name in free if factor * raw[name] > 1}
+        if not over:
+            break
+        full |= over
+        if len(full) == len(shapes):
+            break
+    return {name: 1.0 if name in full else factor * raw[name] for name in shapes}
+
+
+def _filled_up(
+    scores: Mapping[str, NDArray[np.float64]],
+    kept: Mapping[str, NDArray[np.bool_]],
+    density: float,
+) -> dict[str, NDArray[np.bool_]]:
+    """Add the largest of all layers to those already kept until the overall share is met."""
+    everything = np.concatenate(list(scores.values()))
+    chosen = np.concatenate(list(kept.values()))
+    n_more = round(density * everything.size) - int(chosen.sum())
+    if n_more > 0:
+        chosen[_largest(np.where(chosen, -1.0, everything), n_more)] = True
+    bounds = np.cumsum([s.size for s in scores.values()])[:-1]
+    return dict(zip(scores, np.split(chosen, bounds), strict=True))
+
+
+def _scores(net: nn.Module, name: str, layer: nn.Conv1d | nn.Linear) -> NDArray[np.float64]:
     """Magnitudes in units of the layer's root mean square, batch norm folded in."""
     weight = layer.weight.detach().double()
     parent = net.get_submodule(name.rpartition(".")[0])

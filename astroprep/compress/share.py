@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from torch import nn
 from torch.nn.utils import parametrize
 
-from astroprep.compress.weights import GridTensor, SharedTensor, Tensor, short_float
+from astroprep.compress.tensors import GridTensor, SharedTensor, Tensor, short_float
 from astroprep.errors import ConfigError
 
 __all__ = [
@@ -22,7 +22,6 @@ __all__ = [
     "share_weights",
     "stored_form",
     "to_grid",
-    "unshare_weights",
 ]
 
 Codebook = Literal["grid", "half"]
@@ -48,8 +47,9 @@ def kmeans_1d(
     n_values : int
         Clusters wanted; fewer come back where clusters run empty or there are fewer values.
     initialisation : {"linear", "density", "random"}, default "linear"
-        Start evenly over the range, evenly over the sorted values, or at ``n_values`` of them.
-        Linear keeps the few large weights, which matter most (Han et al. 2016, section 3.2).
+        Start evenly over the range (without the hole around zero that pruning leaves), evenly
+        over the sorted values, or at ``n_values`` of them. Linear keeps the few large weights,
+        which matter most (Han et al. 2016, section 3.2).
     seed : int, default 0
         For ``"random"``.
     max_iterations : int, default 200
@@ -82,25 +82,37 @@ def kmeans_1d(
     if distinct.size <= n_values:
         return distinct
     if initialisation == "linear":
-        centres = np.linspace(ordered[0], ordered[-1], n_values)
+        centres = _linear(ordered, n_values)
     elif initialisation == "density":
         centres = np.quantile(ordered, (np.arange(n_values) + 0.5) / n_values)
     else:
         centres = np.random.default_rng(seed).choice(distinct, n_values, replace=False)
     centres = np.unique(centres)
     sums = np.concatenate([[0.0], np.cumsum(ordered)])
-    bounds = np.empty(0, dtype=np.int64)
+    counts = np.zeros(0, dtype=np.int64)
     for _ in range(max_iterations):
+        before = counts
         inner = np.searchsorted(ordered, (centres[1:] + centres[:-1]) / 2)
-        new = np.concatenate([[0], inner, [ordered.size]])
-        if np.array_equal(new, bounds):
-            break
-        bounds = new
+        bounds = np.concatenate([[0], inner, [ordered.size]])
         counts = np.diff(bounds)
-        filled = counts > 0
-        centres[filled] = (np.diff(sums[bounds])[filled]) / counts[filled]
-        centres = np.sort(centres)
-    return np.unique(centres[np.diff(bounds) > 0] if centres.size == bounds.size - 1 else centres)
+        if np.array_equal(counts, before):
+            break
+        filled = counts > 0  # an empty cluster waits where it is: the border may yet reach it
+        centres[filled] = np.diff(sums[bounds])[filled] / counts[filled]
+    return np.unique(centres[counts > 0])
+
+
+def _linear(ordered: NDArray[np.float64], n_values: int) -> NDArray[np.float64]:
+    """Evenly spaced over the range of the values, the hole around zero cut out.
+
+    Centres in the hole would own no weight: of 15, a pruned layer lost up to five.
+    """
+    below = int(np.searchsorted(ordered, 0.0))
+    if below in (0, ordered.size):
+        return np.asarray(np.linspace(ordered[0], ordered[-1], n_values))
+    low, high = ordered[below - 1], ordered[below]
+    centres = ordered[0] + np.linspace(0.0, (ordered[-1] - high) + (low - ordered[0]), n_values)
+    return np.asarray(np.where(centres > low, centres + (high - low), centres))
 
 
 def assign(values: NDArray[np.floating], centres: NDArray[np.floating]) -> NDArray[np.int64]:
@@ -275,16 +287,14 @@ def stored_form(net: nn.Module) -> dict[str, Tensor]:
             continue
         parts = layer.parametrizations
         assert isinstance(parts, nn.ModuleDict)
-        weight = parts["weight"]
-        shared = weight[0]
-        book = weight.original.detach().cpu().numpy().astype(np.float32)
-        tensors[f"{name}.weight"] = _shared_tensor(
-            book, shared.codes.cpu().numpy().astype(np.uint8), shared.codebook
-        )
-        if "bias" in parts:
-            bias = parts["bias"]
-            levels, scale = to_grid(bias.original.detach().cpu().numpy(), bias[0].bits)
-            tensors[f"{name}.bias"] = GridTensor(levels, scale, bias[0].bits)
+        for part, chain in parts.items():
+            assert isinstance(chain, parametrize.ParametrizationList)
+            form, original = chain[0], chain.original.detach().cpu().numpy()
+            if isinstance(form, _SharedWeight):
+                codes = form.codes.cpu().numpy().astype(np.uint8)
+                tensors[f"{name}.{part}"] = _shared_tensor(original, codes, form.codebook)
+            elif isinstance(form, _GridBias):
+                tensors[f"{name}.{part}"] = GridTensor(*to_grid(original, form.bits), form.bits)
     return tensors
 
 
@@ -307,17 +317,3 @@ def _shared_tensor(
     matches = np.append(values, 0)[place] == rounded
     recode[1:] = np.where(matches & (rounded != 0), place + 1, 0)
     return SharedTensor(recode[codes], values.astype(np.float32), scale)
-
-
-def unshare_weights(net: nn.Module) -> None:
-    """Turn shared weights back into ordinary parameters with their present values, in place.
-
-    Parameters
-    ----------
-    net : nn.Module
-        As left by `share_weights`.
-    """
-    for module in list(net.modules()):
-        if parametrize.is_parametrized(module):
-            for name in list(module.parametrizations):
-                parametrize.remove_parametrizations(module, name, leave_parametrized=True)

@@ -13,7 +13,13 @@ from scipy.optimize import minimize_scalar
 
 from astroprep.errors import DataError
 
-__all__ = ["correct_priors", "estimate_priors", "fit_temperature", "softmax"]
+__all__ = [
+    "correct_priors",
+    "estimate_priors",
+    "fit_temperature",
+    "softmax",
+    "tempered_priors",
+]
 
 TEMPERATURE_RANGE = (0.05, 20.0)
 
@@ -94,6 +100,34 @@ def fit_temperature(
     return float(np.exp(found.x))
 
 
+def tempered_priors(count: NDArray[np.number[Any]], power: float) -> NDArray[np.float64]:
+    """Class priors between the shares of a sample and equal ones.
+
+    Parameters
+    ----------
+    count : array, shape (n_classes,)
+        Objects of each class, 1 at least.
+    power : float
+        0 gives the shares, 1 equal priors. A network trained with class weights of this power
+        learns these priors.
+
+    Returns
+    -------
+    float64 array, shape (n_classes,)
+        ``count ** (1 - power)``, normalised to sum 1.
+
+    Raises
+    ------
+    DataError
+        If a class has no object.
+    """
+    n = np.asarray(count, dtype=np.float64)
+    if n.size == 0 or not (n > 0).all():
+        raise DataError(f"tempered_priors needs objects of every class, got counts {n.tolist()}")
+    priors = n ** (1 - power)
+    return np.asarray(priors / priors.sum())
+
+
 def correct_priors(
     probability: NDArray[np.floating[Any]],
     learned: NDArray[np.floating[Any]],
@@ -133,7 +167,7 @@ def correct_priors(
     p = np.asarray(probability, dtype=np.float64) * (after / before)
     total = p.sum(axis=1, keepdims=True)
     even = after / after.sum()
-    return np.where(total > 0, p / np.where(total > 0, total, 1.0), even)
+    return np.asarray(np.where(total > 0, p / np.where(total > 0, total, 1.0), even))
 
 
 def estimate_priors(
@@ -175,7 +209,7 @@ def estimate_priors(
     """
     before = np.asarray(learned, dtype=np.float64)
     before = before / before.sum()
-    priors = before.copy()
+    priors: NDArray[np.float64] = before.copy()
     if len(probability) == 0:
         return priors
     for _ in range(max_iterations):

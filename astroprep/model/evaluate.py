@@ -37,9 +37,7 @@ def _pair(
 ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
     y, p = _codes(truth, classes), _codes(predicted, classes)
     if y.size != p.size:
-        raise DataError(
-            f"truth and predictions must be of equal length, got {y.size} and {p.size}"
-        )
+        raise DataError(f"truth and predictions must be of equal length, got {y.size} and {p.size}")
     return y, p
 
 
@@ -93,9 +91,9 @@ def accuracy(truth: ArrayLike, predicted: ArrayLike, classes: Sequence[str]) -> 
 
 def _recall(matrix: NDArray[np.int64]) -> NDArray[np.float64]:
     total = matrix.sum(axis=1)
-    return np.divide(
-        np.diagonal(matrix), total, out=np.full(len(matrix), np.nan), where=total > 0
-    )
+    recall = np.full(len(matrix), np.nan)
+    np.divide(np.diagonal(matrix), total, out=recall, where=total > 0)
+    return recall
 
 
 def _balanced(matrix: NDArray[np.int64]) -> float:
@@ -124,7 +122,9 @@ def _f1(matrix: NDArray[np.int64]) -> NDArray[np.float64]:
     """F1 of each class; 0 where it is neither true nor predicted anywhere."""
     hits = np.diagonal(matrix).astype(np.float64)
     both = matrix.sum(axis=1) + matrix[:, : len(matrix)].sum(axis=0)
-    return np.divide(2 * hits, both, out=np.zeros(len(matrix)), where=both > 0)
+    f1 = np.zeros(len(matrix))
+    np.divide(2 * hits, both, out=f1, where=both > 0)
+    return f1
 
 
 def macro_f1(truth: ArrayLike, predicted: ArrayLike, classes: Sequence[str]) -> float:
@@ -178,7 +178,10 @@ def per_class(
 
 
 def ece(
-    truth: ArrayLike, probability: NDArray[np.floating[Any]], classes: Sequence[str], n_bins: int = 15
+    truth: ArrayLike,
+    probability: NDArray[np.floating[Any]],
+    classes: Sequence[str],
+    n_bins: int = 15,
 ) -> float:
     """Expected calibration error of the top label in equally wide bins of confidence.
 
@@ -321,7 +324,8 @@ def bootstrap_difference(
         n = int(rows.sum())
         if n == 0:
             continue
-        gain = np.array([np.sum((p[rows] == k) & (q[rows] != k)), np.sum((p[rows] != k) & (q[rows] == k))])
+        first_right, second_right = p[rows] == k, q[rows] == k
+        gain = np.array([(first_right & ~second_right).sum(), (second_right & ~first_right).sum()])
         share = np.append(gain, n - gain.sum()) / n
         counts = rng.multinomial(n, share, size=n_resamples)
         differences.append(float(gain[0] - gain[1]) / n)

@@ -29,6 +29,7 @@ __all__ = [
 ]
 
 FORMAT = "firenet-1"
+BATCH_NORM_EPS = 1e-5  # added to the variance
 
 # Fire modules are [squeeze width, width of each of the two expansions, dilation]: dilations of
 # 1, 2, 4, 8 let the last module see half a circle of 64 bins without striding, which would break
@@ -123,7 +124,7 @@ class ConvUnit(nn.Module):
         super().__init__()
         self.pad = dilation * (kernel // 2)
         self.conv = nn.Conv1d(n_in, n_out, kernel, dilation=dilation, bias=not batch_norm)
-        self.norm = nn.BatchNorm1d(n_out) if batch_norm else None
+        self.norm = nn.BatchNorm1d(n_out, eps=BATCH_NORM_EPS) if batch_norm else None
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         """Map (curve, channel, phase) to (curve, channel, phase)."""
@@ -187,7 +188,9 @@ class FireNet(nn.Module):
     def __init__(self, spec: Mapping[str, Any]) -> None:
         super().__init__()
         if spec.get("format") != FORMAT:
-            raise ConfigError(f"a network of format {FORMAT!r} is needed, got {spec.get('format')!r}")
+            raise ConfigError(
+                f"a network of format {FORMAT!r} is needed, got {spec.get('format')!r}"
+            )
         try:
             self._build(spec)
         except KeyError as error:
@@ -281,21 +284,24 @@ def fold_batchnorm(net: FireNet) -> FireNet:
     With ``s = gamma / sqrt(var + eps)``, the folded weight is ``s w`` and the bias
     ``beta - s mean``: a weight of zero stays zero, so pruning survives folding.
     """
+    state = net.state_dict()
     folded = FireNet({**net.spec, "batch_norm": False})
-    source = dict(net.named_modules())
-    for name, module in folded.named_modules():
-        twin = source[name]
-        if isinstance(module, ConvUnit) and isinstance(twin, ConvUnit):
-            module.conv.weight.copy_(twin.conv.weight)
-            assert module.conv.bias is not None
-            if twin.norm is None:
-                module.conv.bias.copy_(twin.conv.bias)
-                continue
-            scale = twin.norm.weight / torch.sqrt(twin.norm.running_var + twin.norm.eps)
-            module.conv.weight.mul_(scale[:, None, None])
-            module.conv.bias.copy_(twin.norm.bias - scale * twin.norm.running_mean)
-        elif isinstance(module, nn.Linear) and isinstance(twin, nn.Linear):
-            module.load_state_dict(twin.state_dict())
+    tensors: dict[str, torch.Tensor] = {}
+    for name in folded.state_dict():
+        unit, _, kind = name.rpartition(".conv.")
+        if f"{unit}.norm.weight" not in state or not unit:
+            tensors[name] = state[name]
+            continue
+        gamma, beta, mean, variance = (
+            state[f"{unit}.norm.{part}"]
+            for part in ("weight", "bias", "running_mean", "running_var")
+        )
+        scale = gamma / torch.sqrt(variance + BATCH_NORM_EPS)  # (channel,)
+        if kind == "weight":
+            tensors[name] = state[name] * scale[:, None, None]
+        else:
+            tensors[name] = beta - scale * mean
+    folded.load_state_dict(tensors)
     return folded.eval()
 
 

@@ -1,8 +1,9 @@
 """Eight float32 numbers as one value inside numba kernels.
 
-LLVM does not vectorise the butterflies and filters of `spectrum` by itself (too many arrays that might
-overlap), so those kernels say it: a `load` takes eight neighbours of an array, the arithmetic operators
-work on all eight, `store` puts them back. On a processor with narrower registers LLVM splits the value.
+LLVM does not vectorise the butterflies and filters of `spectrum` by itself (too many arrays that
+might overlap), so those kernels say it: a `load` takes eight neighbours of an array, the
+arithmetic operators work on all eight, `store` puts them back. On a processor with narrower
+registers LLVM splits the value.
 """
 
 from __future__ import annotations
@@ -10,7 +11,7 @@ from __future__ import annotations
 import operator
 from typing import Any
 
-from llvmlite import ir
+from llvmlite import ir  # type: ignore[import-untyped]
 from numba import types
 from numba.extending import intrinsic, models, overload, register_model
 
@@ -19,7 +20,7 @@ __all__ = ["LANES", "broadcast", "lane", "load", "store"]
 LANES = 8
 
 
-class _Lanes(types.Type):  # type: ignore[misc]
+class _Lanes(types.Type):
     def __init__(self) -> None:
         super().__init__(name="float32x8")
 
@@ -29,9 +30,9 @@ _VECTOR = ir.VectorType(ir.FloatType(), LANES)
 
 
 @register_model(_Lanes)
-class _LanesModel(models.PrimitiveModel):  # type: ignore[misc]
+class _LanesModel(models.PrimitiveModel):
     def __init__(self, dmm: Any, fe_type: Any) -> None:
-        super().__init__(dmm, fe_type, _VECTOR)
+        super().__init__(dmm, fe_type, _VECTOR)  # type: ignore[no-untyped-call]
 
 
 def _address(context: Any, builder: Any, array_type: Any, array: Any, index: Any) -> Any:
@@ -39,8 +40,8 @@ def _address(context: Any, builder: Any, array_type: Any, array: Any, index: Any
     return builder.bitcast(builder.gep(data, [index]), _VECTOR.as_pointer())
 
 
-@intrinsic  # type: ignore[misc]
-def load(typingctx: Any, array: Any, index: Any) -> Any:
+@intrinsic
+def _load(typingctx: Any, array: Any, index: Any) -> Any:
     """Eight neighbours ``array[index:index + 8]`` of a contiguous float32 array, unchecked."""
 
     def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
@@ -49,9 +50,9 @@ def load(typingctx: Any, array: Any, index: Any) -> Any:
     return float32x8(array, types.intp), codegen
 
 
-@intrinsic  # type: ignore[misc]
-def store(typingctx: Any, array: Any, index: Any, value: Any) -> Any:
-    """Write eight neighbours ``array[index:index + 8]`` of a contiguous float32 array, unchecked."""
+@intrinsic
+def _store(typingctx: Any, array: Any, index: Any, value: Any) -> Any:
+    """Write eight neighbours ``array[index:index + 8]`` of a contiguous float32 array."""
 
     def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
         target = _address(context, builder, signature.args[0], args[0], args[1])
@@ -61,8 +62,8 @@ def store(typingctx: Any, array: Any, index: Any, value: Any) -> Any:
     return types.void(array, types.intp, float32x8), codegen
 
 
-@intrinsic  # type: ignore[misc]
-def broadcast(typingctx: Any, number: Any) -> Any:
+@intrinsic
+def _broadcast(typingctx: Any, number: Any) -> Any:
     """One float32 number in all eight places."""
 
     def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
@@ -74,8 +75,8 @@ def broadcast(typingctx: Any, number: Any) -> Any:
     return float32x8(types.float32), codegen
 
 
-@intrinsic  # type: ignore[misc]
-def lane(typingctx: Any, value: Any, place: Any) -> Any:
+@intrinsic
+def _lane(typingctx: Any, value: Any, place: Any) -> Any:
     """The number at one place, 0 to 7, of the eight."""
 
     def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
@@ -85,8 +86,15 @@ def lane(typingctx: Any, value: Any, place: Any) -> Any:
     return types.float32(float32x8, types.intp), codegen
 
 
+# numba finds the intrinsics under these names; Any, because their Python signatures differ
+load: Any = _load
+store: Any = _store
+broadcast: Any = _broadcast
+lane: Any = _lane
+
+
 def _arithmetic(operation: Any, instruction: str) -> None:
-    @intrinsic  # type: ignore[misc]
+    @intrinsic
     def apply(typingctx: Any, left: Any, right: Any) -> Any:
         def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
             # "contract" lets a product and a sum become one fused instruction where there is one
@@ -94,13 +102,15 @@ def _arithmetic(operation: Any, instruction: str) -> None:
 
         return float32x8(float32x8, float32x8), codegen
 
-    @overload(operation)  # type: ignore[misc]
+    instruction_of: Any = apply
+
+    @overload(operation)
     def on_lanes(left: Any, right: Any) -> Any:
         if left is not float32x8 or right is not float32x8:
             return None
 
         def both(left: Any, right: Any) -> Any:
-            return apply(left, right)
+            return instruction_of(left, right)
 
         return both
 

@@ -1,16 +1,16 @@
 """Fourier sums of unevenly sampled points on an even frequency grid: the fast half of Lomb-Scargle.
 
-A grid of frequencies is cut into bands. Within a band the points, turned by the band's centre frequency,
-are spread onto a small grid in time and transformed; the spectrum, which the baseline limits, comes out
-only 1.25-fold oversampled and a short filter raises it to the four times finer grid that was asked for.
-Eight bands travel side by side through every instruction, so all transforms stay in cache and a curve's
-result cannot depend on the batch that it came in.
+A grid of frequencies is cut into bands. Within a band the points, turned by the band's centre
+frequency, are spread onto a small grid in time and transformed; the spectrum, which the baseline
+limits, comes out only 1.25-fold oversampled and a short filter raises it to the four times finer
+grid that was asked for. Eight bands travel side by side through every instruction, so all
+transforms stay in cache and a curve's result cannot depend on the batch that it came in.
 """
 
 from __future__ import annotations
 
 from functools import cache
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from numba import njit
@@ -26,7 +26,9 @@ SUBDIVISION = 4  # requested frequencies per step of the transformed spectrum
 ROW = 2 * LANES  # one grid row: eight real parts, eight imaginary parts
 SPREAD_BETA = 0.976 * np.pi * TAPS * (1 - 0.5 / OVERSAMPLING)  # exponent of the spreading kernel
 KAISER_BETA = np.pi * np.sqrt((TAPS / OVERSAMPLING * (OVERSAMPLING - 0.5)) ** 2 - 0.8)
-DEGENERATE = 2e-4  # below this determinant float32 sums cannot tell the power (largest value: 1/4)
+# below this determinant, over the number of points, float32 sums cannot tell the power to 1e-3
+# (its largest value is 1/4; sums err by 1e-5 where few points add up in phase)
+DEGENERATE = 0.2
 RESEED = 16  # rotations in float32 before the phases are computed again
 
 
@@ -63,7 +65,7 @@ def largest_step(baseline: float) -> float:
 
 
 def _digit_reversed(size: int) -> NDArray[np.int64]:
-    """Position of frequency k after the in-place radix-4 transform (last pass radix 2 if needed)."""
+    """Position of frequency k after the in-place transform, radix 4 with radix 2 at the end."""
     if size <= 2:
         return np.arange(size)
     radix = 4 if size >= 4 else 2
@@ -97,7 +99,7 @@ def plan(size: int) -> Plan:
 
 
 @njit(cache=True)
-def _transform(grid, twiddle, size):  # type: ignore[no-untyped-def]
+def _transform(grid: NDArray[np.float32], twiddle: NDArray[np.float32], size: int) -> None:
     """Fourier transform of eight columns in place, exponent +, radix 4, digit-reversed output."""
     length = size
     stride = 1
@@ -187,7 +189,18 @@ def _transform(grid, twiddle, size):  # type: ignore[no-untyped-def]
 
 
 @njit(cache=True)
-def _spectrum(grid, first, kernel, strength, turn, size, twiddle, order, correction, out):  # type: ignore[no-untyped-def]
+def _spectrum(
+    grid: NDArray[np.float32],
+    first: NDArray[np.int64],
+    kernel: NDArray[np.float32],
+    strength: NDArray[np.float32],
+    turn: NDArray[np.float32],
+    size: int,
+    twiddle: NDArray[np.float32],
+    order: NDArray[np.int64],
+    correction: NDArray[np.float32],
+    out: NDArray[np.float32],
+) -> None:
     """Spread the turned strengths, transform, undo the kernel: rows of one group of eight bands."""
     grid[:] = np.float32(0.0)
     for j in range(first.size):
@@ -209,7 +222,9 @@ def _spectrum(grid, first, kernel, strength, turn, size, twiddle, order, correct
 
 
 @njit(cache=True)
-def _seed_turn(time, frequency, step, turn):  # type: ignore[no-untyped-def]
+def _seed_turn(
+    time: NDArray[np.float64], frequency: float, step: float, turn: NDArray[np.float32]
+) -> None:
     """``exp(2 pi i t (frequency + lane * step))`` for every point and lane."""
     for j in range(time.size):
         cycles = time[j] * frequency
@@ -223,7 +238,9 @@ def _seed_turn(time, frequency, step, turn):  # type: ignore[no-untyped-def]
 
 
 @njit(cache=True)
-def _turn_by(turn, rotation, out):  # type: ignore[no-untyped-def]
+def _turn_by(
+    turn: NDArray[np.float32], rotation: NDArray[np.float32], out: NDArray[np.float32]
+) -> None:
     """Multiply the eight numbers of every point by the point's own rotation."""
     for j in range(rotation.size // 2):
         c = broadcast(rotation[2 * j])
@@ -235,7 +252,7 @@ def _turn_by(turn, rotation, out):  # type: ignore[no-untyped-def]
 
 
 @njit(cache=True)
-def _rotation(time, frequency):  # type: ignore[no-untyped-def]
+def _rotation(time: NDArray[np.float64], frequency: float) -> NDArray[np.float32]:
     rotation = np.empty(2 * time.size, np.float32)
     for j in range(time.size):
         cycles = time[j] * frequency
@@ -246,7 +263,7 @@ def _rotation(time, frequency):  # type: ignore[no-untyped-def]
 
 
 @njit(cache=True)
-def _filter_four(rows, place, filters):  # type: ignore[no-untyped-def]
+def _filter_four(rows: NDArray[np.float32], place: int, filters: NDArray[np.float32]) -> Any:
     """Spectrum at the four requested frequencies from one step on: real and imaginary parts."""
     zero = broadcast(np.float32(0.0))
     r0, r1, r2, r3 = zero, zero, zero, zero
@@ -270,7 +287,7 @@ def _filter_four(rows, place, filters):  # type: ignore[no-untyped-def]
 
 
 @njit(cache=True)
-def _filter_two(rows, place, filters):  # type: ignore[no-untyped-def]
+def _filter_two(rows: NDArray[np.float32], place: int, filters: NDArray[np.float32]) -> Any:
     """Spectrum at one step and half a step later."""
     zero = broadcast(np.float32(0.0))
     r0, r1 = zero, zero
@@ -288,7 +305,19 @@ def _filter_two(rows, place, filters):  # type: ignore[no-untyped-def]
 
 
 @njit(cache=True)
-def _write_power(power, limit, place, band, yr, yi, wr, wi, dr, di):  # type: ignore[no-untyped-def]
+def _write_power(
+    power: NDArray[np.float32],
+    limit: int,
+    place: int,
+    band: int,
+    yr: Any,
+    yi: Any,
+    wr: Any,
+    wi: Any,
+    dr: Any,
+    di: Any,
+    least: Any,
+) -> None:
     """Floating-mean power of eight frequencies; -1 where the determinant is too small."""
     half = broadcast(np.float32(0.5))
     cc = half + half * dr - wr * wr
@@ -301,14 +330,25 @@ def _write_power(power, limit, place, band, yr, yi, wr, wi, dr, di):  # type: ig
     for k in range(LANES):
         p = place + k * band
         if p < limit:
-            good = lane(determinant, k) > np.float32(DEGENERATE)
-            power[p] = lane(value, k) if good else np.float32(-1.0)
+            good = lane(determinant, k) > least
+            power[p] = min(lane(value, k), np.float32(1.0)) if good else np.float32(-1.0)
 
 
 @njit(cache=True, nogil=True)
-def power_one_curve(  # type: ignore[no-untyped-def]
-    time, weighted, weight, start, step, power, size, band, twiddle, order, correction, filters
-):
+def power_one_curve(
+    time: NDArray[np.float64],
+    weighted: NDArray[np.float32],
+    weight: NDArray[np.float32],
+    start: float,
+    step: float,
+    power: NDArray[np.float32],
+    size: int,
+    band: int,
+    twiddle: NDArray[np.float32],
+    order: NDArray[np.int64],
+    correction: NDArray[np.float32],
+    filters: NDArray[np.float32],
+) -> None:
     """Lomb-Scargle power of one curve on an even grid, float32, with -1 where it is not reliable.
 
     Parameters
@@ -334,11 +374,11 @@ def power_one_curve(  # type: ignore[no-untyped-def]
     """
     n_points = time.size
     limit = power.size
+    least = np.float32(DEGENERATE / n_points)
     spectrum_step = step * SUBDIVISION
     first = np.empty(n_points, np.int64)
     kernel = np.empty(n_points * TAPS, np.float32)
-    brightness = np.empty(n_points, np.float32)
-    presence = np.empty(n_points, np.float32)
+    strength = np.empty(2 * n_points, np.float32)  # of the values, then of the weights
     for j in range(n_points):
         x = time[j] * spectrum_step  # within 0.4 of zero
         place = (x + 0.5) * size
@@ -349,19 +389,21 @@ def power_one_curve(  # type: ignore[no-untyped-def]
             kernel[j * TAPS + tap] = np.exp(SPREAD_BETA * (np.sqrt(max(0.0, 1 - z * z)) - 1))
         a = np.sqrt(KAISER_BETA**2 - (np.pi * TAPS * x) ** 2)
         undo = a / (TAPS * np.sinh(a))
-        brightness[j] = weighted[j] * undo
-        presence[j] = weight[j] * undo
+        strength[j] = weighted[j] * undo
+        strength[n_points + j] = weight[j] * undo
 
     grid = np.empty(size * ROW, np.float32)
     rows = order.size * ROW
-    y = np.empty(rows, np.float32)
-    w = np.empty(rows, np.float32)
-    # two parts of the doubled spectrum; a filter reads past the first into the second
-    low = np.empty(rows, np.float32)
-    high = np.empty(rows, np.float32)
-    turn = np.empty(n_points * ROW, np.float32)
-    turn_low = np.empty(n_points * ROW, np.float32)
-    turn_high = np.empty(n_points * ROW, np.float32)
+    # values, weights, and the two halves of the weights' spectrum at doubled frequency
+    spectra = np.empty(4 * rows, np.float32)
+    y = spectra[:rows]
+    w = spectra[rows : 2 * rows]
+    low = spectra[2 * rows : 3 * rows]
+    high = spectra[3 * rows :]
+    turns = np.empty(3 * n_points * ROW, np.float32)
+    turn = turns[: n_points * ROW]
+    turn_low = turns[n_points * ROW : 2 * n_points * ROW]
+    turn_high = turns[2 * n_points * ROW :]
 
     fine = band * SUBDIVISION
     n_groups = (limit + fine * LANES - 1) // (fine * LANES)
@@ -381,10 +423,21 @@ def power_one_curve(  # type: ignore[no-untyped-def]
             _turn_by(turn, next_group, turn)
             _turn_by(turn_low, next_doubled, turn_low)
         _turn_by(turn_low, next_band, turn_high)
-        _spectrum(grid, first, kernel, brightness, turn, size, twiddle, order, correction, y)
-        _spectrum(grid, first, kernel, presence, turn, size, twiddle, order, correction, w)
-        _spectrum(grid, first, kernel, presence, turn_low, size, twiddle, order, correction, low)
-        _spectrum(grid, first, kernel, presence, turn_high, size, twiddle, order, correction, high)
+        for part in range(4):
+            of = strength[:n_points] if part == 0 else strength[n_points:]
+            at_turn = max(part - 1, 0) * n_points * ROW
+            _spectrum(
+                grid,
+                first,
+                kernel,
+                of,
+                turns[at_turn : at_turn + n_points * ROW],
+                size,
+                twiddle,
+                order,
+                correction,
+                spectra[part * rows : (part + 1) * rows],
+            )
         for k in range(band):
             y0r, y0i, y1r, y1i, y2r, y2i, y3r, y3i = _filter_four(y, k * ROW, filters)
             w0r, w0i, w1r, w1i, w2r, w2i, w3r, w3i = _filter_four(w, k * ROW, filters)
@@ -393,7 +446,7 @@ def power_one_curve(  # type: ignore[no-untyped-def]
             d0r, d0i, d1r, d1i = _filter_two(doubled, row * ROW, filters)
             d2r, d2i, d3r, d3i = _filter_two(doubled, (row + 1) * ROW, filters)
             p = group * LANES * fine + k * SUBDIVISION
-            _write_power(power, limit, p, fine, y0r, y0i, w0r, w0i, d0r, d0i)
-            _write_power(power, limit, p + 1, fine, y1r, y1i, w1r, w1i, d1r, d1i)
-            _write_power(power, limit, p + 2, fine, y2r, y2i, w2r, w2i, d2r, d2i)
-            _write_power(power, limit, p + 3, fine, y3r, y3i, w3r, w3i, d3r, d3i)
+            _write_power(power, limit, p, fine, y0r, y0i, w0r, w0i, d0r, d0i, least)
+            _write_power(power, limit, p + 1, fine, y1r, y1i, w1r, w1i, d1r, d1i, least)
+            _write_power(power, limit, p + 2, fine, y2r, y2i, w2r, w2i, d2r, d2i, least)
+            _write_power(power, limit, p + 3, fine, y3r, y3i, w3r, w3i, d3r, d3i, least)

@@ -183,8 +183,7 @@ class Classifier:
         self.steps = restore_steps(self.bundle, period_source)
         self.runtime = Runtime(self.bundle, n_threads)
         self.scale = _scale_of(self.bundle)
-        given = self.bundle.recipe.get("priors")
-        self.priors = None if given is None else np.asarray(given, dtype=np.float64)
+        self.priors = np.asarray(self.bundle.recipe["priors"], dtype=np.float64)
 
     def prepare(self, batch: LightCurveBatch) -> Prepared:
         """Send a batch through the steps.

@@ -35,8 +35,8 @@ class RunOptions:
     label_column, split_column : str or None
         Where labels and the split are; None finds ``label`` and ``split`` if they are there.
     prior : {"train", "estimate"}
-        Class shares that probabilities assume: those of training, or those that expectation
-        maximisation finds in the whole input.
+        Class shares that probabilities and decisions assume: those of the training objects,
+        or those that expectation maximisation finds in the whole input.
     """
 
     period_column: str | None = None

@@ -31,7 +31,9 @@ def deploy(job: Job, net: FireNet, small: Small, data: LearningData, roles: Role
     """Write ``bundle.apz``, unless that is done.
 
     The network learns with class weights, so its probabilities assume the class shares of
-    training evened by them; the temperature is fitted on validation objects weighted alike.
+    training evened by them (``Bundle.priors``), and the temperature is fitted on validation
+    objects weighted alike. What is reported assumes the shares in ``recipe["priors"]``: those of
+    the training objects as they are, or those estimated from the whole input.
     """
     if job.folder.is_done("deploy"):
         return
@@ -57,9 +59,10 @@ def deploy(job: Job, net: FireNet, small: Small, data: LearningData, roles: Role
         }
         job.folder.put_json("temperatures.json", temperatures)
         bundle = replace(draft, temperature=temperatures["compressed"])
+        priors = np.bincount(arrays.label, minlength=n_classes) / arrays.label.size
         if job.options.prior == "estimate":
-            found = _estimated_priors(job, bundle, data.scale)
-            bundle = replace(bundle, recipe={**bundle.recipe, "priors": found.tolist()})
+            priors = _estimated_priors(job, bundle, data.scale)
+        bundle = replace(bundle, recipe={**bundle.recipe, "priors": priors.tolist()})
         write_bundle(job.folder.out / "bundle.apz", bundle)
 
 
@@ -87,7 +90,6 @@ def _draft(
             "trained_with": job.recipe.period_source(),
             "quantity": meta.quantity,
             "survey": meta.survey,
-            "priors": None,
         },
         golden=golden_vectors(
             graph, decode_weights(small.data, small.shapes), *_spread(data.arrays, N_GOLDEN)

@@ -123,10 +123,10 @@ def _measure(
     temperatures = job.folder.get_json("temperatures.json")
     probability = np.full((len(catalogue), len(classes)), np.nan)
     probability[full["row"]] = softmax(full["logits"], temperatures["uncompressed"])
-    if classifier.priors is not None:
-        learned = np.asarray(bundle.priors)
-        found = estimate_priors(probability[full["row"]], learned)
-        probability[full["row"]] = correct_priors(probability[full["row"]], learned, found)
+    learned, wanted = np.asarray(bundle.priors), classifier.priors
+    if job.options.prior == "estimate":
+        wanted = estimate_priors(probability[full["row"]], learned)
+    probability[full["row"]] = correct_priors(probability[full["row"]], learned, wanted)
     written = pq.read_table(
         out / "predictions.parquet", columns=[f"prob_{name}" for name in classes]
     )

@@ -1,5 +1,6 @@
 """Fixed-size arrays for the network."""
 
-from astroprep.represent.folded import FoldedChannels, fold_channels
+from astroprep.represent.folded import CHANNELS, FoldedChannels, fold_channels
+from astroprep.represent.normalize import AuxiliaryScale
 
-__all__ = ["FoldedChannels", "fold_channels"]
+__all__ = ["CHANNELS", "AuxiliaryScale", "FoldedChannels", "fold_channels"]

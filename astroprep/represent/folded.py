@@ -18,13 +18,14 @@ CHANNELS = ("brightness", "scatter", "occupancy")
 """Channels of one fold, in their order."""
 
 GAUSSIAN_90 = 3.2897  # width of the central 90 % of a Gaussian, in sigma
+LEAST_WEIGHT = 1e-12  # of a point, relative to the best of its curve: a sum of weights is never 0
 
 
 @njit(cache=True)
 def _standardised(
     value: NDArray[np.float64], error: NDArray[np.float64], sign: float
-) -> tuple[NDArray[np.float64], float]:
-    """Deviation from the median in robust sigmas, bright up, and that sigma.
+) -> NDArray[np.float64]:
+    """Deviation from the median in robust sigmas, bright up.
 
     The sigma comes from the central 90 % of the values: unlike the MAD it sees an eclipse that
     lasts a twentieth of the period or more, unlike the standard deviation it ignores a few
@@ -42,7 +43,8 @@ def _standardised(
         sigma = np.median(error)
     if not sigma > 0:
         sigma = 1.0
-    return sign * (value - np.median(value)) / sigma, sigma
+    standardised: NDArray[np.float64] = sign * (value - np.median(value)) / sigma
+    return standardised
 
 
 @njit(cache=True)
@@ -125,7 +127,8 @@ def fold_channels(
     folded = np.zeros((n_curves, 3 * n_folds, n_bins), np.float32)
     for i in prange(n_curves):
         a, b = offsets[i], offsets[i + 1]
-        z, sigma = _standardised(value[a:b], error[a:b], sign)
+        z = _standardised(value[a:b], error[a:b], sign)
+        least = error[a:b].min()
         for f in range(n_folds):
             bins = n_bins * multiples[f] // longest
             count = np.zeros(bins, np.int64)
@@ -138,7 +141,7 @@ def fold_channels(
                 turns = (time[j] - time[a]) * frequency
                 bin_ = min(int((turns - math.floor(turns)) * bins), bins - 1)
                 where[j - a] = bin_
-                weight = (sigma / error[j]) ** 2
+                weight = max((least / error[j]) ** 2, LEAST_WEIGHT)
                 count[bin_] += 1
                 total[bin_] += weight
                 mean[bin_] += weight * z[j - a]
@@ -147,7 +150,8 @@ def fold_channels(
                     mean[k] /= total[k]
             for j in range(a, b):
                 k = where[j - a]
-                spread[k] += (sigma / error[j]) ** 2 * (z[j - a] - mean[k]) ** 2
+                weight = max((least / error[j]) ** 2, LEAST_WEIGHT)
+                spread[k] += weight * (z[j - a] - mean[k]) ** 2
             for k in range(bins):
                 if count[k] > 0:
                     spread[k] = math.sqrt(spread[k] / total[k])

@@ -27,7 +27,7 @@ CLASS_SHARES = {
 }
 """Share of each class in a simulated survey; unequal, as in any survey."""
 
-FIRST_NIGHT = 53550  # MJD; a summer of 2005, when the Siding Spring survey began
+FIRST_NIGHT = 53550  # MJD; 2005 June 29, about when the southern Catalina light curves begin
 NIGHTS = 2557  # seven years
 SYNODIC_MONTH = 29.530588853  # days, mean; Meeus 1998, Astronomical Algorithms, chapter 49
 NEW_MOON = 53527.91  # MJD of a new Moon, 2005 June 6
@@ -91,7 +91,7 @@ def _observe(
     night_lost = (rng.random((n, 1 + sizes.max() // 4)) < 0.06)[curve, exposure // 4]
     kept = ~night_lost & (rng.random(time.size) < rng.uniform(0.8, 1.0, n)[curve])
     offsets = np.concatenate(([0], np.cumsum(np.bincount(curve[kept], minlength=n))))
-    return ra, dec, offsets, time[kept] + rng.uniform(0, 2e-5, int(kept.sum()))
+    return ra, dec, offsets, time[kept]
 
 
 def _accidents(
@@ -153,6 +153,8 @@ def _break_some(rng: np.random.Generator, batch: LightCurveBatch, share: float) 
             keep[first + 2 * kind : last] = False
         else:
             value[first:last] = np.nan
+            kept = PointFlag.BAD_TIME | PointFlag.MISSING_ERROR | PointFlag.DUPLICATE
+            bits[first:last] &= np.uint32(kept)
             bits[first:last] |= np.uint32(PointFlag.MISSING_VALUE)
     curve = np.repeat(np.arange(batch.n_curves), np.diff(batch.offsets))
     return LightCurveBatch(
@@ -247,8 +249,8 @@ def simulate_survey(
     -----
     Pulsating stars are sine series in magnitudes, ``sum_k R_k1 sin(2 pi k phase + phi_k1)``.
     RRab phases follow metallicity and period [1]_, the higher ones their interrelations;
-    RRc [2]_, high-amplitude delta Scuti stars [3]_ and Cepheids [4]_ [5]_ scatter about typical
-    values read off the published diagrams, rounded; Miras are near-sinusoidal [6]_. Detached
+    RRc [2]_, high-amplitude delta Scuti stars [3]_ and Cepheids [4]_ [5]_ scatter about
+    rounded values typical of the published diagrams; Miras are near-sinusoidal [6]_. Detached
     binaries are two uniform discs [7]_, contact binaries two discs of the size of their Roche
     lobes [8]_ with tidal distortion. Spots are two harmonics with a wandering amplitude. There
     is no limb darkening, no eccentricity and no multi-periodicity.

@@ -11,12 +11,12 @@ import tomllib
 
 import numpy as np
 import pytest
-from astroprep.pipeline.steps import all_steps
 from sklearn.base import clone
 from sklearn.pipeline import make_pipeline
 
 from astroprep.data import LightCurveBatch
 from astroprep.errors import ConfigError, DataError
+from astroprep.pipeline.steps import all_steps
 
 STEPS = all_steps()
 

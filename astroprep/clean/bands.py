@@ -1,0 +1,61 @@
+"""Keep the points of one band, for steps that take one at a time."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from astroprep.base import Needs, OnBad, Transformer
+from astroprep.data import LightCurveBatch, PointFlag
+from astroprep.errors import DataError
+
+__all__ = ["SelectBand"]
+
+
+class SelectBand(Transformer):
+    """Flag the points of all bands but one as ``OTHER_BAND``.
+
+    Parameters
+    ----------
+    band : str or None, default None
+        A name out of ``batch.meta.bands``; None for the band in which each curve has most
+        usable points, the first in the order of the names where there are several.
+    on_bad : {"raise", "reject"}, default "raise"
+        What to do with curves that have no usable point in the band.
+
+    Notes
+    -----
+    A batch without bands is left as it is, and so are curves without any usable point.
+    """
+
+    needs = Needs(single_band=False)
+
+    def __init__(self, band: str | None = None, on_bad: OnBad = "raise") -> None:
+        self.band = band
+        self.on_bad = on_bad
+
+    def _transform(self, batch: LightCurveBatch) -> LightCurveBatch:
+        if batch.band is None:
+            return batch
+        names = batch.meta.bands
+        if self.band is not None and self.band not in names:
+            raise DataError(
+                f"SelectBand: no band {self.band!r} in this survey; there is {', '.join(names)}"
+            )
+        usable = batch.usable
+        codes = usable.band if usable.band is not None else np.empty(0, np.int16)
+        curve = np.repeat(np.arange(batch.n_curves), usable.counts())
+        width = max(len(names), 1)
+        counts = np.bincount(curve * width + codes, minlength=batch.n_curves * width)
+        counts = counts.reshape(batch.n_curves, width)
+        if self.band is None:
+            chosen = counts.argmax(axis=1)
+        else:
+            chosen = np.full(batch.n_curves, names.index(self.band))
+            missing = (counts[:, names.index(self.band)] == 0) & (usable.counts() > 0)
+            if missing.any():
+                batch = self.refuse(batch, missing, f"usable points in band {self.band!r}")
+                chosen = chosen[~missing]
+        other = batch.band != np.repeat(chosen, np.diff(batch.offsets))
+        flags = batch.flags.copy()
+        flags[other] |= np.uint32(PointFlag.OTHER_BAND)
+        return batch.with_columns(flags=flags)

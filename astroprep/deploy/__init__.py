@@ -1,0 +1,1 @@
+"""The bundle that goes to the telescope, and what runs it without torch."""

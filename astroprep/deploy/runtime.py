@@ -1,0 +1,251 @@
+"""Classify with a bundle: ONNX Runtime and numpy, no torch."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+
+import numpy as np
+from numpy.typing import NDArray
+
+from astroprep.deploy.bundle import Bundle, Golden, read_bundle
+from astroprep.errors import ConfigError, DataError
+from astroprep.model.calibrate import correct_priors, softmax
+from astroprep.optional import need
+
+__all__ = ["GOLDEN_TOLERANCE", "Runtime", "golden_vectors"]
+
+BATCH_SIZE = 64
+"""Curves in every call of the graph, the last one filled up with zeros."""
+
+GOLDEN_TOLERANCE = 1e-4
+"""Largest difference of a golden logit, relative to the largest magnitude among them or to 1.
+
+Sums of a few hundred float32 products taken in another order differ by some 1e-6.
+"""
+
+
+class Runtime:
+    """A bundle, ready to classify.
+
+    Parameters
+    ----------
+    bundle : Bundle or path
+        What to run; a path is opened and checked.
+    n_threads : int, default 1
+        Threads inside one call.
+
+    Raises
+    ------
+    DataError
+        If the bundle is damaged, or this machine does not reproduce its golden vectors.
+    ConfigError
+        If ``n_threads`` is below 1.
+
+    Notes
+    -----
+    Every call of the graph has the same shape, and a row's result does not depend on its
+    neighbours: the same object gives the same bits alone, in a crowd and in any order.
+    """
+
+    def __init__(self, bundle: Bundle | str | os.PathLike[str], n_threads: int = 1) -> None:
+        if n_threads < 1:
+            raise ConfigError(f"n_threads must be at least 1, got {n_threads!r}")
+        self.source = "bundle" if isinstance(bundle, Bundle) else str(bundle)
+        self.bundle = bundle if isinstance(bundle, Bundle) else read_bundle(bundle)
+        tensors = self.bundle.tensors()
+        self._session = _Session(self.bundle.graph, tensors, n_threads, self.source)
+        self._prove()
+
+    def logits(
+        self, folded: NDArray[np.float32], auxiliary: NDArray[np.float32]
+    ) -> NDArray[np.float32]:
+        """Run the network.
+
+        Parameters
+        ----------
+        folded : float32 array, shape (n, n_channels, n_bins)
+            Folded channels, finite.
+        auxiliary : float32 array, shape (n, n_auxiliary)
+            Auxiliaries, normalised with ``bundle.auxiliary_state``, finite.
+
+        Returns
+        -------
+        float32 array, shape (n, n_classes)
+            Logits; a row depends on nothing but its own inputs.
+
+        Raises
+        ------
+        DataError
+            If a shape is not the network's, or a value is not finite.
+        """
+        folded, auxiliary = self._checked(folded, auxiliary)
+        return self._session.logits(folded, auxiliary)
+
+    def predict_proba(
+        self,
+        folded: NDArray[np.float32],
+        auxiliary: NDArray[np.float32],
+        *,
+        priors: NDArray[np.float64] | None = None,
+    ) -> NDArray[np.float64]:
+        """Calibrated probabilities of the classes.
+
+        Parameters
+        ----------
+        folded : float32 array, shape (n, n_channels, n_bins)
+            See `logits`.
+        auxiliary : float32 array, shape (n, n_auxiliary)
+            See `logits`.
+        priors : float64 array, shape (n_classes,), optional
+            Class shares expected in this sample, instead of those of the bundle.
+
+        Returns
+        -------
+        float64 array, shape (n, n_classes)
+            Rows sum to 1.
+
+        Raises
+        ------
+        DataError
+            See `logits`; or priors of the wrong number or sign.
+        """
+        probability = softmax(self.logits(folded, auxiliary), self.bundle.temperature)
+        if priors is None:
+            return probability
+        if np.shape(priors) != (len(self.bundle.classes),):
+            raise DataError(
+                f"{self.source}: priors must be one number for each of the "
+                f"{len(self.bundle.classes)} classes, got shape {np.shape(priors)}"
+            )
+        return correct_priors(probability, np.asarray(self.bundle.priors), priors)
+
+    def _checked(
+        self, folded: NDArray[np.float32], auxiliary: NDArray[np.float32]
+    ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+        network = self.bundle.network
+        for name, array, shape in (
+            ("folded", folded, (network["n_channels"], network["n_bins"])),
+            ("auxiliary", auxiliary, (network["n_auxiliary"],)),
+        ):
+            if array.shape != (len(folded), *shape):
+                raise DataError(
+                    f"{self.source}: the network needs {name!r} of shape "
+                    f"{(len(folded), *shape)}, got {array.shape}"
+                )
+            bad = ~np.isfinite(array).all(axis=tuple(range(1, array.ndim)))
+            if bad.any():
+                raise DataError(
+                    f"{self.source}: {name!r} must be finite, but row {int(np.argmax(bad))} is "
+                    f"not; {int(bad.sum())} of {bad.size} rows are like this. Reject them first."
+                )
+        return folded.astype(np.float32, copy=False), auxiliary.astype(np.float32, copy=False)
+
+    def _prove(self) -> None:
+        golden = self.bundle.golden
+        seen = self.logits(golden.folded, golden.auxiliary)
+        if seen.shape != golden.logits.shape:
+            raise DataError(
+                f"{self.source}: graph.onnx gives {seen.shape[1]} classes, the bundle names "
+                f"{golden.logits.shape[1]}; the bundle was put together wrongly"
+            )
+        off = float(np.abs(seen - golden.logits).max())
+        if not off <= GOLDEN_TOLERANCE * max(1.0, float(np.abs(golden.logits).max())):
+            raise DataError(
+                f"{self.source}: this machine's logits of the golden vectors are off by {off:.2g}; "
+                "the bundle was put together wrongly, or this onnxruntime computes something else"
+            )
+
+
+def golden_vectors(
+    graph: bytes,
+    tensors: Mapping[str, NDArray[np.float32]],
+    folded: NDArray[np.float32],
+    auxiliary: NDArray[np.float32],
+) -> Golden:
+    """Golden vectors of a network, computed as the runtime will compute them.
+
+    Parameters
+    ----------
+    graph : bytes
+        From `build_graph`.
+    tensors : mapping of str to float32 array
+        The decoded weights.
+    folded : float32 array, shape (n_golden, n_channels, n_bins)
+        A handful of inputs; they are rounded to float16. Each takes its size in the bundle.
+    auxiliary : float32 array, shape (n_golden, n_auxiliary)
+        Likewise.
+
+    Returns
+    -------
+    Golden
+        For the bundle.
+    """
+    rounded = [a.astype(np.float16).astype(np.float32) for a in (folded, auxiliary)]
+    session = _Session(graph, tensors, 1, "golden vectors")
+    return Golden(rounded[0], rounded[1], session.logits(rounded[0], rounded[1]))
+
+
+class _Session:
+    """A graph with its weights inside ONNX Runtime, called in batches of one size."""
+
+    def __init__(
+        self, graph: bytes, tensors: Mapping[str, NDArray[np.float32]], n_threads: int, source: str
+    ) -> None:
+        ort = need("onnxruntime", extra="all", who="the runtime")
+        state = need("onnxruntime.capi.onnxruntime_pybind11_state", extra="all", who="the runtime")
+        names = ("Fail", "InvalidArgument", "InvalidGraph", "InvalidProtobuf", "NoSuchFile")
+        self._errors = (
+            RuntimeError,
+            *(getattr(state, n) for n in (*names, "NotImplemented", "RuntimeException")),
+        )
+        self._source = source
+        options = ort.SessionOptions()
+        options.intra_op_num_threads = n_threads
+        options.inter_op_num_threads = 1
+        options.log_severity_level = 3
+        options.add_external_initializers(
+            list(tensors),
+            [ort.OrtValue.ortvalue_from_numpy(np.ascontiguousarray(a)) for a in tensors.values()],
+        )
+        try:
+            self._session = ort.InferenceSession(graph, options, providers=["CPUExecutionProvider"])
+        except self._errors as error:
+            raise self._refused(error) from None
+        self.shape = tuple(self._session.get_outputs()[0].shape)
+        if len(self.shape) != 2 or not isinstance(self.shape[1], int):
+            raise self._refused(ValueError(f"its output has shape {self.shape}"))
+
+    def logits(
+        self, folded: NDArray[np.float32], auxiliary: NDArray[np.float32]
+    ) -> NDArray[np.float32]:
+        """Logits of checked inputs."""
+        out = np.empty((len(folded), self.shape[1]), dtype=np.float32)
+        for start in range(0, len(folded), BATCH_SIZE):
+            rows = slice(start, min(start + BATCH_SIZE, len(folded)))
+            inputs = {"folded": _filled(folded[rows])}
+            if auxiliary.shape[1]:
+                inputs["auxiliary"] = _filled(auxiliary[rows])
+            try:
+                batch = self._session.run(None, inputs)[0]
+            except (*self._errors, ValueError) as error:
+                raise self._refused(error) from None
+            if batch.shape != (BATCH_SIZE, out.shape[1]):
+                raise self._refused(ValueError(f"its output has shape {batch.shape}"))
+            out[rows] = batch[: rows.stop - start]
+        return out
+
+    def _refused(self, error: Exception) -> DataError:
+        return DataError(
+            f"{self._source}: onnxruntime cannot run graph.onnx ({str(error)[:200]}); "
+            "the bundle was put together wrongly, or this onnxruntime is too old"
+        )
+
+
+def _filled(rows: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Rows, filled up with zeros to one whole batch."""
+    if len(rows) == BATCH_SIZE:
+        return np.ascontiguousarray(rows)
+    whole = np.zeros((BATCH_SIZE, *rows.shape[1:]), dtype=np.float32)
+    whole[: len(rows)] = rows
+    return whole

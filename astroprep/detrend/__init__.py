@@ -1,0 +1,5 @@
+"""Take slow changes, of the instrument or of the star, out of light curves."""
+
+from astroprep.detrend.moving import MovingMedian
+
+__all__ = ["MovingMedian"]

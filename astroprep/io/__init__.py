@@ -1,0 +1,19 @@
+"""Survey files in and out, one format a file, all through `open_survey`."""
+
+from astroprep.io.columns import ColumnNames
+from astroprep.io.csv import LongCsvReader, write_long_csv
+from astroprep.io.door import Survey, open_survey, write_survey
+from astroprep.io.files import replaced
+from astroprep.io.parquet import NestedParquetReader, write_batch
+
+__all__ = [
+    "ColumnNames",
+    "LongCsvReader",
+    "NestedParquetReader",
+    "Survey",
+    "open_survey",
+    "replaced",
+    "write_batch",
+    "write_long_csv",
+    "write_survey",
+]

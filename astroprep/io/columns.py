@@ -1,0 +1,246 @@
+"""Which column of a file holds what: by given name, else by the names that surveys use."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+from numpy.typing import NDArray
+
+from astroprep.data import Meta, Quantity
+from astroprep.errors import ConfigError, DataError
+from astroprep.interchange import NAMES
+from astroprep.units import time_reference
+
+__all__ = [
+    "ColumnNames",
+    "PointColumns",
+    "as_float",
+    "as_text",
+    "find_column",
+    "find_object_columns",
+    "find_point_columns",
+    "survey_meta",
+]
+
+
+@dataclass(frozen=True)
+class ColumnNames:
+    """Names of columns in a survey file; None means: find it by the usual names.
+
+    Parameters
+    ----------
+    id, ra, dec, label, split : str or None
+        Columns per object. Without an id the row number is taken.
+    period : str or None
+        The catalogue's period. Never found by itself: it is read only under the name given
+        here, because a period that gives the class away must not slip into a classifier.
+    lightcurve : str or None
+        The nested column.
+    time, value, error, band : str or None
+        Columns per point, inside the nested column where there is one.
+    extra : tuple of str
+        Further columns per object to carry along under their own names.
+    """
+
+    id: str | None = None
+    ra: str | None = None
+    dec: str | None = None
+    label: str | None = None
+    split: str | None = None
+    period: str | None = None
+    lightcurve: str | None = None
+    time: str | None = None
+    value: str | None = None
+    error: str | None = None
+    band: str | None = None
+    extra: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        reserved = {"id", "row", "ra", "dec", "label", "split", "catalogue_period"}
+        clash = sorted(reserved & set(self.extra))
+        if clash:
+            raise ConfigError(f"extra columns cannot be called {', '.join(clash)}")
+
+
+@dataclass(frozen=True)
+class PointColumns:
+    """Names of the columns per point that a file has; None where it has none."""
+
+    time: str
+    value: str
+    error: str | None
+    band: str | None
+    quantity: Quantity
+
+
+def find_column(
+    given: str | None, usual: Sequence[str], there: Iterable[str], where: str, what: str
+) -> str | None:
+    """Name of a column: the given one, else the first of the usual names, any case.
+
+    Parameters
+    ----------
+    given : str or None
+        What the user asked for.
+    usual : sequence of str
+        Lower-case names to look for when nothing was asked for.
+    there : iterable of str
+        Columns of the file.
+    where, what : str
+        The file and the role, for the message.
+
+    Raises
+    ------
+    DataError
+        If the given name is not there; the message holds what is, and the closest match.
+    """
+    names = list(there)
+    if given is not None:
+        if given in names:
+            return given
+        raise DataError(
+            f"{where}: no column {given!r} for the {what}; {_what_is_there(given, names)}"
+        )
+    lower: dict[str, str] = {}
+    for name in names:
+        lower.setdefault(name.lower(), name)
+    return next((lower[name] for name in usual if name in lower), None)
+
+
+def find_object_columns(names: ColumnNames, there: Iterable[str], where: str) -> dict[str, str]:
+    """Column of the file for each column per object of a batch, as far as there is one.
+
+    Raises
+    ------
+    DataError
+        If a named column is missing.
+    """
+    columns = list(there)
+    found = {
+        "id": find_column(names.id, NAMES["id"], columns, where, "id"),
+        "ra": find_column(names.ra, NAMES["ra"], columns, where, "right ascension"),
+        "dec": find_column(names.dec, NAMES["dec"], columns, where, "declination"),
+        "label": find_column(names.label, ("label",), columns, where, "label"),
+        "split": find_column(names.split, ("split",), columns, where, "split"),
+        "catalogue_period": find_column(names.period, (), columns, where, "period"),
+    }
+    for name in names.extra:
+        found[name] = find_column(name, (), columns, where, "object")
+    return {role: column for role, column in found.items() if column is not None}
+
+
+def find_point_columns(names: ColumnNames, there: Iterable[str], where: str) -> PointColumns:
+    """Columns per point by name.
+
+    Raises
+    ------
+    DataError
+        If there is no time or no value, or a named column is missing.
+    """
+    columns = list(there)
+    time = find_column(names.time, NAMES["time"], columns, where, "time of each point")
+    band = find_column(names.band, NAMES["band"], columns, where, "band of each point")
+    value = find_column(names.value, (*NAMES["mag"], *NAMES["flux"]), columns, where, "value")
+    if time is None or value is None:
+        role, usual = (
+            ("time", NAMES["time"]) if time is None else ("value", (*NAMES["mag"], *NAMES["flux"]))
+        )
+        raise DataError(
+            f"{where}: no column for the {role} of the points; looked for {', '.join(usual)}; "
+            f"there is {', '.join(columns) or 'nothing'}. Name it, as in {role}_column=..."
+        )
+    flux = "flux" in value.lower() and "mag" not in value.lower()
+    errors = (
+        *(f"{value}{ending}".lower() for ending in ("_err", "err", "_error")),
+        *(NAMES["flux_err"] if flux else NAMES["mag_err"]),
+    )
+    error = find_column(names.error, errors, columns, where, "error of each point")
+    return PointColumns(time, value, error, band, "flux" if flux else "mag")
+
+
+def survey_meta(points: PointColumns, metadata: dict[str, str], bands: tuple[str, ...]) -> Meta:
+    """Metadata of a batch from what a file says of itself, else from the names of its columns."""
+    quantity: Quantity = points.quantity
+    stated = metadata.get("quantity", "")
+    if stated in ("mag", "flux"):
+        quantity = "mag" if stated == "mag" else "flux"
+    scale = metadata.get("time_system", metadata.get("time_scale", ""))
+    by_name = {"hmjd": "MJD", "midpointmjdtai": "MJD TAI"}
+    name = by_name.get(points.time.lower(), points.time.upper())
+    if not scale and time_reference(name) is not None:
+        scale = name
+    return Meta(
+        survey=metadata.get("survey", ""),
+        quantity=quantity,
+        unit=metadata.get("unit", "mag" if quantity == "mag" else ""),
+        time_scale=scale,
+        time_ref=time_reference(scale),
+        bands=bands,
+    )
+
+
+def as_text(column: Any, where: str, name: str) -> NDArray[np.object_]:
+    """Plain str from an Arrow column of text or whole numbers; null becomes ``""``.
+
+    Raises
+    ------
+    DataError
+        If the column holds something that has no exact text.
+    """
+    if pa.types.is_dictionary(column.type):
+        column = column.cast(column.type.value_type)
+    if pa.types.is_floating(column.type):
+        try:
+            column = column.cast(pa.int64())
+        except pa.ArrowInvalid:
+            raise _wrong_type(where, name, column.type, "text or whole numbers") from None
+    if pa.types.is_null(column.type):
+        column = column.cast(pa.string())
+    kind = column.type
+    if not (
+        pa.types.is_string(kind)
+        or pa.types.is_large_string(kind)
+        or pa.types.is_string_view(kind)
+        or pa.types.is_integer(kind)
+        or pa.types.is_boolean(kind)
+    ):
+        raise _wrong_type(where, name, kind, "text or whole numbers")
+    text = pc.fill_null(column.cast(pa.string()), "")
+    return np.asarray(text.to_numpy(zero_copy_only=False), dtype=object)
+
+
+def as_float(column: Any, where: str, name: str) -> NDArray[np.float64]:
+    """float64 from an Arrow column of numbers; null becomes NaN. No copy where none is needed.
+
+    Raises
+    ------
+    DataError
+        If the column does not hold numbers.
+    """
+    kind = column.type
+    if pa.types.is_null(kind):
+        return np.full(len(column), np.nan)
+    if pa.types.is_decimal(kind):
+        column = column.cast(pa.float64())
+    elif not (pa.types.is_floating(kind) or pa.types.is_integer(kind)):
+        raise _wrong_type(where, name, kind, "numbers")
+    return np.asarray(column.to_numpy(zero_copy_only=False), dtype=np.float64)
+
+
+def _wrong_type(where: str, name: str, kind: Any, wanted: str) -> DataError:
+    return DataError(
+        f"{where}: column {name!r} must hold {wanted}, but its type is {kind}; "
+        "convert it, or name another column"
+    )
+
+
+def _what_is_there(wanted: str, names: Sequence[str]) -> str:
+    close = difflib.get_close_matches(wanted, names, n=1, cutoff=0.5)
+    hint = f" Did you mean {close[0]!r}?" if close else " Name one of these."
+    return f"there is {', '.join(names) or 'nothing'}.{hint}"

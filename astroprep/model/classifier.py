@@ -1,0 +1,258 @@
+"""`FireNetClassifier`: the network behind scikit-learn's fit and predict."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import fields
+from pathlib import Path
+from typing import Any, Self
+
+import numpy as np
+from numpy.typing import NDArray
+from sklearn.base import BaseEstimator, ClassifierMixin
+
+from astroprep.data import LightCurveBatch
+from astroprep.errors import ConfigError, DataError
+from astroprep.model.calibrate import correct_priors, fit_temperature, softmax, tempered_priors
+from astroprep.model.evaluate import split_validation
+from astroprep.model.firenet import PRESETS, build_network, firenet_spec, fold_batchnorm
+from astroprep.model.train import (
+    TrainingArrays,
+    TrainSettings,
+    class_weights,
+    fit_network,
+    predict_logits,
+)
+from astroprep.represent import AuxiliaryScale
+
+__all__ = ["FireNetClassifier", "training_arrays"]
+
+
+def training_arrays(
+    batch: LightCurveBatch,
+    label: NDArray[np.object_],
+    is_validation: NDArray[np.bool_],
+    *,
+    limit: float = 5.0,
+) -> tuple[TrainingArrays, AuxiliaryScale, list[str]]:
+    """Arrays to train on, the scale of their auxiliaries, and the classes.
+
+    Parameters
+    ----------
+    batch : LightCurveBatch
+        With ``objects["folded"]`` and, if there are auxiliaries, ``objects["features"]``.
+    label : object array of str, shape (n_curves,)
+        A class for every curve.
+    is_validation : bool array, shape (n_curves,)
+        True for objects that only steer. The scale is learned from the others.
+    limit : float, default 5.0
+        Of `AuxiliaryScale`.
+
+    Returns
+    -------
+    arrays : TrainingArrays
+        In the order of the batch.
+    scale : AuxiliaryScale
+        To be applied to new features.
+    classes : list of str
+        Sorted; the label codes index it.
+
+    Raises
+    ------
+    DataError
+        If the batch has no folded channels.
+    """
+    folded, features = _inputs(batch)
+    names, code = np.unique(label.astype(str), return_inverse=True)
+    scale = AuxiliaryScale.fit(features[~is_validation], limit)
+    arrays = TrainingArrays(
+        folded=folded,
+        auxiliary=scale.apply(features),
+        label=code.astype(np.int64),
+        is_validation=is_validation,
+    )
+    return arrays, scale, names.tolist()
+
+
+def _inputs(batch: LightCurveBatch) -> tuple[NDArray[np.float32], NDArray[np.float64]]:
+    if "folded" not in batch.objects:
+        raise DataError(
+            "FireNetClassifier needs the column 'folded' per object, but the batch has "
+            f"{', '.join(sorted(batch.objects))}; put FoldedChannels before it"
+        )
+    features = batch.objects.get("features")
+    if features is None:
+        features = np.empty((batch.n_curves, 0))
+    return np.ascontiguousarray(batch.objects["folded"], dtype=np.float32), features
+
+
+class FireNetClassifier(ClassifierMixin, BaseEstimator):
+    """Cyclic network on folded channels and features.
+
+    Parameters
+    ----------
+    preset : {"nano", "micro", "small", "reference"}, default "small"
+        Size, see `firenet_spec`.
+    max_epochs, batch_size, learning_rate, weight_decay, class_power, label_smoothing, \
+averaging, patience, seed, n_threads
+        As in `TrainSettings`; the seed also makes the initial weights and the split.
+    validation_fraction : float, default 0.15
+        Share of each class that steers the training and fits the temperature.
+    prior_power : float, default 0.2
+        Priors of the probabilities, and so of the predicted class: 0 those of the labelled
+        stars, 1 equal ones, see `tempered_priors`. On a survey with another mixture of classes
+        lower values keep the common classes from flooding the rare ones with false alarms.
+
+    Attributes
+    ----------
+    classes_ : object array of str
+        Labels that were learned, sorted.
+    net_ : FireNet
+        Trained, batch norm folded.
+    scale_ : AuxiliaryScale
+        Of the features.
+    temperature_ : float
+        Divides the logits.
+    learned_priors_, priors_ : float64 array, shape (n_classes,)
+        Priors that the network learned (`tempered_priors` of ``class_power``) and those of
+        ``predict_proba`` (of ``prior_power``).
+    history_ : History
+        Epoch by epoch.
+    """
+
+    def __init__(
+        self,
+        preset: str = "small",
+        max_epochs: int = 20,
+        batch_size: int = 128,
+        learning_rate: float = 3e-3,
+        weight_decay: float = 0.05,
+        class_power: float = 0.5,
+        label_smoothing: float = 0.0,
+        averaging: float = 0.998,
+        patience: int = 10,
+        validation_fraction: float = 0.15,
+        prior_power: float = 0.2,
+        seed: int = 0,
+        n_threads: int = 2,
+    ) -> None:
+        self.preset = preset
+        self.max_epochs = max_epochs
+        self.batch_size = batch_size
+        self.learning_rate = learning_rate
+        self.weight_decay = weight_decay
+        self.class_power = class_power
+        self.label_smoothing = label_smoothing
+        self.averaging = averaging
+        self.patience = patience
+        self.validation_fraction = validation_fraction
+        self.prior_power = prior_power
+        self.seed = seed
+        self.n_threads = n_threads
+
+    def settings(self) -> TrainSettings:
+        """Parameters that say how to train.
+
+        Raises
+        ------
+        ConfigError
+            If one is out of its range.
+        """
+        names = {f.name for f in fields(TrainSettings)} & set(self.get_params())
+        return TrainSettings(**{name: getattr(self, name) for name in names})
+
+    def fit(
+        self,
+        batch: LightCurveBatch,
+        y: Sequence[str] | NDArray[np.object_] | None = None,
+        *,
+        is_validation: NDArray[np.bool_] | None = None,
+        progress: Callable[[dict[str, float]], None] | None = None,
+        checkpoint: Path | None = None,
+    ) -> Self:
+        """Train.
+
+        Parameters
+        ----------
+        batch : LightCurveBatch
+            With ``objects["folded"]`` and, where wanted, ``objects["features"]``. Curves
+            without a label teach nothing. Curves that share ``objects["group"]``, where that
+            column is there, stay on one side of the validation split.
+        y : sequence of str, optional
+            Labels; ``objects["label"]`` by default.
+        is_validation : bool array, shape (n_curves,), optional
+            Which objects only steer; chosen by `split_validation` by default.
+        progress, checkpoint
+            As in `fit_network`.
+
+        Raises
+        ------
+        ConfigError
+            If a parameter is out of its range.
+        DataError
+            If labels or folded channels are missing, or there are fewer than two classes.
+        """
+        settings = self.settings()
+        if self.preset not in PRESETS:
+            raise ConfigError(f"unknown preset {self.preset!r}; there are {', '.join(PRESETS)}")
+        if not 0 <= self.prior_power <= 1:
+            raise ConfigError(f"prior_power must be from 0 to 1, got {self.prior_power!r}")
+        if y is None and "label" not in batch.objects:
+            raise DataError("FireNetClassifier needs labels: pass y or a column 'label'")
+        given = batch.objects["label"] if y is None else np.asarray(y, dtype=object)
+        labelled = np.array([bool(name) for name in given.tolist()], dtype=bool)
+        batch, label = batch[labelled], given[labelled]
+        if len(set(label.tolist())) < 2:
+            raise DataError(
+                f"FireNetClassifier needs two classes at least, got {sorted(set(label.tolist()))} "
+                f"on {label.size} labelled curves"
+            )
+        if is_validation is None:
+            is_validation = split_validation(
+                label,
+                batch.objects.get("group"),
+                fraction=self.validation_fraction,
+                seed=self.seed,
+            )
+        else:
+            is_validation = np.asarray(is_validation, dtype=bool)[labelled]
+        arrays, self.scale_, classes = training_arrays(batch, label, is_validation)
+        spec = firenet_spec(
+            self.preset,
+            n_channels=arrays.folded.shape[1],
+            n_bins=arrays.folded.shape[2],
+            n_auxiliary=self.scale_.n_auxiliary,
+            n_classes=len(classes),
+        )
+        net = build_network(spec, self.seed)
+        self.history_ = fit_network(net, arrays, settings, progress=progress, checkpoint=checkpoint)
+        self.net_ = fold_batchnorm(net)
+        self.classes_ = np.array(classes, dtype=object)
+        learned = arrays.label[~is_validation]
+        weight = class_weights(learned, len(classes), self.class_power)
+        count = np.bincount(learned, minlength=len(classes))
+        self.learned_priors_ = tempered_priors(count, self.class_power)
+        self.priors_ = tempered_priors(count, self.prior_power)
+        self.temperature_ = 1.0
+        if is_validation.any():
+            code = arrays.label[is_validation]
+            logits = predict_logits(
+                self.net_, arrays.folded[is_validation], arrays.auxiliary[is_validation]
+            )
+            self.temperature_ = fit_temperature(logits, code, weight[code])
+        return self
+
+    def predict_logits(self, batch: LightCurveBatch) -> NDArray[np.float32]:
+        """Logits before temperature and priors, float32, shape (n_curves, n_classes)."""
+        folded, features = _inputs(batch)
+        return predict_logits(self.net_, folded, self.scale_.apply(features))
+
+    def predict_proba(self, batch: LightCurveBatch) -> NDArray[np.float64]:
+        """Calibrated probabilities under `priors_`, float64, shape (n_curves, n_classes)."""
+        learned = softmax(self.predict_logits(batch), self.temperature_)
+        return correct_priors(learned, self.learned_priors_, self.priors_)
+
+    def predict(self, batch: LightCurveBatch) -> NDArray[np.object_]:
+        """Class of highest probability, object array of str, shape (n_curves,)."""
+        best: NDArray[Any] = self.classes_[self.predict_proba(batch).argmax(axis=1)]
+        return best

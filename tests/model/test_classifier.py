@@ -1,0 +1,122 @@
+"""The network as a scikit-learn estimator."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from sklearn.base import clone
+
+from astroprep.data import LightCurveBatch
+from astroprep.errors import ConfigError, DataError
+from astroprep.model.classifier import FireNetClassifier
+from astroprep.represent import FoldedChannels
+
+SETTINGS = {
+    "preset": "nano",
+    "max_epochs": 6,
+    "batch_size": 16,
+    "learning_rate": 1e-2,
+    "averaging": 0.8,
+    "n_threads": 1,
+}
+
+
+def stars(rng, n=160):
+    """Sines and eclipses; the second feature is missing for some."""
+    curves, label = [], []
+    for i in range(n):
+        time = np.sort(rng.uniform(0, 300, 80))
+        phase = (time / 0.7) % 1
+        shape = np.sin(2 * np.pi * phase) if i % 2 else -2.0 * (phase < 0.1)
+        curves.append((time, 15 - 0.3 * shape + rng.normal(0, 0.02, 80), np.full(80, 0.02)))
+        label.append("sine" if i % 2 else "eclipse")
+    features = rng.normal(size=(n, 2))
+    features[::7, 1] = np.nan
+    batch = LightCurveBatch.from_curves(
+        curves,
+        objects={
+            "period": np.full(n, 0.7),
+            "label": np.array(label, dtype=object),
+            "features": features,
+        },
+    )
+    return FoldedChannels(n_bins=16).transform(batch)
+
+
+@pytest.fixture
+def batch(rng):
+    return stars(rng)
+
+
+@pytest.fixture
+def fitted(batch):
+    return FireNetClassifier(**SETTINGS).fit(batch)
+
+
+def test_learns_new_stars(fitted):
+    new = stars(np.random.default_rng(5), 60)
+
+    assert (fitted.predict(new) == new.objects["label"]).mean() > 0.9
+    probability = fitted.predict_proba(new)
+    np.testing.assert_allclose(probability.sum(axis=1), 1.0)
+    assert (fitted.classes_[probability.argmax(axis=1)] == fitted.predict(new)).all()
+    assert fitted.score(new, new.objects["label"]) > 0.9
+
+
+def test_one_by_one_equals_the_batch(fitted, batch):
+    whole = fitted.predict_logits(batch[:5])
+    single = np.concatenate([fitted.predict_logits(batch[i]) for i in range(5)])
+
+    np.testing.assert_allclose(single, whole, rtol=1e-4, atol=1e-4)  # float32 sums
+    assert fitted.predict_proba(batch[:0]).shape == (0, 2)
+
+
+def test_is_cloneable_and_repeatable(fitted, batch):
+    again = clone(fitted).fit(batch)
+
+    np.testing.assert_array_equal(again.predict_logits(batch), fitted.predict_logits(batch))
+    assert again.get_params() == fitted.get_params()
+
+
+def test_unlabelled_curves_teach_nothing(batch):
+    label = batch.objects["label"].copy()
+    label[:10] = ""
+    some = batch.with_columns(objects={"label": label})
+
+    first = FireNetClassifier(**SETTINGS).fit(some)
+    second = FireNetClassifier(**SETTINGS).fit(batch[10:])
+
+    np.testing.assert_array_equal(first.predict_logits(batch), second.predict_logits(batch))
+    assert first.classes_.tolist() == ["eclipse", "sine"]
+
+
+def test_priors_are_shares_to_the_power_left(batch):
+    """60 eclipses to 15 sines learned: shares of 2 to 1 at power 0.5, of 4 to 1 at power 0."""
+    label = batch.objects["label"]
+    rows = np.concatenate(
+        [np.flatnonzero(label == "eclipse"), np.flatnonzero(label == "sine")[:20]]
+    )
+    some = batch[rows]
+    validation = np.arange(rows.size) % 4 == 0
+
+    settings = {**SETTINGS, "max_epochs": 1, "prior_power": 0.0}
+    fitted = FireNetClassifier(**settings).fit(some, is_validation=validation)
+
+    np.testing.assert_allclose(fitted.learned_priors_, [2 / 3, 1 / 3])
+    np.testing.assert_allclose(fitted.priors_, [0.8, 0.2])
+
+
+def test_missing_inputs_are_named(batch):
+    bare = LightCurveBatch(
+        time=batch.time, value=batch.value, error=batch.error, offsets=batch.offsets
+    )
+    with pytest.raises(DataError, match="pass y or a column 'label'"):
+        FireNetClassifier().fit(bare)
+    with pytest.raises(DataError, match="put FoldedChannels before it"):
+        FireNetClassifier().fit(bare, ["a", "b"] * (bare.n_curves // 2))
+    with pytest.raises(DataError, match="two classes at least"):
+        FireNetClassifier().fit(batch, ["a"] * batch.n_curves)
+    with pytest.raises(ConfigError, match="unknown preset"):
+        FireNetClassifier(preset="vast").fit(batch)
+    with pytest.raises(ConfigError, match="prior_power must be from 0 to 1"):
+        FireNetClassifier(prior_power=2.0).fit(batch)
