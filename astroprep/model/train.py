@@ -295,10 +295,10 @@ class _Run:
 
     @torch.no_grad()
     def update_average(self) -> None:
-        decay = self.settings.averaging
+        # At most the last third of the steps so far: early weights are not worth remembering,
+        # and a short training on few objects has no hundreds of steps to average.
         done = len(self.history.epochs) * self.n_batches
-        if done < 2 * self.n_batches:  # the first epochs are not worth remembering
-            decay = min(decay, 0.9)
+        decay = min(self.settings.averaging, (done + 7) / (done + 10))
         mine = [*self.average.parameters(), *self.average.buffers()]
         theirs = [*self.net.parameters(), *self.net.buffers()]
         for kept, new in zip(mine, theirs, strict=True):
