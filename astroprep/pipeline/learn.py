@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import logging
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -22,6 +23,8 @@ from astroprep.represent import AuxiliaryScale
 
 __all__ = ["LearningData", "Small", "compress", "learning_data", "train"]
 
+log = logging.getLogger(__name__)
+
 
 @dataclass(frozen=True, eq=False)
 class LearningData:
@@ -31,6 +34,8 @@ class LearningData:
     ----------
     row : int64 array, shape (n_objects,)
         Rows in the input.
+    classes : list of str
+        Labels of which a training object survived preparation; codes index it.
     arrays : TrainingArrays
         Inputs and class codes.
     scale : AuxiliaryScale
@@ -40,6 +45,7 @@ class LearningData:
     """
 
     row: NDArray[np.int64]
+    classes: list[str]
     arrays: TrainingArrays
     scale: AuxiliaryScale
     feature_names: tuple[str, ...]
@@ -67,7 +73,6 @@ class Small:
 def learning_data(job: Job, catalogue: pd.DataFrame, roles: Roles) -> LearningData:
     """Training and validation objects that survived preparation, in the order of rows."""
     label = catalogue["label"].to_numpy()
-    codes = {name: i for i, name in enumerate(roles.classes)}
     kept: list[Prepared] = []
     for part in job.parts():
         mask = np.isin(roles.role[part.row], ("train", "validation"))
@@ -82,23 +87,30 @@ def learning_data(job: Job, catalogue: pd.DataFrame, roles: Roles) -> LearningDa
             )
         )
     row = np.concatenate([part.row for part in kept])
-    code = np.array([codes[name] for name in label[row]], dtype=np.int64)
     is_validation = roles.role[row] == "validation"
-    if len(set(code[~is_validation])) < 2:
+    classes = sorted(set(label[row[~is_validation]]))
+    if len(classes) < 2:
         raise DataError(
-            "fewer than two classes are left to train on: "
-            f"{row.size} labelled objects survived preparation; "
-            f"{_reasons_in_words(job)}"
+            f"training needs two classes, but {classes or 'none'} survived preparation: "
+            f"{row.size} labelled objects are left; {_reasons_in_words(job)}"
         )
-    features = np.concatenate([part.features for part in kept])
+    lost = sorted(set(roles.classes) - set(classes))
+    if lost:
+        log.warning("no training object of %s survived preparation", ", ".join(lost))
+    known = np.isin(label[row], classes)
+    row, is_validation = row[known], is_validation[known]
+    codes = {name: i for i, name in enumerate(classes)}
+    code = np.array([codes[name] for name in label[row]], dtype=np.int64)
+    features = np.concatenate([part.features for part in kept])[known]
     names = kept[0].feature_names
     scale = AuxiliaryScale.fit(features[~is_validation])
     return LearningData(
         row=row,
+        classes=classes,
         scale=scale,
         feature_names=(*names, *(f"{names[k]}_missing" for k in scale.marked)),
         arrays=TrainingArrays(
-            folded=np.concatenate([part.folded for part in kept]),
+            folded=np.concatenate([part.folded for part in kept])[known],
             auxiliary=scale.apply(features),
             label=code,
             is_validation=is_validation,
@@ -115,7 +127,7 @@ def _reasons_in_words(job: Job) -> str:
     return "rejected: " + ("; ".join(f"{n} x {why}" for why, n in most) or "none")
 
 
-def train(job: Job, data: LearningData, roles: Roles) -> tuple[FireNet, dict[str, Any]]:
+def train(job: Job, data: LearningData) -> tuple[FireNet, dict[str, Any]]:
     """Train, or take up the trained network; gives it with its history."""
     import torch
 
@@ -125,7 +137,7 @@ def train(job: Job, data: LearningData, roles: Roles) -> tuple[FireNet, dict[str
         n_channels=folded.shape[1],
         n_bins=folded.shape[2],
         n_auxiliary=data.arrays.auxiliary.shape[1],
-        n_classes=len(roles.classes),
+        n_classes=len(data.classes),
     )
     net = build_network(spec, seed=job.recipe.seed)
     path = job.folder.work / "network.pt"

@@ -19,7 +19,6 @@ from astroprep.model.train import TrainingArrays, class_weights, predict_logits
 from astroprep.pipeline.classify import state_of_steps
 from astroprep.pipeline.job import Job
 from astroprep.pipeline.learn import LearningData, Small
-from astroprep.pipeline.split import Roles
 from astroprep.represent import AuxiliaryScale
 
 __all__ = ["deploy"]
@@ -27,7 +26,7 @@ __all__ = ["deploy"]
 N_GOLDEN = 4  # golden vectors in the bundle; each takes about a kilobyte
 
 
-def deploy(job: Job, net: FireNet, small: Small, data: LearningData, roles: Roles) -> None:
+def deploy(job: Job, net: FireNet, small: Small, data: LearningData) -> None:
     """Write ``bundle.apz``, unless that is done.
 
     The network learns with class weights, so its probabilities assume the class shares of
@@ -40,10 +39,10 @@ def deploy(job: Job, net: FireNet, small: Small, data: LearningData, roles: Role
     with job.folder.stage("deploy"):
         arrays = data.arrays
         check = arrays.is_validation
-        n_classes = len(roles.classes)
+        n_classes = len(data.classes)
         weight = class_weights(arrays.label[~check], n_classes, job.training.class_power)
         learned = weight * np.bincount(arrays.label[~check], minlength=n_classes)
-        draft = _draft(job, small, data, roles, learned / learned.sum())
+        draft = _draft(job, small, data, learned / learned.sum())
         runtime = Runtime(draft)
         temperatures = {
             "uncompressed": _temperature(
@@ -66,15 +65,13 @@ def deploy(job: Job, net: FireNet, small: Small, data: LearningData, roles: Role
         write_bundle(job.folder.out / "bundle.apz", bundle)
 
 
-def _draft(
-    job: Job, small: Small, data: LearningData, roles: Roles, priors: NDArray[np.float64]
-) -> Bundle:
+def _draft(job: Job, small: Small, data: LearningData, priors: NDArray[np.float64]) -> Bundle:
     """Everything but the temperature."""
     graph = build_graph(small.spec, small.shapes)
     with job.open() as survey:
         meta = survey.meta
     return Bundle(
-        classes=tuple(roles.classes),
+        classes=tuple(data.classes),
         network=small.spec,
         shapes=small.shapes,
         weights=small.data,

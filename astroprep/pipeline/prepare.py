@@ -75,14 +75,13 @@ class Prepared:
 
     def save(self, path: Path) -> None:
         """Store as an Arrow file, from which `load` maps what it needs."""
-        n = self.row.size
         table = pa.table(
             {
                 "row": self.row,
                 "id": pa.array(self.id, pa.string()),
                 "period": self.period,
-                "features": _fixed(self.features.reshape(n, -1)),
-                "folded": _fixed(self.folded.reshape(n, -1)),
+                "features": _fixed(self.features),
+                "folded": _fixed(self.folded),
             }
         )
         note = {
@@ -130,8 +129,9 @@ class Prepared:
         )
 
 
-def _fixed(matrix: NDArray[Any]) -> pa.Array:
-    return pa.FixedSizeListArray.from_arrays(pa.array(matrix.ravel()), matrix.shape[1])
+def _fixed(array: NDArray[Any]) -> pa.Array:
+    width = int(np.prod(array.shape[1:]))
+    return pa.FixedSizeListArray.from_arrays(pa.array(array.ravel()), width)
 
 
 def _flat(column: pa.ChunkedArray) -> NDArray[Any]:

@@ -230,14 +230,12 @@ def recipe_from_tables(tables: Mapping[str, Any], *, source: str) -> Recipe:
 
 def resolved(recipe: Recipe) -> dict[str, Any]:
     """Everything that a run of this recipe would use, defaults filled in."""
-    return {
-        **recipe.to_dict(),
-        "steps": [step_to_table(step) for step in recipe.make_steps()],
-        **{
-            key: asdict(settings_from_table(cls, getattr(recipe, key)))
-            for key, cls in _settings_classes().items()
-        },
-    }
+    full = recipe.to_dict()
+    full["steps"] = [step_to_table(step) for step in recipe.make_steps()]
+    for key, cls in _settings_classes().items():
+        full[key] = asdict(settings_from_table(cls, getattr(recipe, key)))
+    full["training"]["seed"] = recipe.seed
+    return full
 
 
 def _settings_classes() -> dict[str, type[Any]]:

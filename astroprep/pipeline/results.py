@@ -116,7 +116,7 @@ def _measure(
     roles: Roles,
 ) -> dict[str, Any]:
     """Measures of both networks on the test objects; a rejected one counts as wrong."""
-    out, classes = job.folder.out, roles.classes
+    out, classes = job.folder.out, list(classifier.classes)
     test = np.flatnonzero(roles.role == "test")
     truth = catalogue["label"].to_numpy()[test]
     bundle = classifier.bundle
@@ -140,11 +140,13 @@ def _measure(
         ("compressed", deployed, len(bundle.weights)),
     ):
         mine = table[test]
+        everyone = np.zeros((test.size, len(roles.classes)))  # a class without training stays 0
+        everyone[:, np.isin(roles.classes, classes)] = mine
         known = np.isfinite(mine).all(axis=1)
         predicted = np.full(test.size, "", dtype=object)
         predicted[known] = np.array(classes, object)[mine[known].argmax(axis=1)]
         measured[name] = {
-            **(evaluate(truth, predicted, classes, mine) if test.size else {"n_test": 0}),
+            **(evaluate(truth, predicted, roles.classes, everyone) if test.size else {"n_test": 0}),
             "parameters": bundle.n_parameters,
             "bytes": size,
             "bundle_bytes": (out / "bundle.apz").stat().st_size,
@@ -152,7 +154,9 @@ def _measure(
         }
         decided[name] = predicted
     if test.size:
-        lost = bootstrap_difference(truth, decided["compressed"], decided["uncompressed"], classes)
+        lost = bootstrap_difference(
+            truth, decided["compressed"], decided["uncompressed"], roles.classes
+        )
         measured["compression"] = dataclasses.asdict(lost)
     return measured
 

@@ -11,7 +11,7 @@ import time as clock
 from collections.abc import Iterator, Mapping
 from importlib.metadata import version
 from pathlib import Path
-from typing import IO, Any
+from typing import IO, Any, Self
 
 import astroprep
 from astroprep.errors import ConfigError, DataError
@@ -19,6 +19,13 @@ from astroprep.io import replaced
 
 __all__ = ["RunFolder", "fingerprint_of"]
 
+RESULTS = (
+    "bundle.apz",
+    "predictions.parquet",
+    "features.parquet",
+    "metrics.json",
+    "report.html",
+)
 PACKAGES = ("numpy", "scipy", "numba", "pyarrow", "scikit-learn", "onnxruntime")
 
 
@@ -85,6 +92,7 @@ class RunFolder:
             self._lock = (self.work / "lock").open("w")
             fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
+            self.close()
             raise ConfigError(
                 f"{out}: another run works in this folder; wait or use another"
             ) from None
@@ -92,15 +100,21 @@ class RunFolder:
             raise ConfigError(
                 f"{out}: cannot write there ({error.strerror}); choose another --out"
             ) from error
-        if restart:
-            self._clear()
         self._ledger: dict[str, Any] = {"fingerprint": dict(fingerprint), "seconds": {}, "done": []}
-        if self._ledger_path.exists():
-            self._take_up(fingerprint)
-        else:
-            self._write()
+        try:
+            if restart:
+                self._clear()
+            if self._ledger_path.exists():
+                self._take_up(fingerprint)
+            else:
+                self._write()
+        except BaseException:
+            self.close()
+            raise
 
     def _clear(self) -> None:
+        for name in RESULTS:
+            (self.out / name).unlink(missing_ok=True)
         for path in self.work.iterdir():
             if path.name != "lock":
                 shutil.rmtree(path) if path.is_dir() else path.unlink()
@@ -178,6 +192,12 @@ class RunFolder:
             raise DataError(
                 f"{self.work / name} is missing or damaged; pass --restart to begin anew"
             ) from error
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
 
     def close(self) -> None:
         """Let other processes work here."""

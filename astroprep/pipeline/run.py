@@ -104,11 +104,9 @@ def run(
     with open_survey(path, options.names(), on_bad="reject"):
         pass  # a file that cannot be read is refused before anything is written
     settings = {"recipe": recipe.to_dict(), "options": dataclasses.asdict(options)}
-    folder = RunFolder(Path(out), fingerprint_of(settings, path), restart=restart)
-    try:
+    fingerprint = fingerprint_of(settings, path)
+    with RunFolder(Path(out), fingerprint, restart=restart) as folder:
         return _go(Job(recipe, path, folder, options, progress))
-    finally:
-        folder.close()
 
 
 def _go(job: Job) -> RunResult:
@@ -124,9 +122,9 @@ def _go(job: Job) -> RunResult:
     )
     _prepare(job, roles)
     data = learning_data(job, catalogue, roles)
-    net, history = train(job, data, roles)
+    net, history = train(job, data)
     small = compress(job, net, data)
-    deploy(job, net, small, data, roles)
+    deploy(job, net, small, data)
     metrics = measure_and_report(job, net, catalogue, roles, history)
     return RunResult(job.folder.out, metrics, job.counts())
 
