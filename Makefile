@@ -40,7 +40,9 @@ lint: $(VENV)/.test
 types: $(VENV)/.test
 	$(BIN)/mypy
 
+# A kernel's cached machine code knows its own file only, so an edit elsewhere would go unseen.
 tests: $(VENV)/.test
+	@find astroprep -name '*.nb[ic]' -delete
 	$(BIN)/python -m pytest $(if $(DATA),--data $(DATA))
 
 test: lint types tests

@@ -88,7 +88,7 @@ class TrainSettings:
     distillation : float, default 0.0
         Share of the target taken from ``TrainingArrays.teacher``.
     seed : int, default 0
-        Of the order of objects and of dropout.
+        Of the order of objects.
     n_threads : int, default 2
         Threads of torch while it trains.
 
