@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
+import contextlib
+import io
 import json
-import os
 import subprocess
 import sys
 from pathlib import Path
+from unittest import mock
 
 import pyarrow.parquet as pq
 import pytest
+from rich.console import Console
+
+from astroprep.cli import show
+from astroprep.cli.main import main
 
 RECIPE = """
 name = "tiny"
@@ -39,14 +45,36 @@ share_epochs = 1
 
 
 def astroprep(*arguments: object, cwd: Path | None = None) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [sys.executable, "-m", "astroprep.cli", *map(str, arguments)],
+    """Run the command line in this process, as a shell would see it."""
+    words = ["astroprep", *map(str, arguments)]
+    out, err = io.StringIO(), io.StringIO()
+    with (
+        mock.patch.object(sys, "argv", words),
+        mock.patch.object(show, "out", Console(file=out, width=200, highlight=False)),
+        contextlib.redirect_stdout(out),
+        contextlib.redirect_stderr(err),
+        contextlib.chdir(cwd or Path.cwd()),
+    ):
+        try:
+            main()
+            code = 0
+        except SystemExit as end:
+            code = end.code or 0
+    return subprocess.CompletedProcess(words, code, out.getvalue(), err.getvalue())
+
+
+def test_a_shell_sees_exit_codes_and_messages(tmp_path):
+    """The same through a real process, once."""
+    done = subprocess.run(
+        [sys.executable, "-m", "astroprep.cli", "inspect", "none.apz"],
         capture_output=True,
         text=True,
         check=False,
-        cwd=cwd,
-        env={**os.environ, "COLUMNS": "200"},
+        cwd=tmp_path,
     )
+    assert done.returncode == 2
+    assert done.stderr.startswith("astroprep: none.apz: cannot read this bundle")
+    assert done.stderr.count("\n") == 1
 
 
 @pytest.fixture(scope="module")
