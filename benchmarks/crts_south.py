@@ -1,6 +1,6 @@
 """The main job on the Catalina South variables: accuracy, bytes, time and memory.
 
-    python benchmarks/crts_south.py --data DATA --out-dir FOLDER
+    python benchmarks/crts_south.py --data DATA/ --out-dir FOLDER/
 
 Runs `astroprep run pipelines/periodic_variables.toml` on the published split, once searching the
 periods and once with those of the catalogue, then `astroprep classify` on the same file, and

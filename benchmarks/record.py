@@ -55,7 +55,10 @@ def record(
     """
     path = Path(out) if out else RESULTS / f"{name}.json"
     path.parent.mkdir(parents=True, exist_ok=True)
-    arguments = [Path(word).name if "/" in word else word for word in sys.argv[1:]]
+    arguments = [
+        word if "/" not in word else "DATA/" if before == "--data" else "FOLDER/"
+        for before, word in zip(sys.argv, sys.argv[1:], strict=False)
+    ]
     content = {
         "benchmark": name,
         "command": f"python benchmarks/{Path(sys.argv[0]).name} {' '.join(arguments)}".strip(),

@@ -98,10 +98,9 @@ averaging, patience, seed, n_threads
         As in `TrainSettings`; the seed also makes the initial weights and the split.
     validation_fraction : float, default 0.15
         Share of each class that steers the training and fits the temperature.
-    prior_power : float, default 0.25
+    prior_power : float, default 0.0
         Priors of the probabilities, and so of the predicted class: 0 those of the labelled
-        stars, 1 equal ones, see `tempered_priors`. On a survey with another mixture of classes
-        lower values keep the common classes from flooding the rare ones with false alarms.
+        stars, as ``astroprep run`` has them, 1 equal ones, see `tempered_priors`.
 
     Attributes
     ----------
@@ -132,7 +131,7 @@ averaging, patience, seed, n_threads
         averaging: float = 0.998,
         patience: int = 10,
         validation_fraction: float = 0.15,
-        prior_power: float = 0.25,
+        prior_power: float = 0.0,
         seed: int = 0,
         n_threads: int = 2,
     ) -> None:

@@ -13,7 +13,7 @@ from astroprep.compress.weights import decode_weights
 from astroprep.deploy.bundle import Bundle, write_bundle
 from astroprep.deploy.onnx import build_graph
 from astroprep.deploy.runtime import Runtime, golden_vectors
-from astroprep.model.calibrate import estimate_priors, fit_temperature
+from astroprep.model.calibrate import estimate_priors, fit_temperature, tempered_priors
 from astroprep.model.firenet import FireNet, fold_batchnorm
 from astroprep.model.train import TrainingArrays, class_weights, predict_logits
 from astroprep.pipeline.classify import state_of_steps
@@ -39,10 +39,10 @@ def deploy(job: Job, net: FireNet, small: Small, data: LearningData) -> None:
     with job.folder.stage("deploy"):
         arrays = data.arrays
         check = arrays.is_validation
-        n_classes = len(data.classes)
-        weight = class_weights(arrays.label[~check], n_classes, job.training.class_power)
-        learned = weight * np.bincount(arrays.label[~check], minlength=n_classes)
-        draft = _draft(job, small, data, learned / learned.sum())
+        n_classes, power = len(data.classes), job.training.class_power
+        weight = class_weights(arrays.label[~check], n_classes, power)
+        count = np.bincount(arrays.label[~check], minlength=n_classes)
+        draft = _draft(job, small, data, tempered_priors(count, power))
         runtime = Runtime(draft)
         temperatures = {
             "uncompressed": _temperature(
@@ -58,7 +58,7 @@ def deploy(job: Job, net: FireNet, small: Small, data: LearningData) -> None:
         }
         job.folder.put_json("temperatures.json", temperatures)
         bundle = replace(draft, temperature=temperatures["compressed"])
-        priors = np.bincount(arrays.label, minlength=n_classes) / arrays.label.size
+        priors = tempered_priors(count, 0.0)
         if job.options.prior == "estimate":
             priors = _estimated_priors(job, bundle, data.scale)
         bundle = replace(bundle, recipe={**bundle.recipe, "priors": priors.tolist()})
