@@ -43,7 +43,7 @@ types: $(VENV)/.test
 # A kernel's cached machine code knows its own file only, so an edit elsewhere would go unseen.
 tests: $(VENV)/.test
 	@find astroprep -name '*.nb[ic]' -delete
-	$(BIN)/python -m pytest $(if $(DATA),--data $(DATA))
+	OMP_WAIT_POLICY=passive $(BIN)/python -m pytest -n 2 --dist loadfile $(if $(DATA),--data $(DATA))
 
 test: lint types tests
 
