@@ -43,7 +43,7 @@ types: $(VENV)/.test
 # A kernel's cached machine code knows its own file only, so an edit elsewhere would go unseen.
 tests: $(VENV)/.test
 	@find astroprep -name '*.nb[ic]' -delete
-	OMP_WAIT_POLICY=passive $(BIN)/python -m pytest -n 2 --dist loadfile $(if $(DATA),--data $(DATA))
+	OMP_WAIT_POLICY=passive $(BIN)/python -m pytest tests -n 2 --dist loadfile $(if $(DATA),--data=$(DATA))
 
 test: lint types tests
 
@@ -54,9 +54,9 @@ browser:
 		|| echo "no chromium: install it to test the report page"
 
 test-all: $(VENV)/.test $(LSDB)/.test browser
-	$(BIN)/python -m pytest -m "slow" $(if $(DATA),--data $(DATA) --require-data)
-	$(if $(DATA),$(BIN)/python -m pytest -m "not slow and not bench" --only-data --data $(DATA) --require-data)
-	$(LSDB)/bin/python -m pytest $(CORE_TESTS) $(if $(DATA),--data $(DATA))
+	$(BIN)/python -m pytest tests -m slow $(if $(DATA),--data=$(DATA) --require-data)
+	$(if $(DATA),$(BIN)/python -m pytest tests -m "not slow and not bench" --only-data --data=$(DATA) --require-data)
+	$(LSDB)/bin/python -m pytest $(CORE_TESTS) $(if $(DATA),--data=$(DATA))
 
 clean:
 	rm -rf $(VENV) $(LSDB) demo_result

@@ -1,0 +1,38 @@
+"""Every shipped recipe runs on the sample survey, with searched periods and with given ones."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from astroprep.pipeline.recipe import read_recipe
+from astroprep.pipeline.run import RunOptions, run
+
+ROOT = Path(__file__).parents[2]
+RECIPES = sorted((ROOT / "pipelines").glob("*.toml"))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("period_column", [None, "period"])
+@pytest.mark.parametrize("path", RECIPES, ids=lambda p: p.stem)
+def test_runs_on_the_sample(path, period_column, tmp_path):
+    """A few epochs: what the recipe reaches with all of them is a benchmark's to say."""
+    recipe = read_recipe(path)
+    short = {"prune_stages": 1, "stage_epochs": 1, "retrain_epochs": 2, "share_epochs": 1}
+    recipe = recipe.model_copy(
+        update={
+            "training": {**recipe.training, "max_epochs": 12},
+            "compression": {**recipe.compression, **short},
+        }
+    )
+    result = run(
+        recipe,
+        ROOT / "data_samples" / "survey.parquet",
+        tmp_path / "out",
+        RunOptions(period_column=period_column),
+    )
+    counts = result.metrics["counts"]
+    assert counts["input"] == counts["result"] + counts["rejected"] == 900
+    assert result.metrics["uncompressed"]["balanced_accuracy"] > 0.25  # chance: 0.11
+    assert result.metrics["compressed"]["bytes"] * 5 < result.metrics["uncompressed"]["bytes"]
