@@ -54,7 +54,7 @@ browser:
 		|| echo "no chromium: install it to test the report page"
 
 test-all: $(VENV)/.test $(LSDB)/.test browser
-	$(BIN)/python -m pytest tests -m slow $(if $(DATA),--data=$(DATA) --require-data)
+	$(BIN)/python -m pytest tests -m slow $(if $(DATA),--data=$(DATA))
 	$(if $(DATA),$(BIN)/python -m pytest tests -m "not slow and not bench" --only-data --data=$(DATA) --require-data)
 	$(LSDB)/bin/python -m pytest $(CORE_TESTS) $(if $(DATA),--data=$(DATA))
 
