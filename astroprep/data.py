@@ -500,6 +500,10 @@ class LightCurveBatch:
 
     def take(self, index: NDArray[Any]) -> LightCurveBatch:
         """Curves at `index` (integers) or where `index` (bool) is True, without the rejected."""
+        if index.dtype == bool and index.shape != self.shape:
+            raise IndexError(f"mask of shape {index.shape} for {self.n_curves} curves")
+        if index.size and index.dtype.kind not in "iub":
+            raise IndexError(f"curves are chosen by integers or a mask, got {index.dtype}")
         index = np.flatnonzero(index) if index.dtype == bool else index.astype(np.int64)
         sizes = np.diff(self.offsets)[index]
         offsets = np.concatenate(([0], np.cumsum(sizes)))

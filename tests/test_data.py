@@ -48,8 +48,13 @@ def test_slices_are_views_and_selection_keeps_columns(make_batch):
     np.testing.assert_array_equal(batch[[2]].value, batch[2].value)
     np.testing.assert_array_equal(batch[batch.ids == "star-2"].value, batch[2].value)
     assert batch[3:1].n_curves == 0
-    with pytest.raises(IndexError, match="curve 4 of a batch with 4"):
-        batch[4]
+    for wrong, message in (
+        (4, "curve 4 of a batch with 4"),
+        (np.array([True]), "mask of shape"),
+        ([0.5], "integers or a mask"),
+    ):
+        with pytest.raises(IndexError, match=message):
+            batch[wrong]
 
 
 def test_columns_are_read_only_and_the_callers_arrays_stay_writable():

@@ -10,6 +10,7 @@ from typing import Any, Self
 import numpy as np
 from numpy.typing import NDArray
 from sklearn.base import BaseEstimator, ClassifierMixin
+from sklearn.utils.validation import check_is_fitted
 
 from astroprep.data import LightCurveBatch
 from astroprep.errors import ConfigError, DataError
@@ -104,8 +105,8 @@ averaging, patience, seed, n_threads
 
     Attributes
     ----------
-    classes_ : object array of str
-        Labels that were learned, sorted.
+    classes_ : object array
+        Labels that were learned, sorted as text.
     net_ : FireNet
         Trained, batch norm folded.
     scale_ : AuxiliaryScale
@@ -198,8 +199,14 @@ averaging, patience, seed, n_threads
             raise ConfigError(f"prior_power must be from 0 to 1, got {self.prior_power!r}")
         if y is None and "label" not in batch.objects:
             raise DataError("FireNetClassifier needs labels: pass y or a column 'label'")
-        given = batch.objects["label"] if y is None else np.asarray(y, dtype=object)
-        labelled = np.array([bool(name) for name in given.tolist()], dtype=bool)
+        given = batch.objects["label"] if y is None else np.asarray(y, dtype=object).ravel()
+        if given.size != batch.n_curves:
+            raise DataError(
+                f"FireNetClassifier got {given.size} labels for {batch.n_curves} curves; where "
+                "steps before it reject, leave y out: objects['label'] travels with the curves"
+            )
+        # none, "" and NaN are no label; 0 is one
+        labelled = np.array([v is not None and v != "" and v == v for v in given.tolist()], bool)
         batch, label = batch[labelled], given[labelled]
         if len(set(label.tolist())) < 2:
             raise DataError(
@@ -226,7 +233,8 @@ averaging, patience, seed, n_threads
         net = build_network(spec, self.seed)
         self.history_ = fit_network(net, arrays, settings, progress=progress, checkpoint=checkpoint)
         self.net_ = fold_batchnorm(net)
-        self.classes_ = np.array(classes, dtype=object)
+        values = {str(value): value for value in label.tolist()}
+        self.classes_ = np.array([values[name] for name in classes], dtype=object)
         learned = arrays.label[~is_validation]
         weight = class_weights(learned, len(classes), self.class_power)
         count = np.bincount(learned, minlength=len(classes))
@@ -243,6 +251,7 @@ averaging, patience, seed, n_threads
 
     def predict_logits(self, batch: LightCurveBatch) -> NDArray[np.float32]:
         """Logits before temperature and priors, float32, shape (n_curves, n_classes)."""
+        check_is_fitted(self, "net_")
         folded, features = _inputs(batch)
         return predict_logits(self.net_, folded, self.scale_.apply(features))
 
@@ -251,7 +260,7 @@ averaging, patience, seed, n_threads
         learned = softmax(self.predict_logits(batch), self.temperature_)
         return correct_priors(learned, self.learned_priors_, self.priors_)
 
-    def predict(self, batch: LightCurveBatch) -> NDArray[np.object_]:
-        """Class of highest probability, object array of str, shape (n_curves,)."""
-        best: NDArray[Any] = self.classes_[self.predict_proba(batch).argmax(axis=1)]
-        return best
+    def predict(self, batch: LightCurveBatch) -> NDArray[Any]:
+        """Class of highest probability, one of `classes_`, object array, shape (n_curves,)."""
+        best = self.predict_proba(batch).argmax(axis=1)
+        return np.asarray(self.classes_[best])

@@ -160,9 +160,11 @@ def _split_is_given(job: Job) -> bool:
 def _prepare(job: Job, roles: Roles) -> None:
     if learns(job.steps):
         _fit_preprocessing(job, roles)
-    if job.folder.is_done("prepare"):
-        return
     total, done = len(roles.role), 0
+    if job.folder.is_done("prepare"):
+        if sum(part.n_objects for part in job.parts()) != total:
+            raise DataError(f"{job.folder.work} lost prepared parts; pass --restart to begin anew")
+        return
     with job.open() as survey:
         for path in job.part_paths():
             if job.folder.is_done(path.stem):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 from sklearn.base import clone
+from sklearn.exceptions import NotFittedError
 
 from astroprep.data import LightCurveBatch
 from astroprep.errors import ConfigError, DataError
@@ -120,3 +121,19 @@ def test_missing_inputs_are_named(batch):
         FireNetClassifier(preset="vast").fit(batch)
     with pytest.raises(ConfigError, match="prior_power must be from 0 to 1"):
         FireNetClassifier(prior_power=2.0).fit(batch)
+
+
+def test_labels_may_be_numbers_and_zero_is_one(batch):
+    y = np.arange(batch.n_curves) % 2
+
+    fitted = FireNetClassifier(**{**SETTINGS, "max_epochs": 1}).fit(batch, y)
+
+    assert fitted.classes_.tolist() == [0, 1]
+    assert set(fitted.predict(batch)) <= {0, 1}
+
+
+def test_labels_of_another_length_and_use_before_fit_are_said(batch):
+    with pytest.raises(DataError, match="got 3 labels for 160 curves"):
+        FireNetClassifier().fit(batch, ["a", "b", "a"])
+    with pytest.raises(NotFittedError):
+        FireNetClassifier().predict(batch)
