@@ -16,7 +16,8 @@ from numpy.typing import NDArray
 
 from astroprep.period.exact import MAX_HARMONICS, harmonic_fit, standardise
 from astroprep.period.peaks import confirm_peak, repair, strongest_peaks
-from astroprep.period.spectrum import Plan, power_one_curve
+from astroprep.period.sine import power_one_curve, room_for
+from astroprep.period.spectrum import Plan
 
 __all__ = ["EVIDENCE", "collect_candidates", "describe", "suitability"]
 
@@ -179,7 +180,7 @@ def collect_candidates(
     offsets : int64 array, shape (n_curves + 1,)
         Curve i is ``offsets[i]:offsets[i + 1]``.
     start, step : float64 array, shape (n_curves,)
-        Grids, cycles per day, each fine enough for `astroprep.period.spectrum.largest_step`.
+        Grids, cycles per day, each fine enough for `astroprep.period.sine.largest_step`.
     size, choice : int64 array, shape (n_curves,)
         Frequencies of each grid, and which of the plans serves it.
     plans : tuple of Plan
@@ -197,27 +198,22 @@ def collect_candidates(
     matrix = np.empty((2 * MAX_HARMONICS, 2 * MAX_HARMONICS))
     coefficient = np.empty(2 * MAX_HARMONICS)
     room = np.empty(size.max(), np.float32)
+    needed = 0
+    for i in range(offsets.size - 1):
+        n = offsets[i + 1] - offsets[i]
+        needed = max(needed, room_for(n, size[i], plans[choice[i]]))
+    transform_room = np.empty(needed, np.float32)
     for i in range(offsets.size - 1):
         part = slice(offsets[i], offsets[i + 1])
         centred, weight, weighted, _ = standardise(time[part], value[part], error[part])
         baseline = time[offsets[i + 1] - 1] - time[offsets[i]]
         power = room[: size[i]]
         plan = plans[choice[i]]
-        power_one_curve(
-            centred,
-            weighted.astype(np.float32),
-            weight.astype(np.float32),
-            start[i],
-            step[i],
-            power,
-            plan.size,
-            plan.band,
-            plan.twiddle,
-            plan.order,
-            plan.correction,
-            plan.filters,
+        marked = power_one_curve(
+            centred, weighted, weight, start[i], step[i], power, plan, transform_room
         )
-        repair(centred, weight, weighted, start[i], step[i], power)
+        if marked:
+            repair(centred, weight, weighted, start[i], step[i], power)
         first = int(np.rint(start[i] / step[i]))
         peak = strongest_peaks(
             power, first, n_peaks, SEPARATION / (baseline * step[i]), RELATIVE_SEPARATION

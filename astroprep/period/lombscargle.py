@@ -21,10 +21,11 @@ from astroprep.errors import ConfigError, DataError
 from astroprep.period.exact import MAX_HARMONICS, harmonic_power, standardise
 from astroprep.period.grid import FrequencyGrid
 from astroprep.period.peaks import repair
-from astroprep.period.spectrum import Plan, largest_step, plan, power_one_curve
+from astroprep.period.sine import largest_step, power_one_curve, room_for
+from astroprep.period.spectrum import SUBDIVISION, Plan, plan
 
 __all__ = [
-    "SIZES",
+    "ROWS",
     "Backend",
     "Normalization",
     "choose_plan",
@@ -39,19 +40,39 @@ __all__ = [
 Backend = Literal["auto", "fft", "exact"]
 Normalization = Literal["standard", "model", "log", "psd"]
 
-SIZES = (128, 256, 512, 1024, 2048)
-# microseconds of one group of eight bands on a Zen core: fixed part, part per point
-_GROUP_COST = np.array([[12.0, 0.07], [24.0, 0.08], [54.0, 0.105], [188.0, 0.107], [450.0, 0.107]])
+ROWS = (
+    32,
+    64,
+    128,
+    192,
+    256,
+    320,
+    384,
+    512,
+    640,
+    768,
+    1024,
+    1280,
+    1536,
+    2048,
+    2560,
+    3072,
+    4096,
+    5120,
+)
+# microseconds on a Zen core: of a transform, of a cell (times the logarithm of their number), of
+# a point spread
+OVERHEAD, CELL, POINT = 0.3, 1.3e-4, 0.0055
 CHUNK = 64  # curves that a thread takes at a time
 
 
 def plans() -> tuple[Plan, ...]:
-    """Tables of every transform size, in the order of `SIZES`."""
-    return tuple(plan(size) for size in SIZES)
+    """Tables of every transform size, in the order of `ROWS`."""
+    return tuple(plan(rows) for rows in ROWS)
 
 
 def choose_plan(n_points: NDArray[np.int64], size: NDArray[np.int64]) -> NDArray[np.int64]:
-    """Which of `SIZES` is cheapest for a curve; depends on nothing but the curve.
+    """Which of `ROWS` is cheapest for a curve; depends on nothing but the curve.
 
     Parameters
     ----------
@@ -62,10 +83,12 @@ def choose_plan(n_points: NDArray[np.int64], size: NDArray[np.int64]) -> NDArray
     -------
     int64 array, shape (n_curves,)
     """
-    group = np.array([one.band * 32 for one in plans()])
-    groups = np.ceil(size[:, None] / group)
-    cost = groups * (_GROUP_COST[:, 0] + _GROUP_COST[:, 1] * n_points[:, None])
-    return np.asarray(np.argmin(cost, axis=1), np.int64)
+    band = np.array([one.band for one in plans()])
+    cells = 8.0 * np.array(ROWS)
+    steps = size[:, None] / SUBDIVISION
+    transforms = np.ceil(steps / band) + np.ceil(2 * steps / band)
+    per_transform = OVERHEAD + CELL * cells * np.log2(cells) + POINT * n_points[:, None]
+    return np.asarray(np.argmin(transforms * per_transform, axis=1), np.int64)
 
 
 def subdivisions(step: NDArray[np.float64], baseline: NDArray[np.float64]) -> NDArray[np.int64]:
@@ -112,6 +135,11 @@ def _power_rows(
     out: NDArray[np.float32],
 ) -> None:
     size = out.shape[1]
+    largest = 0
+    for i in range(offsets.size - 1):
+        n = offsets[i + 1] - offsets[i]
+        largest = max(largest, room_for(n, every[i] * size, plans[choice[i]]))
+    room = np.empty(largest, np.float32)
     for i in range(offsets.size - 1):
         part = slice(offsets[i], offsets[i + 1])
         centred, weight, weighted, deviation = standardise(time[part], value[part], error[part])
@@ -120,24 +148,13 @@ def _power_rows(
             continue
         m = every[i]
         fine = np.empty(m * (size - 1) + 1, np.float32) if m > 1 else out[i]
-        chosen = plans[choice[i]]
-        power_one_curve(
-            centred,
-            weighted.astype(np.float32),
-            weight.astype(np.float32),
-            start,
-            step / m,
-            fine,
-            chosen.size,
-            chosen.band,
-            chosen.twiddle,
-            chosen.order,
-            chosen.correction,
-            chosen.filters,
+        marked = power_one_curve(
+            centred, weighted, weight, start, step / m, fine, plans[choice[i]], room
         )
         if m > 1:
             out[i] = fine[::m]
-        repair(centred, weight, weighted, start, step, out[i])
+        if marked:
+            repair(centred, weight, weighted, start, step, out[i])
 
 
 def power_ragged(

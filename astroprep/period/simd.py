@@ -15,7 +15,19 @@ from llvmlite import ir  # type: ignore[import-untyped]
 from numba import types
 from numba.extending import intrinsic, models, overload, register_model
 
-__all__ = ["LANES", "broadcast", "lane", "load", "store"]
+__all__ = [
+    "LANES",
+    "above",
+    "broadcast",
+    "evens",
+    "interleave_high",
+    "interleave_low",
+    "lane",
+    "load",
+    "lower",
+    "odds",
+    "store",
+]
 
 LANES = 8
 
@@ -86,7 +98,48 @@ def _lane(typingctx: Any, value: Any, place: Any) -> Any:
     return types.float32(float32x8, types.intp), codegen
 
 
+def _shuffle(places: list[int], what: str) -> Any:
+    """Two values in, eight of their sixteen numbers out."""
+
+    @intrinsic
+    def shuffle(typingctx: Any, left: Any, right: Any) -> Any:
+        def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+            mask = ir.Constant(ir.VectorType(ir.IntType(32), LANES), places)
+            return builder.shuffle_vector(args[0], args[1], mask)
+
+        return float32x8(float32x8, float32x8), codegen
+
+    shuffle.__doc__ = what
+    return shuffle
+
+
+@intrinsic
+def _above(typingctx: Any, left: Any, right: Any, yes: Any, no: Any) -> Any:
+    """`yes` in the places where ``left > right``, `no` elsewhere and where either is NaN."""
+
+    def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        return builder.select(builder.fcmp_ordered(">", args[0], args[1]), args[2], args[3])
+
+    return float32x8(float32x8, float32x8, float32x8, float32x8), codegen
+
+
+@intrinsic
+def _lower(typingctx: Any, left: Any, right: Any) -> Any:
+    """The smaller of the two in every place; `right` where either is NaN."""
+
+    def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        return builder.select(builder.fcmp_ordered("<", args[0], args[1]), args[0], args[1])
+
+    return float32x8(float32x8, float32x8), codegen
+
+
 # numba finds the intrinsics under these names; Any, because their Python signatures differ
+above: Any = _above
+lower: Any = _lower
+interleave_low: Any = _shuffle([0, 8, 1, 9, 2, 10, 3, 11], "First halves, taking turns.")
+interleave_high: Any = _shuffle([4, 12, 5, 13, 6, 14, 7, 15], "Second halves, taking turns.")
+evens: Any = _shuffle([0, 2, 4, 6, 8, 10, 12, 14], "Places 0, 2, 4, ... of the sixteen.")
+odds: Any = _shuffle([1, 3, 5, 7, 9, 11, 13, 15], "Places 1, 3, 5, ... of the sixteen.")
 load: Any = _load
 store: Any = _store
 broadcast: Any = _broadcast
