@@ -14,9 +14,9 @@ import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
+from astroprep.period.backends import grid_power, room_for
 from astroprep.period.exact import MAX_HARMONICS, harmonic_fit, standardise
-from astroprep.period.peaks import confirm_peak, repair, strongest_peaks
-from astroprep.period.sine import power_one_curve, room_for
+from astroprep.period.peaks import confirm_peak, strongest_peaks
 from astroprep.period.spectrum import Plan
 
 __all__ = ["EVIDENCE", "collect_candidates", "describe", "suitability"]
@@ -180,9 +180,9 @@ def collect_candidates(
     offsets : int64 array, shape (n_curves + 1,)
         Curve i is ``offsets[i]:offsets[i + 1]``.
     start, step : float64 array, shape (n_curves,)
-        Grids, cycles per day, each fine enough for `astroprep.period.sine.largest_step`.
+        Grids, cycles per day.
     size, choice : int64 array, shape (n_curves,)
-        Frequencies of each grid, and which of the plans serves it.
+        Frequencies of each grid, and what `astroprep.period.backends.choose` says.
     plans : tuple of Plan
         Tables of the transforms.
     faint : float
@@ -201,19 +201,26 @@ def collect_candidates(
     needed = 0
     for i in range(offsets.size - 1):
         n = offsets[i + 1] - offsets[i]
-        needed = max(needed, room_for(n, size[i], plans[choice[i]]))
+        needed = max(needed, room_for(n, size[i], 1, choice[i], plans[max(choice[i], 0)]))
     transform_room = np.empty(needed, np.float32)
     for i in range(offsets.size - 1):
         part = slice(offsets[i], offsets[i + 1])
         centred, weight, weighted, _ = standardise(time[part], value[part], error[part])
         baseline = time[offsets[i + 1] - 1] - time[offsets[i]]
         power = room[: size[i]]
-        plan = plans[choice[i]]
-        marked = power_one_curve(
-            centred, weighted, weight, start[i], step[i], power, plan, transform_room
+        plan = plans[max(choice[i], 0)]
+        grid_power(
+            centred,
+            weighted,
+            weight,
+            start[i],
+            step[i],
+            1,
+            choice[i],
+            plan,
+            power,
+            transform_room,
         )
-        if marked:
-            repair(centred, weight, weighted, start[i], step[i], power)
         first = int(np.rint(start[i] / step[i]))
         peak = strongest_peaks(
             power, first, n_peaks, SEPARATION / (baseline * step[i]), RELATIVE_SEPARATION

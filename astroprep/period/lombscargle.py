@@ -1,15 +1,15 @@
-"""Error-weighted Lomb-Scargle periodograms with a floating mean: one door, two backends.
+"""Error-weighted Lomb-Scargle periodograms with a floating mean: one door to all backends.
 
-``fft`` evaluates a whole grid at once in float32 (`spectrum`) and repairs the few frequencies
-where that precision is not enough; ``exact`` evaluates each frequency in float64 and fits up to
-eight harmonics.
+``fft`` evaluates a whole grid at once in float32 (`sine`, `series`) and ``product`` does so for few
+points without interpolating (`product`); both repair the few frequencies where that precision is
+not enough. ``exact`` evaluates each frequency in float64. ``auto`` takes what a curve costs least.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from typing import Literal
+from typing import Literal, get_args
 
 import numba
 import numpy as np
@@ -18,83 +18,24 @@ from numpy.typing import NDArray
 from scipy.special import gammaln
 
 from astroprep.errors import ConfigError, DataError
+from astroprep.period.backends import EXACT, PRODUCT, choose, grid_power, plans, room_for
 from astroprep.period.exact import MAX_HARMONICS, harmonic_power, standardise
 from astroprep.period.grid import FrequencyGrid
-from astroprep.period.peaks import repair
-from astroprep.period.sine import largest_step, power_one_curve, room_for
-from astroprep.period.spectrum import SUBDIVISION, Plan, plan
+from astroprep.period.spectrum import Plan
 
 __all__ = [
-    "ROWS",
     "Backend",
     "Normalization",
-    "choose_plan",
     "in_chunks",
     "log10_false_alarm",
-    "plans",
     "power",
     "power_ragged",
-    "subdivisions",
 ]
 
-Backend = Literal["auto", "fft", "exact"]
+Backend = Literal["auto", "fft", "product", "exact"]
 Normalization = Literal["standard", "model", "log", "psd"]
 
-ROWS = (
-    32,
-    64,
-    128,
-    192,
-    256,
-    320,
-    384,
-    512,
-    640,
-    768,
-    1024,
-    1280,
-    1536,
-    2048,
-    2560,
-    3072,
-    4096,
-    5120,
-)
-# microseconds on a Zen core: of a transform, of a cell (times the logarithm of their number), of
-# a point spread
-OVERHEAD, CELL, POINT = 0.3, 1.3e-4, 0.0055
 CHUNK = 64  # curves that a thread takes at a time
-
-
-def plans() -> tuple[Plan, ...]:
-    """Tables of every transform size, in the order of `ROWS`."""
-    return tuple(plan(rows) for rows in ROWS)
-
-
-def choose_plan(n_points: NDArray[np.int64], size: NDArray[np.int64]) -> NDArray[np.int64]:
-    """Which of `ROWS` is cheapest for a curve; depends on nothing but the curve.
-
-    Parameters
-    ----------
-    n_points, size : int64 array, shape (n_curves,)
-        Points, and frequencies of the grid.
-
-    Returns
-    -------
-    int64 array, shape (n_curves,)
-    """
-    band = np.array([one.band for one in plans()])
-    cells = 8.0 * np.array(ROWS)
-    steps = size[:, None] / SUBDIVISION
-    transforms = np.ceil(steps / band) + np.ceil(2 * steps / band)
-    per_transform = OVERHEAD + CELL * cells * np.log2(cells) + POINT * n_points[:, None]
-    return np.asarray(np.argmin(transforms * per_transform, axis=1), np.int64)
-
-
-def subdivisions(step: NDArray[np.float64], baseline: NDArray[np.float64]) -> NDArray[np.int64]:
-    """How many times finer than asked the fast backend has to evaluate a coarse grid."""
-    widest = np.array([largest_step(b) for b in baseline])
-    return np.asarray(np.ceil(step / widest * (1 - 1e-12)), np.int64)
 
 
 def in_chunks(n_curves: int, jobs: int | None, work: Callable[[int, int], None]) -> None:
@@ -121,6 +62,16 @@ def in_chunks(n_curves: int, jobs: int | None, work: Callable[[int, int], None])
             done.result()
 
 
+def _check_settings(n_harmonics: int, backend: str) -> None:
+    if not 1 <= n_harmonics <= MAX_HARMONICS:
+        raise ConfigError(f"n_harmonics must be 1 to {MAX_HARMONICS}, got {n_harmonics!r}")
+    if backend not in get_args(Backend):
+        known = ", ".join(map(repr, get_args(Backend)))
+        raise ConfigError(f"backend must be one of {known}, got {backend!r}")
+    if backend == "product" and n_harmonics > 1:
+        raise ConfigError("the 'product' backend fits one harmonic; 'fft' and 'exact' fit more")
+
+
 @njit(cache=True, nogil=True)
 def _power_rows(
     time: NDArray[np.float64],
@@ -129,7 +80,7 @@ def _power_rows(
     offsets: NDArray[np.int64],
     start: float,
     step: float,
-    every: NDArray[np.int64],
+    n_harmonics: int,
     choice: NDArray[np.int64],
     plans: tuple[Plan, ...],
     out: NDArray[np.float32],
@@ -138,7 +89,8 @@ def _power_rows(
     largest = 0
     for i in range(offsets.size - 1):
         n = offsets[i + 1] - offsets[i]
-        largest = max(largest, room_for(n, every[i] * size, plans[choice[i]]))
+        needed = room_for(n, size, n_harmonics, choice[i], plans[max(choice[i], 0)])
+        largest = max(largest, needed)
     room = np.empty(largest, np.float32)
     for i in range(offsets.size - 1):
         part = slice(offsets[i], offsets[i + 1])
@@ -146,15 +98,18 @@ def _power_rows(
         if deviation == 0.0:
             out[i] = 0.0
             continue
-        m = every[i]
-        fine = np.empty(m * (size - 1) + 1, np.float32) if m > 1 else out[i]
-        marked = power_one_curve(
-            centred, weighted, weight, start, step / m, fine, plans[choice[i]], room
+        grid_power(
+            centred,
+            weighted,
+            weight,
+            start,
+            step,
+            n_harmonics,
+            choice[i],
+            plans[max(choice[i], 0)],
+            out[i],
+            room,
         )
-        if m > 1:
-            out[i] = fine[::m]
-        if marked:
-            repair(centred, weight, weighted, start, step, out[i])
 
 
 def power_ragged(
@@ -164,6 +119,8 @@ def power_ragged(
     offsets: NDArray[np.int64],
     grid: FrequencyGrid,
     *,
+    n_harmonics: int = 1,
+    backend: Backend = "auto",
     jobs: int | None = None,
 ) -> NDArray[np.float32]:
     """Fast periodograms of many curves on one grid.
@@ -176,6 +133,10 @@ def power_ragged(
         Curve i is ``offsets[i]:offsets[i + 1]``, two points at least.
     grid : FrequencyGrid
         The same for all.
+    n_harmonics : int, default 1
+        Terms of the Fourier series, 1 to 8.
+    backend : {"auto", "fft", "product", "exact"}
+        ``auto`` takes what costs a curve least; ``product`` serves one harmonic.
     jobs : int or None
         Threads; None takes numba's number of threads. The result does not depend on it.
 
@@ -187,6 +148,8 @@ def power_ragged(
 
     Raises
     ------
+    ConfigError
+        If a setting is unknown, or ``product`` is asked for harmonics.
     DataError
         If a curve has fewer than two points or all its points at one time.
 
@@ -195,6 +158,7 @@ def power_ragged(
     .. [1] Zechmeister & Kuerster 2009, A&A 496, 577, doi:10.1051/0004-6361:200811296
     .. [2] VanderPlas 2018, ApJS 236, 16, doi:10.3847/1538-4365/aab766
     """
+    _check_settings(n_harmonics, backend)
     n_curves = offsets.size - 1
     counts = np.diff(offsets)
     if np.any(counts < 2):
@@ -203,8 +167,16 @@ def power_ragged(
     if np.any(~(baseline > 0)):
         curve = int(np.argmax(~(baseline > 0)))
         raise DataError(f"power_ragged needs points at different times: curve {curve}")
-    every = subdivisions(np.full(n_curves, grid.step), baseline)
-    choice = choose_plan(counts, every * grid.size)
+    choice = choose(
+        counts,
+        np.full(n_curves, grid.size),
+        np.full(n_curves, grid.step),
+        baseline,
+        n_harmonics,
+        transforms_only=backend == "fft",
+    )
+    if backend in ("product", "exact"):
+        choice = np.full(n_curves, PRODUCT if backend == "product" else EXACT)
     out = np.empty((n_curves, grid.size), np.float32)
 
     def work(first: int, last: int) -> None:
@@ -215,7 +187,7 @@ def power_ragged(
             offsets[first : last + 1],
             grid.start,
             grid.step,
-            every[first:last],
+            n_harmonics,
             choice[first:last],
             plans(),
             out[first:last],
@@ -245,8 +217,8 @@ def power(
         Where.
     n_harmonics : int, default 1
         Terms of the Fourier series, 1 to 8.
-    backend : {"auto", "fft", "exact"}
-        ``auto`` takes ``fft`` for one harmonic and ``exact`` otherwise.
+    backend : {"auto", "fft", "product", "exact"}
+        ``auto`` takes what costs least; ``exact`` is float64 throughout.
     normalization : {"standard", "model", "log", "psd"}
         As in astropy: with p the share of variance explained, p, p / (1 - p), -log(1 - p) and
         p times half the chi-square of a constant.
@@ -258,27 +230,25 @@ def power(
     Raises
     ------
     ConfigError
-        If a setting is unknown, or the ``fft`` backend is asked for harmonics.
+        If a setting is unknown, or ``product`` is asked for harmonics.
     DataError
         If the curve has fewer than two points or all at one time.
     """
-    if not 1 <= n_harmonics <= MAX_HARMONICS:
-        raise ConfigError(f"n_harmonics must be 1 to {MAX_HARMONICS}, got {n_harmonics!r}")
-    if backend not in ("auto", "fft", "exact"):
-        raise ConfigError(f"backend must be 'auto', 'fft' or 'exact', got {backend!r}")
-    if backend == "fft" and n_harmonics > 1:
-        raise ConfigError("the 'fft' backend fits one harmonic; use backend='exact' for more")
+    if normalization not in get_args(Normalization):
+        known = ", ".join(map(repr, get_args(Normalization)))
+        raise ConfigError(f"normalization must be one of {known}, got {normalization!r}")
     if time.size < 2:
         raise DataError(f"power needs two points, got {time.size}")
-    if backend == "exact" or n_harmonics > 1:
+    offsets = np.array([0, time.size], np.int64)
+    if backend == "exact":
+        _check_settings(n_harmonics, backend)
         centred, weight, weighted, deviation = standardise(time, value, error)
         share = harmonic_power(centred, weight, weighted, grid.frequencies, n_harmonics)
         share = share if deviation > 0 else np.zeros(grid.size)
     else:
-        offsets = np.array([0, time.size], np.int64)
-        share = power_ragged(time, value, error, offsets, grid, jobs=1)[0].astype(np.float64)
-    if normalization == "standard":
-        return share
+        share = power_ragged(
+            time, value, error, offsets, grid, n_harmonics=n_harmonics, backend=backend, jobs=1
+        )[0].astype(np.float64)
     if normalization == "model":
         return share / (1 - share)
     if normalization == "log":
@@ -287,9 +257,7 @@ def power(
         inverse = error**-2.0
         mean = (inverse * value).sum() / inverse.sum()
         return 0.5 * share * float((inverse * (value - mean) ** 2).sum())
-    raise ConfigError(
-        f"normalization must be 'standard', 'model', 'log' or 'psd', got {normalization!r}"
-    )
+    return share
 
 
 def log10_false_alarm(

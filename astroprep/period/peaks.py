@@ -22,6 +22,7 @@ def repair(
     start: float,
     step: float,
     power: NDArray[np.float32],
+    n_harmonics: int,
 ) -> None:
     """Evaluate exactly, in place, the frequencies that the fast sums marked with -1.
 
@@ -33,6 +34,8 @@ def repair(
         First frequency and spacing, cycles per day.
     power : float32 array, shape (n_frequencies,)
         Changed in place.
+    n_harmonics : int
+        Of the fit, 1 to `MAX_HARMONICS`.
     """
     work = np.empty((4, time.size))
     matrix = np.empty((2 * MAX_HARMONICS, 2 * MAX_HARMONICS))
@@ -40,7 +43,9 @@ def repair(
     for i in range(power.size):
         if power[i] < 0:
             at = start + i * step
-            power[i] = harmonic_fit(time, weight, weighted, at, 1, work, matrix, coefficient)
+            power[i] = harmonic_fit(
+                time, weight, weighted, at, n_harmonics, work, matrix, coefficient
+            )
 
 
 @njit(cache=True)

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from astroprep.base import Needs, OnBad, Transformer
 from astroprep.data import LightCurveBatch
 from astroprep.errors import ConfigError
+from astroprep.period.backends import choose, plans
 from astroprep.period.candidates import (
     EVIDENCE,
     collect_candidates,
@@ -18,7 +19,7 @@ from astroprep.period.candidates import (
     suitability,
 )
 from astroprep.period.grid import MAX_SIZE, GridRule
-from astroprep.period.lombscargle import choose_plan, in_chunks, log10_false_alarm, plans
+from astroprep.period.lombscargle import in_chunks, log10_false_alarm
 from astroprep.period.ranking import rank
 
 __all__ = ["AUXILIARIES", "Candidates", "PeriodSearch", "UseCataloguePeriod", "search", "weigh"]
@@ -136,7 +137,7 @@ def weigh(
     baseline = time[offsets[1:] - 1] - time[offsets[:-1]]
     start, step, size, _ = (grid or GridRule()).grids(baseline)
     evidence = np.zeros((n_points.size, n_peaks, len(EVIDENCE)))
-    choice = choose_plan(n_points, size)
+    choice = choose(n_points, size, step, baseline)
     faint = 1.0 if quantity == "mag" else -1.0
 
     def work(first: int, last: int) -> None:

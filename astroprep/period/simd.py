@@ -26,6 +26,7 @@ __all__ = [
     "load",
     "lower",
     "odds",
+    "reverse",
     "store",
 ]
 
@@ -139,6 +140,7 @@ lower: Any = _lower
 interleave_low: Any = _shuffle([0, 8, 1, 9, 2, 10, 3, 11], "First halves, taking turns.")
 interleave_high: Any = _shuffle([4, 12, 5, 13, 6, 14, 7, 15], "Second halves, taking turns.")
 evens: Any = _shuffle([0, 2, 4, 6, 8, 10, 12, 14], "Places 0, 2, 4, ... of the sixteen.")
+reverse: Any = _shuffle([7, 6, 5, 4, 3, 2, 1, 0], "The first value, last place first.")
 odds: Any = _shuffle([1, 3, 5, 7, 9, 11, 13, 15], "Places 1, 3, 5, ... of the sixteen.")
 load: Any = _load
 store: Any = _store

@@ -22,7 +22,6 @@ from astroprep.period.simd import (
     store,
 )
 from astroprep.period.spectrum import (
-    OVERSAMPLING,
     SUBDIVISION,
     TAPS,
     Plan,
@@ -31,7 +30,7 @@ from astroprep.period.spectrum import (
     undo_filter,
 )
 
-__all__ = ["DEGENERATE", "largest_step", "power_one_curve", "room_for"]
+__all__ = ["DEGENERATE", "share_explained", "sine_power", "sine_room"]
 
 # below this determinant, over the number of points, float32 sums cannot tell the power to 1e-3
 # (its largest value is 1/4; sums err by 1e-5 where few points add up in phase)
@@ -42,14 +41,9 @@ ALIGNED = 1e-6  # of a grid step: a start this close to a whole number of steps 
 BLOCK = LANES * SUBDIVISION  # frequencies that one turn of the loop finishes
 
 
-def largest_step(baseline: float) -> float:
-    """Widest frequency step that the filter can serve, cycles per day."""
-    return 1.0 / (OVERSAMPLING * SUBDIVISION * baseline)
-
-
 @njit(cache=True)
-def room_for(n_points: int, n_frequencies: int, plan: Plan) -> int:
-    """Numbers of work space that `power_one_curve` needs."""
+def sine_room(n_points: int, n_frequencies: int, plan: Plan) -> int:
+    """Numbers of work space that `sine_power` needs."""
     steps = n_frequencies // SUBDIVISION + BLOCK
     grid = 2 * (LANES * plan.rows + 2 * TAPS)
     return int(n_points * (TAPS + 4) + grid + 2 * (4 * steps + 2 * AFTER + 3 * plan.band))
@@ -102,7 +96,7 @@ def _two_phases(
 
 
 @njit(cache=True)
-def _share(yr: Any, yi: Any, wr: Any, wi: Any, dr: Any, di: Any, least: Any) -> Any:
+def share_explained(yr: Any, yi: Any, wr: Any, wi: Any, dr: Any, di: Any, least: Any) -> Any:
     """Floating-mean power of eight frequencies; -1 where the determinant is too small."""
     half = broadcast(np.float32(0.5))
     one = broadcast(np.float32(1.0))
@@ -137,10 +131,10 @@ def _combine(
         c0, d0, c1, d1, c2, d2, c3, d3 = _four_phases(w_re, w_im, k, filters)
         e0, f0, e1, f1 = _two_phases(d_re, d_im, 2 * k, filters)
         g0, h0, g1, h1 = _two_phases(d_re, d_im, 2 * k + LANES, filters)
-        p0 = _share(a0, b0, c0, d0, evens(e0, g0), evens(f0, h0), tiny)
-        p1 = _share(a1, b1, c1, d1, evens(e1, g1), evens(f1, h1), tiny)
-        p2 = _share(a2, b2, c2, d2, odds(e0, g0), odds(f0, h0), tiny)
-        p3 = _share(a3, b3, c3, d3, odds(e1, g1), odds(f1, h1), tiny)
+        p0 = share_explained(a0, b0, c0, d0, evens(e0, g0), evens(f0, h0), tiny)
+        p1 = share_explained(a1, b1, c1, d1, evens(e1, g1), evens(f1, h1), tiny)
+        p2 = share_explained(a2, b2, c2, d2, odds(e0, g0), odds(f0, h0), tiny)
+        p3 = share_explained(a3, b3, c3, d3, odds(e1, g1), odds(f1, h1), tiny)
         lowest = lower(lowest, lower(lower(p0, p1), lower(p2, p3)))
         low02 = interleave_low(p0, p2)
         low13 = interleave_low(p1, p3)
@@ -164,7 +158,7 @@ def _combine(
 
 
 @njit(cache=True, nogil=True)
-def power_one_curve(
+def sine_power(
     time: NDArray[np.float64],
     weighted: NDArray[np.float64],
     weight: NDArray[np.float64],
@@ -187,12 +181,13 @@ def power_one_curve(
     weight : float64 array, shape (n_points,)
         Weights that add up to one.
     start, step : float
-        First frequency and spacing, cycles per day; ``step <= largest_step(baseline)``.
+        First frequency and spacing, cycles per day; at most ``1 / (OVERSAMPLING * SUBDIVISION)``
+        over the baseline.
     power : float32 array, shape (n_frequencies,)
         Filled in place.
     plan : Plan
         Tables.
-    room : float32 array, shape (at least `room_for`,)
+    room : float32 array, shape (at least `sine_room`,)
         Overwritten.
 
     Returns

@@ -1,10 +1,10 @@
 """Fourier sums of unevenly sampled points on an even frequency grid: the fast half of Lomb-Scargle.
 
-What `Sums` calls a spectrum is ``sum_j c_j exp(2 pi i f t_j)`` on an even grid of frequencies. The
+A spectrum here is ``sum_j c_j exp(2 pi i f t_j)`` on an even grid of frequencies. The
 points, turned by the centre frequency of a band, are spread onto a small grid in time, which is
 transformed; band after band the spectrum is written side by side. The baseline limits how fast a
 spectrum can change, so it is computed only 1.25-fold oversampled (steps of `SUBDIVISION` requested
-steps), and `period.power` raises it to the requested grid with a short filter.
+steps), and `sine` raises it to the requested grid with a short filter.
 """
 
 from __future__ import annotations
@@ -25,7 +25,17 @@ from astroprep.period.fft import (
 )
 from astroprep.period.simd import LANES, broadcast, load, store
 
-__all__ = ["OVERSAMPLING", "SUBDIVISION", "TAPS", "Plan", "plan", "spectrum", "spread_points"]
+__all__ = [
+    "OVERSAMPLING",
+    "SUBDIVISION",
+    "TAPS",
+    "Plan",
+    "plan",
+    "spectrum",
+    "spread_points",
+    "turn_strengths",
+    "undo_filter",
+]
 
 TAPS = 8  # width of both filters; 1e-5 relative error at 1.25-fold oversampling
 OVERSAMPLING = 1.25
@@ -180,7 +190,7 @@ def spread_points(
 
 
 @njit(cache=True, fastmath=_REORDER)
-def _turn_strengths(
+def turn_strengths(
     time: NDArray[np.float64],
     frequency: float,
     strength: NDArray[np.float32],
@@ -247,7 +257,7 @@ def spectrum(
         Tables.
     turned : float32 array, shape (at least 2 * n_points,)
         Overwritten.
-    grid : float32 array, shape (at least `grid_room(plan)`,)
+    grid : float32 array, shape (at least `2 * (8 * plan.rows + 2 * TAPS)`,)
         Overwritten.
     out_re, out_im : float32 array, at least `count` rounded up to a multiple of ``plan.band``
         Filled.
@@ -264,14 +274,17 @@ def spectrum(
     im = grid[plane : 2 * plane]
     turned_re = turned[:n]
     turned_im = turned[n : 2 * n]
+    quarter = (n + 3) // 4
     for low in range(0, count, plan.band):
-        _turn_strengths(time, start + (low + plan.band // 2) * step, strength, turned_re, turned_im)
+        turn_strengths(time, start + (low + plan.band // 2) * step, strength, turned_re, turned_im)
         grid[: 2 * plane] = np.float32(0.0)
-        for j in range(n):
-            k = load(kernel, j * TAPS)
-            at = first[j]
-            store(re, at, load(re, at) + k * broadcast(turned_re[j]))
-            store(im, at, load(im, at) + k * broadcast(turned_im[j]))
+        # neighbours in time share cells, and a sum waits for the one before it: keep four going
+        for j in range(quarter):
+            for p in range(j, n, quarter):
+                k = load(kernel, p * TAPS)
+                at = first[p]
+                store(re, at, load(re, at) + k * broadcast(turned_re[p]))
+                store(im, at, load(im, at) + k * broadcast(turned_im[p]))
         _fold_margins(re, size)
         _fold_margins(im, size)
         columns = re[TAPS : TAPS + size], im[TAPS : TAPS + size]

@@ -3,8 +3,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from astroprep.period.backends import ROWS
 from astroprep.period.fft import across_lanes, columns_forward, lane_twiddles, row_order, twiddles
-from astroprep.period.lombscargle import ROWS
 
 
 @pytest.mark.parametrize("rows", [8, 16, 24, 40, *ROWS])

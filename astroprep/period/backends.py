@@ -1,0 +1,149 @@
+"""Which way to compute the power of a curve, and the one kernel that goes each way.
+
+All ways take the same arguments and give the same power, up to float32: a long transform with
+interpolation (`sine`), matrix products for few points (`product`), transforms for a series of
+harmonics (`series`), and float64 frequency by frequency (`exact`). The costs were measured.
+"""
+
+from __future__ import annotations
+
+from functools import cache
+from typing import Any
+
+import numpy as np
+from numba import njit
+from numpy.typing import NDArray
+
+from astroprep.period.exact import harmonic_power
+from astroprep.period.peaks import repair
+from astroprep.period.product import product_power, product_room
+from astroprep.period.series import series_power, series_room
+from astroprep.period.sine import sine_power, sine_room
+from astroprep.period.spectrum import OVERSAMPLING, SUBDIVISION, Plan, plan
+
+__all__ = ["EXACT", "PRODUCT", "choose", "grid_power", "plans", "room_for"]
+
+EXACT, PRODUCT = -2, -1  # choices beside the places of `plans`, which mean transforms
+# rows of the transforms to choose from; 40,960 cells at most, which a second-level cache holds
+ROWS = (32, 64, 128, 192, 256, 320, 384, 512, 640, 768, 1024, 1280, 1536, 2048, 2560, 3072, 5120)
+# microseconds on a Zen 4 core: of a transform, of each of its cells times the logarithm of their
+# number, of each point spread; of a frequency combined
+TRANSFORM, CELL, POINT, COMBINE = 0.3, 1.3e-4, 0.0055, 1.6e-3
+# of a frequency by matrix products, and of each point that it sums
+PRODUCT_FREQUENCY, PRODUCT_POINT = 1.4e-3, 1.48e-4
+
+
+@cache
+def plans() -> tuple[Plan, ...]:
+    """Tables of every transform size."""
+    return tuple(plan(rows) for rows in ROWS)
+
+
+def choose(
+    n_points: NDArray[np.int64],
+    size: NDArray[np.int64],
+    step: NDArray[np.float64],
+    baseline: NDArray[np.float64],
+    n_harmonics: int = 1,
+    *,
+    transforms_only: bool = False,
+) -> NDArray[np.int64]:
+    """The cheapest way for each curve; depends on nothing but the curve and its grid.
+
+    Parameters
+    ----------
+    n_points, size : int64 array, shape (n_curves,)
+        Points, and frequencies of the grid.
+    step, baseline : float64 array, shape (n_curves,)
+        Spacing of the grid (cycles per day) and length of the curve (days).
+    n_harmonics : int
+        Terms of the series.
+    transforms_only : bool
+        Leave matrix products out.
+
+    Returns
+    -------
+    int64 array, shape (n_curves,)
+        A place in `plans`, or `PRODUCT`.
+    """
+    band = np.array([one.band for one in plans()])
+    cells: NDArray[np.float64] = np.multiply(8.0, ROWS)
+    per_transform = TRANSFORM + CELL * cells * np.log2(cells) + POINT * n_points[:, None]
+    whole = np.ceil(size[:, None] / band)
+    steps = size[:, None] / SUBDIVISION
+    fine = (n_harmonics == 1) & _interpolates(step, baseline)
+    transforms = np.where(
+        fine[:, None], np.ceil(steps / band) + np.ceil(2 * steps / band), 3 * n_harmonics * whole
+    )
+    cost = transforms * per_transform
+    choice = np.argmin(cost, axis=1)
+    if n_harmonics == 1 and not transforms_only:
+        few = size * (PRODUCT_FREQUENCY + PRODUCT_POINT * n_points)
+        best = cost[np.arange(choice.size), choice] + COMBINE * size
+        choice = np.where(few < best, PRODUCT, choice)
+    return np.asarray(choice, np.int64)
+
+
+@njit(cache=True)
+def _interpolates(step: Any, baseline: Any) -> Any:
+    """Whether the spectrum varies slowly enough over a grid step to be interpolated."""
+    return step * baseline * (OVERSAMPLING * SUBDIVISION) <= 1 + 1e-9
+
+
+@njit(cache=True)
+def room_for(n_points: int, size: int, n_harmonics: int, choice: int, plan: Plan) -> int:
+    """Numbers of work space that `grid_power` needs for one curve."""
+    if choice == PRODUCT:
+        return product_room(n_points)
+    if choice == EXACT:
+        return 0
+    return max(sine_room(n_points, size, plan), series_room(n_points, n_harmonics, 1, plan))
+
+
+@njit(cache=True, nogil=True)
+def grid_power(
+    time: NDArray[np.float64],
+    weighted: NDArray[np.float64],
+    weight: NDArray[np.float64],
+    start: float,
+    step: float,
+    n_harmonics: int,
+    choice: int,
+    plan: Plan,
+    power: NDArray[np.float32],
+    room: NDArray[np.float32],
+) -> None:
+    """Share of the variance that a Fourier series explains on an even grid, nothing left out.
+
+    Parameters
+    ----------
+    time, weighted, weight : float64 array, shape (n_points,)
+        From `astroprep.period.exact.standardise`.
+    start, step : float
+        First frequency and spacing, cycles per day.
+    n_harmonics : int
+        Terms of the series; `PRODUCT` serves one.
+    choice : int
+        From `choose`, or `EXACT`.
+    plan : Plan
+        ``plans()[choice]``; any where the choice is none of them.
+    power : float32 array, shape (n_frequencies,)
+        Filled. What float32 cannot tell is evaluated exactly.
+    room : float32 array, shape (at least `room_for`,)
+        Overwritten.
+    """
+    if choice == EXACT:
+        at = start + step * np.arange(power.size, dtype=np.float64)
+        power[:] = harmonic_power(time, weight, weighted, at, n_harmonics).astype(np.float32)
+        return
+    if choice == PRODUCT:
+        marked = product_power(time, weighted, weight, start, step, power, room)
+    elif n_harmonics == 1 and _interpolates(step, time[-1] - time[0]):
+        marked = sine_power(time, weighted, weight, start, step, power, plan, room)
+    else:
+        all_points = np.array([0, time.size])
+        marked = series_power(
+            time, weighted, weight, all_points, start, step, n_harmonics, power, plan, room
+        )
+    if marked:
+        repair(time, weight, weighted, start, step, power, n_harmonics)
