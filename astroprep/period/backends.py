@@ -25,12 +25,13 @@ __all__ = ["EXACT", "PRODUCT", "choose", "grid_power", "plans", "room_for"]
 
 EXACT, PRODUCT = -2, -1  # choices beside the places of `plans`, which mean transforms
 # rows of the transforms to choose from; 40,960 cells at most, which a second-level cache holds
-ROWS = (32, 64, 128, 192, 256, 320, 384, 512, 640, 768, 1024, 1280, 1536, 2048, 2560, 3072, 5120)
+ROWS = (32, 64, 128, 192, 256, 320, 384, 512, 640, 768, 1024, 1280, 1536, 2048, 3072, 5120)
 # microseconds on a Zen 4 core: of a transform, of each of its cells times the logarithm of their
 # number, of each point spread; of a frequency combined
 TRANSFORM, CELL, POINT, COMBINE = 0.3, 1.3e-4, 0.0055, 1.6e-3
 # of a frequency by matrix products, and of each point that it sums
 PRODUCT_FREQUENCY, PRODUCT_POINT = 1.4e-3, 1.48e-4
+REPAIRS = 1.4  # several harmonics: what transforms leave to be repaired where points are few
 
 
 @cache
@@ -77,9 +78,10 @@ def choose(
     )
     cost = transforms * per_transform
     choice = np.argmin(cost, axis=1)
-    if n_harmonics == 1 and not transforms_only:
-        few = size * (PRODUCT_FREQUENCY + PRODUCT_POINT * n_points)
-        best = cost[np.arange(choice.size), choice] + COMBINE * size
+    if not transforms_only:
+        few = size * n_harmonics * (PRODUCT_FREQUENCY + PRODUCT_POINT * n_points)
+        best = cost[np.arange(choice.size), choice] * (1 if n_harmonics == 1 else REPAIRS)
+        best += COMBINE * size
         choice = np.where(few < best, PRODUCT, choice)
     return np.asarray(choice, np.int64)
 
@@ -93,11 +95,14 @@ def _interpolates(step: Any, baseline: Any) -> Any:
 @njit(cache=True)
 def room_for(n_points: int, size: int, n_harmonics: int, choice: int, plan: Plan) -> int:
     """Numbers of work space that `grid_power` needs for one curve."""
-    if choice == PRODUCT:
-        return product_room(n_points)
     if choice == EXACT:
         return 0
-    return max(sine_room(n_points, size, plan), series_room(n_points, n_harmonics, 1, plan))
+    products = choice == PRODUCT
+    if n_harmonics == 1:
+        other = product_room(n_points) if products else sine_room(n_points, size, plan)
+    else:
+        other = 0
+    return max(other, series_room(n_points, n_harmonics, 1, products, plan))
 
 
 @njit(cache=True, nogil=True)
@@ -122,7 +127,7 @@ def grid_power(
     start, step : float
         First frequency and spacing, cycles per day.
     n_harmonics : int
-        Terms of the series; `PRODUCT` serves one.
+        Terms of the series.
     choice : int
         From `choose`, or `EXACT`.
     plan : Plan
@@ -136,14 +141,25 @@ def grid_power(
         at = start + step * np.arange(power.size, dtype=np.float64)
         power[:] = harmonic_power(time, weight, weighted, at, n_harmonics).astype(np.float32)
         return
-    if choice == PRODUCT:
+    products = choice == PRODUCT
+    if products and n_harmonics == 1:
         marked = product_power(time, weighted, weight, start, step, power, room)
     elif n_harmonics == 1 and _interpolates(step, time[-1] - time[0]):
         marked = sine_power(time, weighted, weight, start, step, power, plan, room)
     else:
         all_points = np.array([0, time.size])
         marked = series_power(
-            time, weighted, weight, all_points, start, step, n_harmonics, power, plan, room
+            time,
+            weighted,
+            weight,
+            all_points,
+            start,
+            step,
+            n_harmonics,
+            power,
+            products,
+            plan,
+            room,
         )
     if marked:
         repair(time, weight, weighted, start, step, power, n_harmonics)

@@ -68,8 +68,6 @@ def _check_settings(n_harmonics: int, backend: str) -> None:
     if backend not in get_args(Backend):
         known = ", ".join(map(repr, get_args(Backend)))
         raise ConfigError(f"backend must be one of {known}, got {backend!r}")
-    if backend == "product" and n_harmonics > 1:
-        raise ConfigError("the 'product' backend fits one harmonic; 'fft' and 'exact' fit more")
 
 
 @njit(cache=True, nogil=True)
@@ -136,7 +134,7 @@ def power_ragged(
     n_harmonics : int, default 1
         Terms of the Fourier series, 1 to 8.
     backend : {"auto", "fft", "product", "exact"}
-        ``auto`` takes what costs a curve least; ``product`` serves one harmonic.
+        ``auto`` takes what costs a curve least.
     jobs : int or None
         Threads; None takes numba's number of threads. The result does not depend on it.
 
@@ -149,7 +147,7 @@ def power_ragged(
     Raises
     ------
     ConfigError
-        If a setting is unknown, or ``product`` is asked for harmonics.
+        If a setting is unknown.
     DataError
         If a curve has fewer than two points or all its points at one time.
 
@@ -230,7 +228,7 @@ def power(
     Raises
     ------
     ConfigError
-        If a setting is unknown, or ``product`` is asked for harmonics.
+        If a setting is unknown.
     DataError
         If the curve has fewer than two points or all at one time.
     """

@@ -16,35 +16,98 @@ from astroprep.period.simd import LANES, broadcast, lane, load, lower, reverse, 
 from astroprep.period.sine import share_explained
 from astroprep.period.spectrum import turn_strengths
 
-__all__ = ["product_power", "product_room"]
+__all__ = ["HALF", "product_power", "product_room", "product_sums", "step_tables"]
 
 HALF = 64  # frequencies on either side of a centre; tables of 16 points then fit a 32 KiB cache
 # as `sine.DEGENERATE`, for sums that err by 1e-7: the power of 5 points keeps 1e-4
 DEGENERATE = 0.004
-TABLES = 4  # cosine and sine, of the step and of its double
 
 
 @njit(cache=True)
 def product_room(n_points: int) -> int:
     """Numbers of work space that `product_power` needs."""
-    return n_points * (TABLES * HALF + 8) + 2 * HALF
+    return n_points * (4 * HALF + 4) + 12 * HALF
 
 
 @njit(cache=True)
-def _tables(
+def step_tables(
     time: NDArray[np.float64], step: float, ones: NDArray[np.float32], table: NDArray[np.float32]
 ) -> None:
-    """For each point: HALF cosines and sines of its half-odd steps, then of their doubles."""
+    """Cosines, then sines, of the `HALF` half-odd steps of each point.
+
+    Parameters
+    ----------
+    time : float64 array, shape (n_points,)
+        Days, centred.
+    step : float
+        Cycles per day.
+    ones : float32 array, shape (n_points,)
+        Ones.
+    table : float32 array, shape (n_points * 2 * HALF,)
+        Filled.
+    """
     n = time.size
     re = np.empty(n, np.float32)
     im = np.empty(n, np.float32)
     for b in range(HALF):
-        for part in range(2):
-            turn_strengths(time, (1 + part) * (b + 0.5) * step, ones, re, im)
-            for j in range(n):
-                place = (j * TABLES + 2 * part) * HALF + b
-                table[place] = re[j]
-                table[place + HALF] = im[j]
+        turn_strengths(time, (b + 0.5) * step, ones, re, im)
+        for j in range(n):
+            table[j * 2 * HALF + b] = re[j]
+            table[(j * 2 + 1) * HALF + b] = im[j]
+
+
+@njit(cache=True)
+def product_sums(
+    turned: NDArray[np.float32],
+    table: NDArray[np.float32],
+    re: NDArray[np.float32],
+    im: NDArray[np.float32],
+) -> None:
+    """Sums over the points at the ``2 * HALF`` frequencies around a centre.
+
+    Parameters
+    ----------
+    turned : float32 array, shape (2 * n_points,)
+        Points turned by the centre frequency, real and imaginary parts.
+    table : float32 array, shape (n_points * 2 * HALF,)
+        From `step_tables`.
+    re, im : float32 array, shape (2 * HALF,)
+        Filled, by rising frequency.
+    """
+    n = turned.size // 2
+    for b in range(0, HALF, 2 * LANES):
+        zero = broadcast(np.float32(0.0))
+        a0, a1, a2, a3 = zero, zero, zero, zero
+        b0, b1, b2, b3 = zero, zero, zero, zero
+        for j in range(n):
+            at = j * 2 * HALF + b
+            x = broadcast(turned[j])
+            y = broadcast(turned[n + j])
+            c = load(table, at)
+            s = load(table, at + HALF)
+            a0 = a0 + x * c
+            a1 = a1 + y * s
+            a2 = a2 + x * s
+            a3 = a3 + y * c
+            c = load(table, at + LANES)
+            s = load(table, at + HALF + LANES)
+            b0 = b0 + x * c
+            b1 = b1 + y * s
+            b2 = b2 + x * s
+            b3 = b3 + y * c
+        store(re, HALF + b, a0 - a1)
+        store(im, HALF + b, a2 + a3)
+        store(re, HALF + b + LANES, b0 - b1)
+        store(im, HALF + b + LANES, b2 + b3)
+        below = HALF - LANES - b
+        p = a0 + a1
+        store(re, below, reverse(p, p))
+        p = a3 - a2
+        store(im, below, reverse(p, p))
+        p = b0 + b1
+        store(re, below - LANES, reverse(p, p))
+        p = b3 - b2
+        store(im, below - LANES, reverse(p, p))
 
 
 @njit(cache=True, nogil=True)
@@ -76,59 +139,46 @@ def product_power(
     .. [1] Zechmeister & Kuerster 2009, A&A 496, 577, doi:10.1051/0004-6361:200811296 (eqs. 5-15)
     """
     n = time.size
-    table = room[: n * TABLES * HALF]
-    used = table.size
-    turned = room[used : used + 6 * n]
-    strength = room[used + 6 * n : used + 8 * n]
-    block = room[used + 8 * n : used + 8 * n + 2 * HALF]
+    half_table = n * 2 * HALF
+    table = room[: 2 * half_table]  # of the steps, and of their doubles
+    turned = room[2 * half_table : 2 * half_table + 2 * n]
+    strength = room[2 * half_table + 2 * n : 2 * half_table + 4 * n]
+    sums = room[2 * half_table + 4 * n : 2 * half_table + 4 * n + 12 * HALF]
     strength[:n] = np.float32(1.0)
-    _tables(time, step, strength[:n], table)
+    step_tables(time, step, strength[:n], table[:half_table])
+    step_tables(time, 2 * step, strength[:n], table[half_table:])
     for j in range(n):
         strength[j] = np.float32(weighted[j])
         strength[n + j] = np.float32(weight[j])
     tiny = broadcast(np.float32(DEGENERATE / n))
     lowest = broadcast(np.float32(0.0))
-    for low in range(0, power.size, 2 * HALF):
+    block = 2 * HALF
+    for low in range(0, power.size, block):
         centre = start + (low + HALF - 0.5) * step
-        turn_strengths(time, centre, strength[:n], turned[:n], turned[n : 2 * n])
-        turn_strengths(time, centre, strength[n:], turned[2 * n : 3 * n], turned[3 * n : 4 * n])
-        turn_strengths(time, 2 * centre, strength[n:], turned[4 * n : 5 * n], turned[5 * n :])
-        for b in range(0, HALF, LANES):
-            zero = broadcast(np.float32(0.0))
-            a0, a1, a2, a3 = zero, zero, zero, zero
-            b0, b1, b2, b3 = zero, zero, zero, zero
-            c0, c1, c2, c3 = zero, zero, zero, zero
-            for j in range(n):
-                at = j * TABLES * HALF + b
-                c = load(table, at)
-                s = load(table, at + HALF)
-                re = broadcast(turned[j])
-                im = broadcast(turned[n + j])
-                a0 = a0 + re * c
-                a1 = a1 + im * s
-                a2 = a2 + re * s
-                a3 = a3 + im * c
-                re = broadcast(turned[2 * n + j])
-                im = broadcast(turned[3 * n + j])
-                b0 = b0 + re * c
-                b1 = b1 + im * s
-                b2 = b2 + re * s
-                b3 = b3 + im * c
-                c = load(table, at + 2 * HALF)
-                s = load(table, at + 3 * HALF)
-                re = broadcast(turned[4 * n + j])
-                im = broadcast(turned[5 * n + j])
-                c0 = c0 + re * c
-                c1 = c1 + im * s
-                c2 = c2 + re * s
-                c3 = c3 + im * c
-            above = share_explained(a0 - a1, a2 + a3, b0 - b1, b2 + b3, c0 - c1, c2 + c3, tiny)
-            below = share_explained(a0 + a1, a3 - a2, b0 + b1, b3 - b2, c0 + c1, c3 - c2, tiny)
-            store(block, HALF + b, above)
-            store(block, HALF - LANES - b, reverse(below, below))
-            lowest = lower(lowest, lower(above, below))
-        count = min(2 * HALF, power.size - low)
-        power[low : low + count] = block[:count]
+        for part in range(3):  # values, weights, weights at the doubled frequency
+            of = strength[:n] if part == 0 else strength[n:]
+            times = 2.0 if part == 2 else 1.0
+            turn_strengths(time, times * centre, of, turned[:n], turned[n:])
+            product_sums(
+                turned,
+                table[half_table:] if part == 2 else table[:half_table],
+                sums[2 * part * block : (2 * part + 1) * block],
+                sums[(2 * part + 1) * block : (2 * part + 2) * block],
+            )
+        for b in range(0, block, LANES):
+            share = share_explained(
+                load(sums, b),
+                load(sums, block + b),
+                load(sums, 2 * block + b),
+                load(sums, 3 * block + b),
+                load(sums, 4 * block + b),
+                load(sums, 5 * block + b),
+                tiny,
+            )
+            store(sums, b, share)
+            lowest = lower(lowest, share)
+        count = min(block, power.size - low)
+        power[low : low + count] = sums[:count]
     marked = False
     for k in range(LANES):
         marked = marked or lane(lowest, k) < 0
