@@ -29,6 +29,9 @@ ROWS = (32, 64, 128, 192, 256, 320, 384, 512, 640, 768, 1024, 1280, 1536, 2048, 
 # microseconds on a Zen 4 core: of a transform, of each of its cells times the logarithm of their
 # number, of each point spread; of a frequency combined
 TRANSFORM, CELL, POINT, COMBINE = 0.3, 1.3e-4, 0.0055, 1.6e-3
+# series: of the kernel around a point, anew for each transform; and the largest transforms that
+# leave room for the spectra of four harmonics in a second-level cache or close to it
+KERNEL, SERIES_ROWS = 0.003, 3072
 # of a frequency by matrix products, and of each point that it sums
 PRODUCT_FREQUENCY, PRODUCT_POINT = 1.4e-3, 1.48e-4
 REPAIRS = 1.4  # several harmonics: what transforms leave to be repaired where points are few
@@ -69,14 +72,16 @@ def choose(
     """
     band = np.array([one.band for one in plans()])
     cells: NDArray[np.float64] = np.multiply(8.0, ROWS)
-    per_transform = TRANSFORM + CELL * cells * np.log2(cells) + POINT * n_points[:, None]
     whole = np.ceil(size[:, None] / band)
     steps = size[:, None] / SUBDIVISION
     fine = (n_harmonics == 1) & _interpolates(step, baseline)
     transforms = np.where(
         fine[:, None], np.ceil(steps / band) + np.ceil(2 * steps / band), 3 * n_harmonics * whole
     )
-    cost = transforms * per_transform
+    per_point = np.where(fine, POINT, POINT + KERNEL)[:, None]
+    cost = transforms * (TRANSFORM + CELL * cells * np.log2(cells) + per_point * n_points[:, None])
+    too_large = ~fine[:, None] & (np.array(ROWS) > SERIES_ROWS)
+    cost = np.where(too_large, np.inf, cost)
     choice = np.argmin(cost, axis=1)
     if not transforms_only:
         few = size * n_harmonics * (PRODUCT_FREQUENCY + PRODUCT_POINT * n_points)
