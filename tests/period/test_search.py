@@ -220,3 +220,27 @@ def test_missing_catalogue_periods_are_refused_or_searched(stars):
 def test_wrong_settings_are_named(stars, step, match):
     with pytest.raises(ConfigError, match=match):
         step.transform(stars)
+
+
+@pytest.mark.parametrize("n_points", [8, 20, 60, 300])
+def test_the_highest_peak_is_that_of_the_exact_periodogram(n_points):
+    """Brute force in float64 over the whole grid: no frequency has more power than the winner."""
+    rng = np.random.default_rng(n_points)
+    rule = GridRule(max_frequency=6.0)
+    curves = []
+    for _ in range(12):  # noise only, where peaks tie
+        time = visits(rng, n_points, baseline=300.0)
+        curves.append((time, 15 + rng.normal(size=n_points), rng.uniform(0.5, 2.0, n_points)))
+    batch = LightCurveBatch.from_curves(curves)
+    usable = batch.usable
+
+    found = search(usable.time, usable.value, usable.error, usable.offsets, grid=rule)
+
+    for i in range(batch.n_curves):
+        part = slice(*usable.offsets[i : i + 2])
+        centred, weight, weighted, _ = standardise(
+            usable.time[part], usable.value[part], usable.error[part]
+        )
+        every = rule.grid(usable.time[part]).frequencies
+        exact = harmonic_power(centred, weight, weighted, every, 1)
+        assert found.power[i].max() >= exact.max() - 1e-12
