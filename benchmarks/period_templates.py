@@ -21,8 +21,9 @@ from astroprep.clean import FlagBad
 from astroprep.data import LightCurveBatch
 from astroprep.io import ColumnNames, open_survey
 from astroprep.period.template import TemplateFit, fit_templates
+from astroprep.period.template_files import load_templates, shipped_templates
 from astroprep.period.template_period import sine_candidates
-from astroprep.period.templates import TemplateSet, load_templates, shipped_templates
+from astroprep.period.templates import TemplateSet
 
 HARMONICS = np.array([1.0, 2.0, 0.5, 3.0, 1 / 3])
 
@@ -70,7 +71,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--data", type=Path, required=True)
     parser.add_argument("--limit", type=int, default=0, help="stars; 0 for all")
-    parser.add_argument("--candidates", type=int, default=20)
+    parser.add_argument("--candidates", type=int, default=40)
     parser.add_argument("--out", type=Path, default=None)
     args = parser.parse_args()
 

@@ -15,7 +15,9 @@ from astroprep.period.templates import TemplateSet
 
 __all__ = ["CLIP", "MISMATCH", "TemplateFit", "check_settings", "fit_near", "fit_templates"]
 
-MISMATCH = 0.03  # range: what the shapes of single RR Lyrae deviate from the nearest template
+# of the range of a band: simulated stars deviate from the nearest of the published templates by
+# 0.025 to 0.039, nine in ten of them
+MISMATCH = 0.03
 CLIP = 4.0  # sigmas; 6 good points in 100,000 lie beyond
 
 
@@ -92,7 +94,7 @@ def fit_templates(
     mismatch: float = MISMATCH,
     clip: float | None = CLIP,
     half_width: float = 0.2,
-    half_steps: int = 4,
+    half_steps: int = 2,
     jobs: int | None = None,
 ) -> TemplateFit:
     """Fit templates to many multi-band light curves near candidate frequencies.
@@ -122,7 +124,7 @@ def fit_templates(
         Sigmas beyond which a point counts for less; None trusts every point.
     half_width : float, default 0.2
         How far from a candidate the grid of frequencies reaches, in units of 1 / baseline.
-    half_steps : int, default 4
+    half_steps : int, default 2
         Grid steps on either side of the candidate.
     jobs : int or None
         Threads; None takes numba's number of threads. The result does not depend on it.

@@ -1,21 +1,15 @@
-"""Learn light-curve templates from labelled stars of known period.
-
-``python -m astroprep.period.template_builder`` writes the set that comes with the package.
-"""
+"""Learn light-curve templates from labelled stars of known period."""
 
 from __future__ import annotations
-
-import argparse
-from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy.cluster.hierarchy import fcluster, linkage
+from scipy.linalg import eigh
 
 from astroprep.errors import ConfigError, DataError
 from astroprep.period.fold import fold
-from astroprep.period.templates import N_PHASES, TemplateSet, write_templates
-from astroprep.synthetic.stars import draw_stars, magnitude
+from astroprep.period.templates import N_PHASES, TemplateSet
 
 __all__ = ["build_templates", "smooth_cycle"]
 
@@ -24,7 +18,6 @@ SMOOTHING = 10.0 ** np.arange(-9.0, 1.1, 0.5)  # tried by cross-validation
 HUBER = 2.0  # scatters, beyond which a point counts for less
 MAD_TO_SIGMA = 1.4826  # Gaussian sigma per unit of MAD; Rousseeuw & Croux 1993
 ALIGNMENTS = 5  # rounds of shifting every cycle onto the mean; they settle after two or three
-SHIPPED_SHAPES = {"ab": 12, "c": 4}
 
 
 def smooth_cycle(
@@ -90,19 +83,19 @@ def _ridge(
     penalty: NDArray[np.float64],
 ) -> NDArray[np.float64]:
     """Coefficients of the penalised fit with the smallest cross-validation score."""
+    # with W from the generalised eigenproblem P w = mu B w, B = gram + P, every member of the
+    # family inverts at once: (gram + s P)^-1 = W diag(1 / (1 + (s - 1) mu)) W'
+    penalty_matrix = np.diag(penalty * weight.sum())
     gram = design.T @ (weight[:, None] * design)
+    mu, vectors = eigh(penalty_matrix, gram + penalty_matrix)
+    shrink = 1.0 / (1.0 + (SMOOTHING[:, None] - 1.0) * mu)
     right = design.T @ (weight * value)
-    total, n = float(weight @ value**2), value.size
-    best, chosen = np.inf, np.zeros(penalty.size)
-    for smoothing in SMOOTHING * weight.sum():
-        inverse = np.linalg.pinv(gram + smoothing * np.diag(penalty), hermitian=True)
-        coefficient = inverse @ right
-        freedom = float(np.sum(inverse * gram))
-        misfit = total - 2 * coefficient @ right + coefficient @ gram @ coefficient
-        score = misfit / max(1.0 - freedom / n, 1e-3) ** 2
-        if score < best:
-            best, chosen = score, coefficient
-    return chosen
+    coefficient = (shrink * (vectors.T @ right)) @ vectors.T  # (smoothing, column)
+    freedom = (shrink * (1.0 - mu)).sum(axis=1)
+    rest = coefficient @ design.T - value
+    misfit = (weight * rest**2).sum(axis=1)
+    score = misfit / np.maximum(1.0 - freedom / value.size, 1e-3) ** 2
+    return np.asarray(coefficient[np.argmin(score)])
 
 
 def _roll(shape: NDArray[np.float64], shift: NDArray[np.float64]) -> NDArray[np.float64]:
@@ -222,36 +215,3 @@ def build_templates(
             filters.append(pair[1])
             shapes.append(row)
     return TemplateSet(tuple(names), tuple(filters), tuple(kinds), np.array(shapes))
-
-
-def simulated_set(n_stars: int = 200, n_points: int = 150, seed: int = 20100101) -> TemplateSet:
-    """Set that comes with the package: learned from simulated stars of either kind."""
-    rng = np.random.default_rng(seed)
-    label = np.repeat(np.array(["RRab", "RRc"], dtype=object), n_stars)
-    stars = draw_stars(rng, label)
-    time = 53550.0 + rng.uniform(0.0, 1000.0, (label.size, n_points))
-    noise = 0.015
-    index = np.repeat(np.arange(label.size), n_points)
-    light = magnitude(stars, index, time.ravel()) + rng.normal(0.0, noise, time.size)
-    return build_templates(
-        time.ravel(),
-        light,
-        np.full(time.size, noise),
-        np.arange(label.size + 1, dtype=np.int64) * n_points,
-        stars.period,
-        np.array(["ab" if one == "RRab" else "c" for one in label], dtype=object),
-        n_shapes=SHIPPED_SHAPES,
-    )
-
-
-def main() -> None:
-    """Write the set that comes with the package."""
-    parser = argparse.ArgumentParser(description=main.__doc__)
-    default = Path(__file__).with_name("rrlyrae_templates.json")
-    parser.add_argument("--out", type=Path, default=default)
-    out = parser.parse_args().out
-    write_templates(out, simulated_set(), "python -m astroprep.period.template_builder")
-
-
-if __name__ == "__main__":
-    main()

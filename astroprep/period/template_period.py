@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -12,9 +14,9 @@ from astroprep.period.grid import FrequencyGrid, GridRule
 from astroprep.period.lombscargle import in_chunks, power_ragged
 from astroprep.period.peaks import strongest_peaks
 from astroprep.period.template import CLIP, MISMATCH, TemplateFit, check_settings, fit_near
+from astroprep.period.template_files import by_name, check_name
 from astroprep.period.template_layout import TemplateTable, by_band
 from astroprep.period.template_scan import prepare_segment
-from astroprep.period.templates import by_name
 
 __all__ = ["TemplatePeriod", "sine_candidates"]
 
@@ -32,7 +34,7 @@ def sine_candidates(
     *,
     min_period: float = 0.2,
     max_period: float = 1.2,
-    n_candidates: int = 20,
+    n_candidates: int = 40,
     jobs: int | None = None,
 ) -> NDArray[np.float64]:
     """Frequencies at which one sine per band explains most of all bands together.
@@ -47,7 +49,7 @@ def sine_candidates(
         Curve i is ``offsets[i]:offsets[i + 1]``; each has points at two times at least.
     min_period, max_period : float
         Days.
-    n_candidates : int, default 20
+    n_candidates : int, default 40
         Separate peaks wanted.
     jobs : int or None
         Threads; None takes numba's number of threads. The result does not depend on it.
@@ -104,7 +106,7 @@ def _candidates_of_one(
     lowest, highest = 1.0 / periods[1], 1.0 / periods[0]
     grid = FrequencyGrid(lowest, step, int((highest - lowest) / step) + 1)
     total = np.zeros(grid.size)
-    for first, last in zip(segments[:-1], segments[1:], strict=True):
+    for first, last in pairwise(segments.tolist()):
         part = slice(first, last)
         if last - first < LEAST or np.ptp(time[part]) == 0:
             continue
@@ -164,7 +166,7 @@ class TemplatePeriod(Transformer):
         `astroprep.period.write_templates`.
     min_period, max_period : float, default 0.2 and 1.2
         Days.
-    n_candidates : int, default 20
+    n_candidates : int, default 40
         Peaks of the periodogram that are tried.
     mismatch : float, default 0.03
         Share of the range of a band that real shapes deviate from templates.
@@ -185,7 +187,7 @@ class TemplatePeriod(Transformer):
         templates: str = "shipped",
         min_period: float = 0.2,
         max_period: float = 1.2,
-        n_candidates: int = 20,
+        n_candidates: int = 40,
         mismatch: float = MISMATCH,
         clip: float | None = CLIP,
         jobs: int | None = None,
@@ -201,6 +203,7 @@ class TemplatePeriod(Transformer):
         self.on_bad = on_bad
 
     def _check(self) -> None:
+        check_name(self.templates)
         if not 0 < self.min_period < self.max_period < np.inf:
             raise ConfigError(
                 "min_period must be positive and below max_period, got "
@@ -244,24 +247,23 @@ class TemplatePeriod(Transformer):
         """Refuse the curves that leave nothing to fit, with the reason."""
         usable = batch.usable
         baseline = usable.time[usable.offsets[1:] - 1] - usable.time[usable.offsets[:-1]]
-        rule = GridRule(1.0 / self.min_period, 1.0, OVERSAMPLING)
-        reason = rule.grids(baseline)[3]
-        for i in range(batch.n_curves):
+        reason = GridRule(1.0 / self.min_period, 1.0, OVERSAMPLING).grids(baseline)[3]
+        band = np.zeros(usable.time.size, np.int64) if usable.band is None else usable.band
+        for i in np.flatnonzero(reason == ""):
             part = slice(usable.offsets[i], usable.offsets[i + 1])
-            n = int(usable.offsets[i + 1] - usable.offsets[i])
-            bands = 1 if usable.band is None else np.unique(usable.band[part]).size
-            if reason[i]:
-                continue
+            n, codes = int(usable.counts()[i]), np.unique(band[part])
             if baseline[i] < 2 * self.max_period:
                 reason[i] = (
                     f"a baseline of two longest periods, {2 * self.max_period:g} days, "
                     f"spans {baseline[i]:.4g}"
                 )
-            elif n <= 2 + 2 * bands:
-                reason[i] = f"more than {2 + 2 * bands} usable points in {bands} bands, has {n}"
-            elif usable.band is not None and usable.band[part].min() < 0:
+            elif n <= 2 + 2 * codes.size:
+                reason[i] = (
+                    f"more than {2 + 2 * codes.size} usable points in {codes.size} bands, has {n}"
+                )
+            elif codes[0] < 0:
                 reason[i] = "a named band for every usable point"
-            elif not _varies(usable.value[part], None if bands == 1 else usable.band[part]):
+            elif not any(np.ptp(usable.value[part][band[part] == code]) > 0 for code in codes):
                 reason[i] = "brightness that varies, it is constant in every band"
         return self.refuse(batch, reason != "", reason)
 
@@ -277,19 +279,13 @@ class TemplatePeriod(Transformer):
             jobs=self.jobs,
         )
         table = TemplateTable.of(by_name(self.templates), band_names)
-        return fit_near(*points, frequency, table, self.mismatch, self.clip, 0.2, 4, self.jobs)
-
-
-def _varies(value: NDArray[np.float64], band: NDArray[np.integer] | None) -> bool:
-    if band is None:
-        return bool(np.ptp(value) > 0)
-    return any(np.ptp(value[band == code]) > 0 for code in np.unique(band))
+        return fit_near(*points, frequency, table, self.mismatch, self.clip, 0.2, 2, self.jobs)
 
 
 def _best_row(found: TemplateFit) -> NDArray[np.int64]:
     """Row of every curve with the smallest error of the amplitude; the first of equals."""
     best = [
         low + int(np.argmin(found.amplitude_error[low:high]))
-        for low, high in zip(found.bands[:-1], found.bands[1:], strict=True)
+        for low, high in pairwise(found.bands.tolist())
     ]
     return np.array(best, np.int64)

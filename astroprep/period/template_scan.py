@@ -19,7 +19,7 @@ def _percentile(ordered: NDArray[np.float64], share: float) -> float:
     place = share * (ordered.size - 1)
     low = int(place)
     high = min(low + 1, ordered.size - 1)
-    return ordered[low] + (place - low) * (ordered[high] - ordered[low])
+    return float(ordered[low] + (place - low) * (ordered[high] - ordered[low]))
 
 
 @njit(cache=True, nogil=True)
