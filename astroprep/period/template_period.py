@@ -22,6 +22,11 @@ __all__ = ["TemplatePeriod", "sine_candidates"]
 
 SINE_MISMATCH = 0.12  # range: what an RR Lyrae deviates from a sine, root mean square
 OVERSAMPLING = 5.0
+# Candidates times points of a curve. The fewer points, the deeper the true peak is buried, and the
+# less a fit costs: of simulated stars with 70 points in five bands, 40 candidates hold the period
+# of 76 %, 160 that of 95 %; with 280 points 40 hold all.
+TRIED = 12_000
+FEWEST, MOST = 40, 320  # candidates
 LEAST = 4  # points of a band, below which a sine fits it whatever the frequency
 
 
@@ -34,7 +39,7 @@ def sine_candidates(
     *,
     min_period: float = 0.2,
     max_period: float = 1.2,
-    n_candidates: int = 40,
+    n_candidates: int | None = None,
     jobs: int | None = None,
 ) -> NDArray[np.float64]:
     """Frequencies at which one sine per band explains most of all bands together.
@@ -49,8 +54,8 @@ def sine_candidates(
         Curve i is ``offsets[i]:offsets[i + 1]``; each has points at two times at least.
     min_period, max_period : float
         Days.
-    n_candidates : int, default 40
-        Separate peaks wanted.
+    n_candidates : int or None
+        Separate peaks wanted; None takes 12,000 over the number of points, 40 to 320.
     jobs : int or None
         Threads; None takes numba's number of threads. The result does not depend on it.
 
@@ -71,22 +76,26 @@ def sine_candidates(
     ----------
     .. [1] VanderPlas & Ivezic 2015, ApJ 812, 18, doi:10.1088/0004-637X/812/1/18
     """
-    found = np.zeros((offsets.size - 1, n_candidates))
-    if not found.size:
-        return found
+    if offsets.size < 2:
+        return np.zeros((0, n_candidates or FEWEST))
+    if n_candidates is None:
+        wanted = np.clip(TRIED // np.diff(offsets), FEWEST, MOST)
+    else:
+        wanted = np.full(offsets.size - 1, n_candidates)
+    found = np.zeros((wanted.size, wanted.max()))
     points = by_band(time, value, error, np.asarray(band, np.int64), offsets)
 
     def work(first: int, last: int) -> None:
         for i in range(first, last):
             rows = points.segments[points.curves[i] : points.curves[i + 1] + 1]
             part = slice(rows[0], rows[-1])
-            found[i] = _candidates_of_one(
+            found[i, : wanted[i]] = _candidates_of_one(
                 points.time[part],
                 points.value[part],
                 points.error[part],
                 rows - rows[0],
                 (min_period, max_period),
-                n_candidates,
+                int(wanted[i]),
             )
 
     in_chunks(offsets.size - 1, jobs, work)
@@ -166,8 +175,9 @@ class TemplatePeriod(Transformer):
         `astroprep.period.write_templates`.
     min_period, max_period : float, default 0.2 and 1.2
         Days.
-    n_candidates : int, default 40
-        Peaks of the periodogram that are tried.
+    n_candidates : int or None, default None
+        Peaks of the periodogram that are tried; None takes 12,000 over the number of usable
+        points, 40 to 320.
     mismatch : float, default 0.03
         Share of the range of a band that real shapes deviate from templates.
     clip : float or None, default 4
@@ -187,7 +197,7 @@ class TemplatePeriod(Transformer):
         templates: str = "shipped",
         min_period: float = 0.2,
         max_period: float = 1.2,
-        n_candidates: int = 40,
+        n_candidates: int | None = None,
         mismatch: float = MISMATCH,
         clip: float | None = CLIP,
         jobs: int | None = None,
@@ -209,8 +219,9 @@ class TemplatePeriod(Transformer):
                 "min_period must be positive and below max_period, got "
                 f"{self.min_period!r} and {self.max_period!r}"
             )
-        if not (isinstance(self.n_candidates, int) and 1 <= self.n_candidates <= 1000):
-            raise ConfigError(f"n_candidates must be 1 to 1000, got {self.n_candidates!r}")
+        wanted = self.n_candidates
+        if wanted is not None and not (isinstance(wanted, int) and 1 <= wanted <= 1000):
+            raise ConfigError(f"n_candidates must be None or 1 to 1000, got {wanted!r}")
         if self.jobs is not None and not (isinstance(self.jobs, int) and self.jobs >= 1):
             raise ConfigError(f"jobs must be None or a whole number from 1, got {self.jobs!r}")
         check_settings(self.mismatch, self.clip, 0.0, 0)
