@@ -29,7 +29,7 @@ from astroprep.synthetic.stars import draw_stars, magnitude
 HARMONICS = np.array([1.0, 2.0, 0.5, 3.0, 1 / 3])
 
 SIMULATED_BANDS = ("g", "i", "r", "u", "z")
-AMPLITUDE = np.array([1.0, 0.57, 0.72, 0.95, 0.52])  # relative; about Sesar et al. 2010, table 3
+AMPLITUDE = np.array([1.0, 0.57, 0.72, 0.95, 0.52])  # relative; about those of RR Lyrae
 COLOUR = np.array([0.0, -0.25, -0.2, 1.1, -0.25])
 SEASONS = np.array([1, 1, 2, 2, 3, 3, 4, 10, 10, 10]) / 46  # most nights of Stripe 82 came late
 

@@ -26,7 +26,9 @@ class TemplateFit:
     """Best template fit of every curve; its bands are rows of a ragged table.
 
     Errors follow from the curvature of chi-square at the minimum, all other parameters free and
-    the templates taken as exact. They are infinite where the points cannot tell.
+    the templates taken as exact. They are infinite where the points cannot tell. Where chi2 exceeds
+    dof, the star keeps to no template or to no strict clock (Blazhko), and they are too small: by
+    the root of the ratio at least.
 
     Parameters
     ----------

@@ -23,8 +23,8 @@ __all__ = ["TemplatePeriod", "sine_candidates"]
 SINE_MISMATCH = 0.12  # range: what an RR Lyrae deviates from a sine, root mean square
 OVERSAMPLING = 5.0
 # Candidates times points of a curve. The fewer points, the deeper the true peak is buried, and the
-# less a fit costs: of simulated stars with 70 points in five bands, 40 candidates hold the period
-# of 76 %, 160 that of 95 %; with 280 points 40 hold all.
+# less a fit costs: of simulated stars with 14 nights in five bands, 40 candidates hold the period
+# of 76 %, and the 171 of this rule that of 94 %; with 56 nights 40 hold all.
 TRIED = 12_000
 FEWEST, MOST = 40, 320  # candidates
 LEAST = 4  # points of a band, below which a sine fits it whatever the frequency
