@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, fields, replace
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -269,7 +269,11 @@ class BoxSearch(Transformer):
     """
 
     needs = Needs(min_points=10, errors=True)
-    example: ClassVar[dict[str, float]] = {"min_period": 20.0, "max_period": 50.0}
+    example: ClassVar[dict[str, Any]] = {
+        "min_period": 20.0,
+        "max_period": 50.0,
+        "durations": (2.0, 4.0),
+    }
 
     def __init__(
         self,
