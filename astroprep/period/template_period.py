@@ -272,8 +272,8 @@ class TemplatePeriod(Transformer):
                 reason[i] = (
                     f"more than {2 + 2 * codes.size} usable points in {codes.size} bands, has {n}"
                 )
-            elif codes[0] < 0:
-                reason[i] = "a named band for every usable point"
+            elif usable.band is not None and not 0 <= codes[0] <= codes[-1] < len(batch.meta.bands):
+                reason[i] = "a band that meta.bands names for every usable point"
             elif not any(np.ptp(usable.value[part][band[part] == code]) > 0 for code in codes):
                 reason[i] = "brightness that varies, it is constant in every band"
         return self.refuse(batch, reason != "", reason)

@@ -15,8 +15,7 @@ __all__ = ["KIND_PERIODS", "N_PHASES", "TemplateSet", "resample"]
 N_PHASES = 512  # the steepest published rise, 8 amplitudes a cycle, changes by 0.016 in one step
 
 KIND_PERIODS = {"ab": (0.36, 1.2), "c": (0.2, 0.5), "": (0.0, np.inf)}
-"""Days between which a kind is believed: wider than what RR Lyrae are found at (Smith 1995, RR Lyrae
-Stars)."""
+"""Days between which a kind is believed; wider than what is found (Smith 1995, RR Lyrae Stars)."""
 
 
 def resample(shape: NDArray[np.float64], n_phases: int, n_harmonics: int) -> NDArray[np.float64]:

@@ -384,6 +384,7 @@ def test_candidates_are_in_range_and_hold_the_truth(rng):
         ("night", r"a baseline of two longest periods, 2.4 days, spans 0\."),
         ("absurd", "a grid of at most"),
         ("same", "points at different times"),
+        ("nameless", "a band that meta.bands names"),
     ],
 )
 def test_the_step_says_why_it_refuses(make_star, change, reason):
@@ -397,6 +398,8 @@ def test_the_step_says_why_it_refuses(make_star, change, reason):
         time = 55000 + np.linspace(0, 0.3, time.size)
     elif change == "absurd":
         time[0] = -2409998.5
+    elif change == "nameless":
+        band[3] = -1
     else:
         time[:] = 55000.0
     batch = LightCurveBatch(
