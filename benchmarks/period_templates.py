@@ -118,7 +118,7 @@ def measure(
     }
     right = shares["cycle_exact"]
     inflated = np.sqrt(np.maximum(fit.chi2 / fit.dof, 1.0))[right]
-    pull = ((fit.period - 1 / truth) / fit.period_error)[right]
+    pull = ((fit.period - 1 / truth) / fit.period_err)[right]
     return {
         **{name: round(float(share.mean()), 4) for name, share in shares.items()},
         "cycle_exact_ab": round(float(right[kind == "ab"].mean()), 4),

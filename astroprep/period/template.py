@@ -32,9 +32,9 @@ class TemplateFit:
 
     Parameters
     ----------
-    period, period_error : float64 array, shape (n_curves,)
+    period, period_err : float64 array, shape (n_curves,)
         Days.
-    epoch, epoch_error : float64 array, shape (n_curves,)
+    epoch, epoch_err : float64 array, shape (n_curves,)
         Time of maximum light nearest to the mean time of the points, days.
     kind : object array of str, shape (n_curves,)
         Kind of pulsation of the templates.
@@ -64,9 +64,9 @@ class TemplateFit:
     """
 
     period: NDArray[np.float64]
-    period_error: NDArray[np.float64]
+    period_err: NDArray[np.float64]
     epoch: NDArray[np.float64]
-    epoch_error: NDArray[np.float64]
+    epoch_err: NDArray[np.float64]
     kind: NDArray[np.object_]
     chi2: NDArray[np.float64]
     dof: NDArray[np.int64]
@@ -232,9 +232,9 @@ def _result(
     in_order[points.order] = trust
     return TemplateFit(
         period=1.0 / frequency,
-        period_error=np.sqrt(fitted[:, 6]) / frequency**2,
+        period_err=np.sqrt(fitted[:, 6]) / frequency**2,
         epoch=points.middle + delay,
-        epoch_error=np.sqrt(np.maximum(variance, 0.0)) / frequency,
+        epoch_err=np.sqrt(np.maximum(variance, 0.0)) / frequency,
         kind=kinds[fitted[:, 3].astype(np.int64)],
         chi2=chi2,
         dof=np.diff(offsets) - 2 - 2 * rows,

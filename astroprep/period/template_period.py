@@ -154,14 +154,14 @@ class TemplatePeriod(Transformer):
     `astroprep.period.fit_templates`. Points of a batch without bands are of one band. Adds to
     ``objects``:
 
-    - ``period``, ``period_error``: days;
-    - ``epoch``, ``epoch_error``: time of maximum light nearest to the mean time, days;
+    - ``period``, ``period_err``: days;
+    - ``epoch``, ``epoch_err``: time of maximum light nearest to the mean time, days;
     - ``template_kind``: ``"ab"`` or ``"c"``, as the templates say;
     - ``template_chi2``, ``template_dof``: of the fit, with `mismatch` in the errors and outliers
       bounded by `clip`;
     - ``template_band``: band with the best measured amplitude, and its ``template_name``,
-      ``template_amplitude``, ``template_amplitude_error``, ``template_mean`` and
-      ``template_mean_error``, mag.
+      ``template_amplitude``, ``template_amplitude_err``, ``template_mean`` and
+      ``template_mean_err``, mag.
 
     Refused, with the reason: no more usable points than the fit has parameters (two, and two a
     band) or fewer than eight, a baseline below two of the longest periods, absurd times, constant
@@ -232,25 +232,25 @@ class TemplatePeriod(Transformer):
         found = self._fitted(batch, band_names)
         best = _best_row(found)
         reason = np.full(batch.n_curves, "", dtype=object)
-        reason[~(np.isfinite(found.period_error) & np.isfinite(found.amplitude_error[best]))] = (
+        reason[~(np.isfinite(found.period_err) & np.isfinite(found.amplitude_error[best]))] = (
             "enough phases to determine period and amplitude"
         )
         reason[~np.isfinite(found.chi2)] = "a candidate within the periods of the templates"
         names = np.array(band_names, dtype=object)
         columns = {
             "period": found.period,
-            "period_error": found.period_error,
+            "period_err": found.period_err,
             "epoch": found.epoch,
-            "epoch_error": found.epoch_error,
+            "epoch_err": found.epoch_err,
             "template_kind": found.kind,
             "template_chi2": found.chi2,
             "template_dof": found.dof,
             "template_band": names[found.band[best]],
             "template_name": found.template[best],
             "template_amplitude": found.amplitude[best],
-            "template_amplitude_error": found.amplitude_error[best],
+            "template_amplitude_err": found.amplitude_error[best],
             "template_mean": found.mean[best],
-            "template_mean_error": found.mean_error[best],
+            "template_mean_err": found.mean_error[best],
         }
         return self.refuse(batch.with_columns(objects=columns), reason != "", reason)
 

@@ -100,9 +100,9 @@ def test_pulls_have_no_bias_and_unit_width(make_star):
     fit = fit_templates(*points, np.full((n, 1), 1 / period), ONE, BANDS, mismatch=0.0)
 
     pulls = {
-        "period": (fit.period - period) / fit.period_error,
+        "period": (fit.period - period) / fit.period_err,
         # the epoch is counted from the true one with the true period, near the mean time
-        "epoch": turned(fit.epoch - epoch, period) / fit.epoch_error,
+        "epoch": turned(fit.epoch - epoch, period) / fit.epoch_err,
         "amplitude": (fit.amplitude - np.tile(0.9 * AMPLITUDE, n)) / fit.amplitude_error,
         "maximum": (fit.maximum - np.tile(MEAN, n)) / fit.maximum_error,
         "mean": (fit.mean - np.tile(MEAN + 0.9 * AMPLITUDE * shape(FINE).mean(), n))
@@ -131,9 +131,9 @@ def test_fit_and_errors_equal_those_of_scipy(make_star):
     frequency = other.x[0] / 900 + 1 / period
     assert fit.chi2[0] == pytest.approx(2 * other.cost, rel=1e-7)
     assert fit.period[0] == pytest.approx(1 / frequency, rel=1e-8)
-    assert fit.period_error[0] == pytest.approx(sigma[0] / 900 / frequency**2, rel=1e-3)
+    assert fit.period_err[0] == pytest.approx(sigma[0] / 900 / frequency**2, rel=1e-3)
     assert fit.epoch[0] == pytest.approx(time.mean() + other.x[1], abs=1e-6)
-    assert fit.epoch_error[0] == pytest.approx(sigma[1], rel=1e-3)
+    assert fit.epoch_err[0] == pytest.approx(sigma[1], rel=1e-3)
     np.testing.assert_allclose(fit.maximum_error, sigma[2:5], rtol=1e-3)
     np.testing.assert_allclose(fit.amplitude_error, sigma[5:8], rtol=1e-3)
 
@@ -189,7 +189,7 @@ def test_outliers_are_bounded_by_clip_and_found(make_star, rng):
     plain = fit_templates(time, spoiled, error, band, offsets, near, ONE, BANDS, clip=None)
 
     assert np.abs((robust.amplitude - clean.amplitude) / clean.amplitude_error).max() < 1.5
-    assert abs(robust.period - clean.period)[0] < 1.5 * clean.period_error[0]
+    assert abs(robust.period - clean.period)[0] < 1.5 * clean.period_err[0]
     assert np.abs((plain.amplitude - clean.amplitude) / clean.amplitude_error).max() > 3
     assert set(np.flatnonzero(robust.trust < 0.5)) == set(wild)
     assert (plain.trust == 1).all()
@@ -213,7 +213,7 @@ def test_a_band_with_one_point_leaves_the_others_alone(make_star):
     assert few.band.tolist() == [0, 1, 2]
     assert np.isfinite(few.amplitude).all()
     assert np.isfinite(few.amplitude_error).tolist() == [True, True, False]
-    assert few.period[0] == pytest.approx(0.571234, abs=5 * few.period_error[0])
+    assert few.period[0] == pytest.approx(0.571234, abs=5 * few.period_err[0])
 
 
 def test_time_zero_point_and_unit_do_not_matter(make_star):
