@@ -266,3 +266,11 @@ def main() -> None:
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(0)
+    except Exception as error:
+        logging.getLogger(__name__).debug("", exc_info=True)
+        print(
+            f"astroprep: internal error, please report it with the command: "
+            f"{type(error).__name__}: {error}",
+            file=sys.stderr,
+        )
+        sys.exit(2)

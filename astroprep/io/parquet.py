@@ -301,7 +301,8 @@ class NestedParquetReader:
         bad: NDArray[np.bool_],
         sizes: dict[str, NDArray[np.int64]],
     ) -> Rejected:
-        ids = self._objects(part, rows)["id"]
+        objects = self._objects(part, rows)
+        ids = objects["id"]
         reason = [
             "needs lists of equal length, has "
             + ", ".join(f"{size[i]} in {name!r}" for name, size in sizes.items())
@@ -315,7 +316,11 @@ class NestedParquetReader:
             )
         step = np.full(int(bad.sum()), "NestedParquetReader", dtype=object)
         return Rejected(
-            row=rows[bad], id=ids[bad], step=step, reason=np.array(reason, dtype=object)
+            row=rows[bad],
+            id=ids[bad],
+            step=step,
+            reason=np.array(reason, dtype=object),
+            **{name: objects[name][bad] for name in ("label", "split") if name in objects},
         )
 
     def _all_bands(self) -> tuple[str, ...]:

@@ -215,13 +215,25 @@ class Classifier:
 def said_of(batch: LightCurveBatch) -> dict[str, NDArray[np.object_]]:
     """What the input says of its objects: label and split, empty where it says nothing."""
     empty = np.full(batch.n_curves, "", dtype=object)
-    n_away = len(batch.rejected)
     rows = np.concatenate([batch.objects["row"], batch.rejected.row])
     order = np.argsort(rows, kind="stable")
     return {
-        name: np.concatenate([batch.objects.get(name, empty), np.full(n_away, "", object)])[order]
+        name: np.concatenate([batch.objects.get(name, empty), getattr(batch.rejected, name)])[order]
         for name in ("label", "split")
     }
+
+
+def spare_inputs(out: Path, *inputs: Path) -> None:
+    """Refuse to write over what is being read.
+
+    Raises
+    ------
+    ConfigError
+        If `out` is one of the inputs.
+    """
+    for path in inputs:
+        if out.exists() and path.exists() and out.samefile(path):
+            raise ConfigError(f"--out {out} is an input too; choose another name")
 
 
 @contextlib.contextmanager
@@ -287,6 +299,7 @@ def classify(
         )
     classifier = Classifier(opened, period_source=wanted)
     target = Path(out)
+    spare_inputs(target, Path(source), Path(bundle))
     with (
         open_survey(source, ColumnNames(period=period_column), on_bad="reject") as survey,
         prediction_file(target, classifier.classes) as writer,

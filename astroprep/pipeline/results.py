@@ -58,6 +58,7 @@ def measure_and_report(
     metrics["seconds"] = job.folder.seconds
     with replaced(out / "metrics.json") as path:
         path.write_text(json.dumps(metrics, indent=1))
+    job.folder.seal()
     return metrics
 
 

@@ -203,5 +203,5 @@ def _catalogue_of(batch: LightCurveBatch) -> pd.DataFrame:
     kept = pd.DataFrame({"row": batch.objects["row"], "id": batch.ids, **columns})
     if not len(away):
         return kept
-    lost = pd.DataFrame({"row": away.row, "id": away.id, "label": "", "split": ""})
+    lost = pd.DataFrame({"row": away.row, "id": away.id, "label": away.label, "split": away.split})
     return pd.concat([kept, lost], ignore_index=True).sort_values("row", kind="stable")
