@@ -601,7 +601,7 @@ class LightCurveBatch:
             step=_text([step], n),
             reason=_text([reason], n) if isinstance(reason, str) else _text(reason[mask]),
             **{
-                name: self.objects[name][mask]
+                name: _text(self.objects[name][mask])
                 for name in ("label", "split")
                 if name in self.objects
             },

@@ -17,7 +17,7 @@ import astroprep
 from astroprep.errors import AstroprepError, ConfigError, DataError
 from astroprep.io import replaced
 
-__all__ = ["RunFolder", "fingerprint_of"]
+__all__ = ["RESULTS", "RunFolder", "fingerprint_of"]
 
 RESULTS = (
     "bundle.apz",
@@ -110,8 +110,7 @@ class RunFolder:
             ) from error
         self._ledger: dict[str, Any] = {"fingerprint": dict(fingerprint), "seconds": {}, "done": []}
         try:
-            for left in out.glob(".*.tmp"):  # of a process that was killed while writing
-                left.unlink()
+            self._sweep()
             if restart:
                 self._clear()
             if self._ledger_path.exists():
@@ -121,6 +120,12 @@ class RunFolder:
         except BaseException:
             self.close()
             raise
+
+    def _sweep(self) -> None:
+        """Remove what a process that was killed while writing left behind."""
+        mine = [left for name in RESULTS for left in self.out.glob(f".{name}.*.tmp")]
+        for left in (*mine, *self.work.glob(".*.tmp")):
+            left.unlink()
 
     def _clear(self) -> None:
         for name in RESULTS:
