@@ -250,7 +250,16 @@ class Transformer(TransformerMixin, BaseEstimator):
 
     @final
     def load_state(self, state: dict[str, Any]) -> Self:
-        """Take back what `state` gave, so that ``transform`` works without ``fit``."""
+        """Take back what `state` gave, so that ``transform`` works without ``fit``.
+
+        Raises
+        ------
+        DataError
+            If a name is none that ``fit`` learns: a method, say, or a setting.
+        """
+        strange = [n for n in state if n.startswith("_") or not n.endswith("_") or n == "fitted_"]
+        if strange:
+            raise DataError(f"{type(self).__name__} learns no {', '.join(map(repr, strange))}")
         for name, value in state.items():
             setattr(self, name, value)
         self.fitted_ = True

@@ -101,12 +101,21 @@ class Rejected:
         Row of the object in the input.
     id, step, reason : object arrays of str, shape (n_rejected,)
         Which object, who refused it and why.
+    label, split : object arrays of str, shape (n_rejected,)
+        What the input said of it, empty where nothing: a rejected test object counts as wrong.
     """
 
     row: NDArray[np.int64] = field(default_factory=lambda: np.empty(0, np.int64))
     id: NDArray[np.object_] = field(default_factory=lambda: np.empty(0, object))
     step: NDArray[np.object_] = field(default_factory=lambda: np.empty(0, object))
     reason: NDArray[np.object_] = field(default_factory=lambda: np.empty(0, object))
+    label: NDArray[np.object_] = None  # type: ignore[assignment]
+    split: NDArray[np.object_] = None  # type: ignore[assignment]
+
+    def __post_init__(self) -> None:
+        for name in ("label", "split"):
+            if getattr(self, name) is None:
+                object.__setattr__(self, name, np.full(self.row.size, "", dtype=object))
 
     def __len__(self) -> int:
         return int(self.row.size)
@@ -120,7 +129,7 @@ class Rejected:
         return cls(
             **{
                 name: np.concatenate([getattr(part, name) for part in kept])
-                for name in ("row", "id", "step", "reason")
+                for name in ("row", "id", "step", "reason", "label", "split")
             }
         )
 
@@ -591,6 +600,11 @@ class LightCurveBatch:
             id=self.ids[mask],
             step=_text([step], n),
             reason=_text([reason], n) if isinstance(reason, str) else _text(reason[mask]),
+            **{
+                name: _text(self.objects[name][mask])
+                for name in ("label", "split")
+                if name in self.objects
+            },
         )
         return replace(self.take(~mask), rejected=Rejected.concat([self.rejected, refused]))
 

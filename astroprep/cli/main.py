@@ -196,10 +196,10 @@ def inspect(bundle: Annotated[Path, typer.Argument(help="Bundle.")]) -> None:
     Example: `astroprep inspect result/bundle.apz`
     """
     from astroprep.deploy.bundle import read_bundle
-    from astroprep.deploy.runtime import Runtime
+    from astroprep.pipeline.classify import Classifier
 
     opened = read_bundle(bundle)
-    Runtime(opened)
+    Classifier(opened)
     show.out.print(show.bundle_table(opened, bundle))
 
 
@@ -258,7 +258,7 @@ def main() -> None:
         print(f"astroprep: {error}", file=sys.stderr)
         sys.exit(2)
     except KeyboardInterrupt:
-        print("astroprep: interrupted; the same command goes on from here", file=sys.stderr)
+        print("astroprep: interrupted; `astroprep run` goes on where it stopped", file=sys.stderr)
         sys.exit(130)
     except MemoryError:
         print("astroprep: out of memory; a smaller max_train in [split] helps", file=sys.stderr)
@@ -266,3 +266,11 @@ def main() -> None:
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(0)
+    except Exception as error:
+        logging.getLogger(__name__).debug("", exc_info=True)
+        print(
+            f"astroprep: internal error, please report it with the command: "
+            f"{type(error).__name__}: {error}",
+            file=sys.stderr,
+        )
+        sys.exit(2)

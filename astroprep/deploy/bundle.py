@@ -21,7 +21,6 @@ import hashlib
 import io
 import os
 import struct
-import tempfile
 import zipfile
 import zlib
 from collections.abc import Mapping
@@ -36,6 +35,7 @@ from astroprep.compress.weights import decode_weights
 from astroprep.deploy.onnx import check_graph
 from astroprep.deploy.plain import UNREADABLE, from_json, to_json
 from astroprep.errors import ConfigError, DataError
+from astroprep.io import replaced
 
 __all__ = ["Bundle", "Golden", "bundle_bytes", "parse_bundle", "read_bundle", "write_bundle"]
 
@@ -150,22 +150,14 @@ def write_bundle(path: str | os.PathLike[str], bundle: Bundle) -> int:
     ------
     ConfigError
         If the content cannot be stored or does not fit together.
-    OSError
+    DataError
         If the file cannot be written.
     """
-    target = Path(path)
     data = bundle_bytes(bundle)
-    handle, name = tempfile.mkstemp(dir=target.parent, prefix=f".{target.name}.")
-    try:
-        with os.fdopen(handle, "wb") as out:
-            out.write(data)
-            out.flush()
-            os.fsync(out.fileno())
-        os.chmod(name, 0o644)
-        os.replace(name, target)
-    except BaseException:
-        Path(name).unlink(missing_ok=True)
-        raise
+    with replaced(Path(path)) as part, part.open("wb") as out:
+        out.write(data)
+        out.flush()
+        os.fsync(out.fileno())
     return len(data)
 
 

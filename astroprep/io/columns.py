@@ -98,19 +98,21 @@ def find_column(
     Raises
     ------
     DataError
-        If the given name is not there; the message holds what is, and the closest match.
+        If the given name is not there (the message holds what is, and the closest match), or
+        two columns go by the name.
     """
     names = list(there)
-    if given is not None:
-        if given in names:
-            return given
+    if given is not None and given not in names:
         raise DataError(
             f"{where}: no column {given!r} for the {what}; {_what_is_there(given, names)}"
         )
     lower: dict[str, str] = {}
     for name in names:
         lower.setdefault(name.lower(), name)
-    return next((lower[name] for name in usual if name in lower), None)
+    found = given or next((lower[name] for name in usual if name in lower), None)
+    if found is not None and names.count(found) > 1:
+        raise DataError(f"{where}: {names.count(found)} columns are called {found!r}; rename them")
+    return found
 
 
 def find_object_columns(names: ColumnNames, there: Iterable[str], where: str) -> dict[str, str]:

@@ -284,7 +284,7 @@ def _header(path: Path) -> list[str]:
     try:
         with pacsv.open_csv(path, read_options=read) as file:
             return list(file.schema.names)
-    except (pa.ArrowException, OSError, EOFError) as error:
+    except (pa.ArrowException, OSError, EOFError, UnicodeDecodeError) as error:
         raise DataError(
             f"{path} cannot be read as CSV ({first_line(error)}); it may be truncated or of "
             "another format"

@@ -106,7 +106,5 @@ def _format(path: Path) -> str:
         return "parquet"
     if name.endswith((".csv", ".csv.gz")):
         return "csv"
-    raise DataError(
-        f"{path}: no format goes by {path.suffix or 'a name without a suffix'!r}; "
-        "there are .parquet, .csv and .csv.gz"
-    )
+    ending = f"no format goes by {path.suffix!r}" if path.suffix else "a name without a suffix"
+    raise DataError(f"{path}: {ending}; there are .parquet, .csv and .csv.gz")

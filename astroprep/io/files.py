@@ -63,9 +63,12 @@ def replaced(path: str | Path) -> Iterator[Path]:
     Raises
     ------
     DataError
-        If the system refuses; nothing is left behind and an old file stays as it was.
+        If the system refuses, or `path` is a folder or a device; nothing is left behind and an
+        old file stays as it was.
     """
     path = Path(path)
+    if path.exists() and not path.is_file():  # as root, /dev/null could be replaced
+        raise DataError(f"{path} cannot be written: it is no ordinary file; name another")
     part = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)

@@ -32,6 +32,8 @@ __all__ = ["NestedParquetReader", "write_batch"]
 
 logger = logging.getLogger(__name__)
 
+COARSE_FLOAT32 = 2.0**17  # days; from here on float32 steps are 1/64 d, more than a short period
+
 
 class NestedParquetReader:
     """Survey in a Parquet file, read a few thousand objects at a time.
@@ -255,7 +257,10 @@ class NestedParquetReader:
         lists = point_lists(part, self._curve, self._points)
         names = self._points
         offsets = np.concatenate(([0], np.cumsum(list_sizes(lists[names.time]), dtype=np.int64)))
-        time = as_float(lists[names.time].flatten(), where, names.time)
+        flat_time = lists[names.time].flatten()
+        time = as_float(flat_time, where, names.time)
+        if pa.types.is_float32(flat_time.type) and time.size:
+            self._check_resolution(time)
         error = (
             np.full(time.size, np.nan)
             if names.error is None
@@ -280,6 +285,16 @@ class NestedParquetReader:
             meta=meta,
         )
 
+    def _check_resolution(self, time: NDArray[np.float64]) -> None:
+        """Refuse times that float32 has rounded beyond use, such as Julian dates."""
+        size = float(np.median(np.abs(time)))
+        if size >= COARSE_FLOAT32:
+            raise DataError(
+                f"{self.path}: column {self._points.time!r} holds times near {size:,.0f} d as "
+                f"float32, in steps of {np.spacing(np.float32(size)):.2g} d; no period survives "
+                "that. Write them as float64, or with a reference subtracted"
+            )
+
     def _objects(self, part: pa.RecordBatch, rows: NDArray[np.int64]) -> dict[str, NDArray[Any]]:
         where = str(self.path)
         objects: dict[str, NDArray[Any]] = {}
@@ -301,7 +316,8 @@ class NestedParquetReader:
         bad: NDArray[np.bool_],
         sizes: dict[str, NDArray[np.int64]],
     ) -> Rejected:
-        ids = self._objects(part, rows)["id"]
+        objects = self._objects(part, rows)
+        ids = objects["id"]
         reason = [
             "needs lists of equal length, has "
             + ", ".join(f"{size[i]} in {name!r}" for name, size in sizes.items())
@@ -315,7 +331,11 @@ class NestedParquetReader:
             )
         step = np.full(int(bad.sum()), "NestedParquetReader", dtype=object)
         return Rejected(
-            row=rows[bad], id=ids[bad], step=step, reason=np.array(reason, dtype=object)
+            row=rows[bad],
+            id=ids[bad],
+            step=step,
+            reason=np.array(reason, dtype=object),
+            **{name: objects[name][bad] for name in ("label", "split") if name in objects},
         )
 
     def _all_bands(self) -> tuple[str, ...]:

@@ -27,8 +27,8 @@ class Counts:
     input, result, rejected : int
         ``input == result + rejected``.
     reasons : dict of str to int
-        Rejected objects by step and reason; numbers within a reason are left out, so that
-        "has 3" and "has 4" count together.
+        Rejected objects by step and reason; what each object had is left out, so that those
+        with 3 points and those with 4 count together.
     """
 
     input: int = 0
@@ -42,7 +42,7 @@ class Counts:
         self.rejected += len(rejected)
         self.input += n_result + len(rejected)
         for step, why in zip(rejected.step, rejected.reason, strict=True):
-            key = f"{step}: {re.sub(r'has [-+.e0-9]+', 'has fewer', why)}"
+            key = f"{step}: {re.sub(r', has .*', '', why)}"
             self.reasons[key] = self.reasons.get(key, 0) + 1
 
     def to_dict(self) -> dict[str, int]:

@@ -5,14 +5,13 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
-from astroprep.base import Transformer
 from astroprep.data import LightCurveBatch
 from astroprep.deploy.bundle import Bundle, read_bundle
 from astroprep.deploy.runtime import Runtime
@@ -20,9 +19,7 @@ from astroprep.errors import ConfigError, DataError
 from astroprep.io import ColumnNames, open_survey, replaced
 from astroprep.pipeline.account import Counts, Progress, silent
 from astroprep.pipeline.prepare import Prepared, prepare
-from astroprep.pipeline.recipe import PERIOD_STEPS
-from astroprep.pipeline.steps import all_steps, step_from_table, step_to_table
-from astroprep.represent import AuxiliaryScale
+from astroprep.pipeline.restore import read_note, restore_scale, restore_steps
 
 __all__ = ["BATCH_OBJECTS", "Classifier", "PredictionWriter", "classify", "prediction_file"]
 
@@ -107,49 +104,6 @@ class PredictionWriter:
         self._file.close()
 
 
-def restore_steps(bundle: Bundle, source: Literal["search", "column"] | None) -> list[Transformer]:
-    """Fitted steps of a bundle, with the period taken from where it is wanted.
-
-    Parameters
-    ----------
-    bundle : Bundle
-        Holds tables, versions and states of the steps.
-    source : {"search", "column"} or None
-        Where periods come from; None as in training.
-
-    Raises
-    ------
-    DataError
-        If a step is not known to this astroprep or has another version here.
-    """
-    steps = []
-    try:
-        for entry in bundle.recipe["steps"]:
-            table = dict(entry["table"])
-            if table["step"] in PERIOD_STEPS and source is not None:
-                wanted = {"search": "PeriodSearch", "column": "UseCataloguePeriod"}[source]
-                if table["step"] != wanted:
-                    table = {"step": wanted, "on_bad": table.get("on_bad", "reject")}
-                    entry = {**entry, "version": all_steps()[wanted].version, "state": {}}
-            step = step_from_table(table)
-            if step.version != entry["version"]:
-                raise DataError(
-                    f"bundle: it was made with version {entry['version']} of {table['step']}, "
-                    f"this astroprep has version {step.version}; train it again"
-                )
-            steps.append(step.load_state(entry["state"]))
-    except (ConfigError, KeyError, TypeError) as error:
-        raise DataError(f"bundle: its recipe cannot be restored: {error}") from error
-    return steps
-
-
-def _scale_of(bundle: Bundle) -> AuxiliaryScale:
-    try:
-        return AuxiliaryScale(**bundle.auxiliary_state)
-    except TypeError as error:
-        raise DataError(f"bundle: its scale of auxiliaries cannot be restored: {error}") from error
-
-
 class Classifier:
     """A bundle with everything in place: raw light curves in, probabilities out.
 
@@ -166,6 +120,8 @@ class Classifier:
     ----------
     classes : tuple of str
         In the order of the probabilities.
+    quantity : {"mag", "flux"}
+        What the training survey measured.
     trained_with : {"search", "column"}
         Where the periods came from in training.
     """
@@ -178,12 +134,14 @@ class Classifier:
         n_threads: int = 1,
     ) -> None:
         self.bundle = bundle if isinstance(bundle, Bundle) else read_bundle(bundle)
+        about = read_note(self.bundle)
         self.classes = self.bundle.classes
-        self.trained_with: Literal["search", "column"] = self.bundle.recipe["trained_with"]
-        self.steps = restore_steps(self.bundle, period_source)
+        self.quantity = about.quantity
+        self.trained_with = about.trained_with
+        self.steps = restore_steps(about, period_source)
         self.runtime = Runtime(self.bundle, n_threads)
-        self.scale = _scale_of(self.bundle)
-        self.priors = np.asarray(self.bundle.recipe["priors"], dtype=np.float64)
+        self.scale = restore_scale(self.bundle)
+        self.priors = np.array(about.priors)
 
     def prepare(self, batch: LightCurveBatch) -> Prepared:
         """Send a batch through the steps.
@@ -193,10 +151,10 @@ class Classifier:
         DataError
             If the batch holds another quantity than the training survey.
         """
-        wanted = self.bundle.recipe["quantity"]
-        if batch.meta.quantity != wanted:
+        if batch.meta.quantity != self.quantity:
             raise DataError(
-                f"the bundle was trained on {wanted}, this input holds {batch.meta.quantity}; "
+                f"the bundle was trained on {self.quantity}, this input holds "
+                f"{batch.meta.quantity}; "
                 "convert the input or train on its own quantity"
             )
         return prepare(batch, self.steps)
@@ -215,13 +173,25 @@ class Classifier:
 def said_of(batch: LightCurveBatch) -> dict[str, NDArray[np.object_]]:
     """What the input says of its objects: label and split, empty where it says nothing."""
     empty = np.full(batch.n_curves, "", dtype=object)
-    n_away = len(batch.rejected)
     rows = np.concatenate([batch.objects["row"], batch.rejected.row])
     order = np.argsort(rows, kind="stable")
     return {
-        name: np.concatenate([batch.objects.get(name, empty), np.full(n_away, "", object)])[order]
+        name: np.concatenate([batch.objects.get(name, empty), getattr(batch.rejected, name)])[order]
         for name in ("label", "split")
     }
+
+
+def spare_inputs(out: Path, *inputs: Path) -> None:
+    """Refuse to write over what is being read.
+
+    Raises
+    ------
+    ConfigError
+        If `out` is one of the inputs.
+    """
+    for path in inputs:
+        if out.exists() and path.exists() and out.samefile(path):
+            raise ConfigError(f"--out {out} is an input too; choose another name")
 
 
 @contextlib.contextmanager
@@ -280,13 +250,14 @@ def classify(
     wanted: Literal["search", "column"] | None = "search" if search_periods else None
     if period_column is not None:
         wanted = "column"
-    elif not search_periods and opened.recipe.get("trained_with") == "column":
+    elif not search_periods and read_note(opened).trained_with == "column":
         raise ConfigError(
             f"{bundle} was trained with the periods of a catalogue: name the input's column with "
             "--period-column, or pass --search-periods to search them (accuracy will differ)"
         )
     classifier = Classifier(opened, period_source=wanted)
     target = Path(out)
+    spare_inputs(target, Path(source), Path(bundle))
     with (
         open_survey(source, ColumnNames(period=period_column), on_bad="reject") as survey,
         prediction_file(target, classifier.classes) as writer,
@@ -297,11 +268,3 @@ def classify(
             writer.write(prepared, classifier.predict_proba(prepared), said_of(batch))
             progress("classify", writer.counts.input, survey.n_objects)
     return writer.counts
-
-
-def state_of_steps(steps: Sequence[Transformer]) -> list[dict[str, Any]]:
-    """Settings, versions and fitted states of steps, as `restore_steps` takes them."""
-    return [
-        {"table": step_to_table(step), "version": step.version, "state": step.state()}
-        for step in steps
-    ]

@@ -9,10 +9,12 @@ from pathlib import Path
 from typing import Literal
 
 import pandas as pd
+import pyarrow as pa
 
 from astroprep.base import Transformer
 from astroprep.compress.chain import CompressSettings
 from astroprep.data import LightCurveBatch
+from astroprep.errors import DataError
 from astroprep.io import ColumnNames, Survey, open_survey
 from astroprep.model.train import TrainSettings
 from astroprep.pipeline.account import Counts, Progress
@@ -112,7 +114,11 @@ class Job:
 
     def catalogue(self) -> pd.DataFrame:
         """Row, id, label, split and position of every object of the input."""
-        return pd.read_parquet(self.folder.work / "catalogue.parquet")
+        path = self.folder.work / "catalogue.parquet"
+        try:
+            return pd.read_parquet(path)
+        except (OSError, pa.ArrowException) as error:
+            raise DataError(f"{path} is damaged; pass --restart to begin anew") from error
 
     def counts(self) -> Counts:
         """Where every object went; after the stage ``evaluate``."""

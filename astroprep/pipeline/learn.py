@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import logging
+import pickle
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -142,7 +143,10 @@ def train(job: Job, data: LearningData) -> tuple[FireNet, dict[str, Any]]:
     net = build_network(spec, seed=job.recipe.seed)
     path = job.folder.work / "network.pt"
     if job.folder.is_done("train"):
-        net.load_state_dict(torch.load(path, weights_only=True))
+        try:
+            net.load_state_dict(torch.load(path, weights_only=True))
+        except (OSError, RuntimeError, pickle.UnpicklingError) as error:
+            raise DataError(f"{path} is damaged; pass --restart to begin anew") from error
         return net.eval(), job.folder.get_json("history.json")
     with job.folder.stage("train"):
         total = job.training.max_epochs
@@ -188,5 +192,5 @@ def compress(job: Job, net: FireNet, data: LearningData) -> Small:
     return Small(
         spec=note["spec"],
         shapes={name: tuple(shape) for name, shape in note["shapes"].items()},
-        data=(job.folder.work / "weights.bin").read_bytes(),
+        data=job.folder.get_bytes("weights.bin"),
     )

@@ -16,9 +16,9 @@ from astroprep.deploy.runtime import Runtime, golden_vectors
 from astroprep.model.calibrate import estimate_priors, fit_temperature, tempered_priors
 from astroprep.model.firenet import FireNet, fold_batchnorm
 from astroprep.model.train import TrainingArrays, class_weights, predict_logits
-from astroprep.pipeline.classify import state_of_steps
 from astroprep.pipeline.job import Job
 from astroprep.pipeline.learn import LearningData, Small
+from astroprep.pipeline.restore import state_of_steps
 from astroprep.represent import AuxiliaryScale
 
 __all__ = ["deploy"]

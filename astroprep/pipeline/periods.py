@@ -14,7 +14,7 @@ from astroprep.data import LightCurveBatch
 from astroprep.io import open_survey, replaced
 from astroprep.period import PeriodSearch
 from astroprep.pipeline.account import Counts, Progress, silent
-from astroprep.pipeline.classify import BATCH_OBJECTS
+from astroprep.pipeline.classify import BATCH_OBJECTS, spare_inputs
 from astroprep.pipeline.prepare import apply_steps
 
 __all__ = ["search_periods"]
@@ -57,6 +57,7 @@ def search_periods(
         PeriodSearch(max_frequency=max_frequency, on_bad="reject"),
     ]
     counts = Counts()
+    spare_inputs(Path(out), Path(source))
     with open_survey(source, on_bad="reject") as survey, replaced(out) as temporary:
         writer = None
         for batch in survey.iter_batches(BATCH_OBJECTS):

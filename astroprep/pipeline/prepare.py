@@ -19,6 +19,8 @@ from astroprep.io import replaced
 
 __all__ = ["Prepared", "apply_steps", "fit_steps", "learns", "prepare"]
 
+TEXTS = ("id", "step", "reason", "label", "split")  # columns of `Rejected` beside the row
+
 
 def learns(steps: Sequence[Transformer]) -> bool:
     """Whether any step has to see training data before it can transform."""
@@ -89,7 +91,7 @@ class Prepared:
             "feature_names": self.feature_names,
             "rejected": {
                 "row": self.rejected.row.tolist(),
-                **{k: getattr(self.rejected, k).tolist() for k in ("id", "step", "reason")},
+                **{k: getattr(self.rejected, k).tolist() for k in TEXTS},
             },
         }
         table = table.replace_schema_metadata({"astroprep": json.dumps(note)})
@@ -123,7 +125,7 @@ class Prepared:
             folded=_flat(table["folded"]).reshape(n, *note["folded"]),
             rejected=Rejected(
                 row=np.array(away["row"], np.int64),
-                **{k: np.array(away[k], dtype=object) for k in ("id", "step", "reason")},
+                **{k: np.array(away[k], dtype=object) for k in TEXTS},
             ),
             feature_names=tuple(note["feature_names"]),
         )
@@ -131,10 +133,14 @@ class Prepared:
 
 def _fixed(array: NDArray[Any]) -> pa.Array:
     width = int(np.prod(array.shape[1:]))
+    if width == 0:  # a recipe without features
+        return pa.nulls(len(array))
     return pa.FixedSizeListArray.from_arrays(pa.array(array.ravel()), width)
 
 
 def _flat(column: pa.ChunkedArray) -> NDArray[Any]:
+    if pa.types.is_null(column.type):
+        return np.empty(0)
     values: NDArray[Any] = column.combine_chunks().flatten().to_numpy()
     return values
 

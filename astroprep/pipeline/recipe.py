@@ -110,8 +110,12 @@ class Recipe(_Table):
         wanted = {"search": "PeriodSearch", "column": "UseCataloguePeriod"}[source]
         if self.period_source() == source:
             return self
+        kept = ("on_bad",)  # the settings of a search mean nothing to the other step
         steps = tuple(
-            {"step": wanted} if table["step"] in PERIOD_STEPS else table for table in self.steps
+            {"step": wanted, **{key: table[key] for key in kept if key in table}}
+            if table["step"] in PERIOD_STEPS
+            else table
+            for table in self.steps
         )
         return self.model_copy(update={"steps": steps})
 
@@ -194,13 +198,17 @@ def recipe_from_tables(tables: Mapping[str, Any], *, source: str) -> Recipe:
         If anything is wrong; every mistake is named.
     """
     mistakes: list[str] = []
-    for i, table in enumerate(tables.get("steps", [])):
+    steps = tables.get("steps", [])
+    if not isinstance(steps, list) or not all(isinstance(table, dict) for table in steps):
+        raise ConfigError(f"{source}: steps must be tables, each begun by a line [[steps]]")
+    for i, table in enumerate(steps):
         try:
             step_from_table(table)
         except ConfigError as error:
-            name = table.get("step", "?") if isinstance(table, dict) else "?"
-            mistakes.append(f"{error} in [[steps]] {i + 1} ({name})")
+            mistakes.append(f"{error} in [[steps]] {i + 1} ({table.get('step', '?')})")
     for key, cls in _settings_classes().items():
+        if not isinstance(tables.get(key, {}), dict):
+            raise ConfigError(f"{source}: {key} must be one table, begun by a line [{key}]")
         try:
             settings_from_table(cls, tables.get(key, {}))
         except (ConfigError, TypeError) as error:

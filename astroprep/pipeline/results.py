@@ -28,6 +28,11 @@ from astroprep.report import choose_examples, write_run_report
 
 __all__ = ["measure_and_report"]
 
+UNMEASURED: dict[str, Any] = {
+    "accuracy": None, "balanced_accuracy": None, "macro_f1": None, "ece": None,
+    "per_class": {}, "n_test": 0,
+}  # fmt: skip
+
 
 def measure_and_report(
     job: Job, net: FireNet, catalogue: pd.DataFrame, roles: Roles, history: dict[str, Any]
@@ -58,6 +63,7 @@ def measure_and_report(
     metrics["seconds"] = job.folder.seconds
     with replaced(out / "metrics.json") as path:
         path.write_text(json.dumps(metrics, indent=1))
+    job.folder.seal()
     return metrics
 
 
@@ -146,7 +152,7 @@ def _measure(
         predicted = np.full(test.size, "", dtype=object)
         predicted[known] = np.array(classes, object)[mine[known].argmax(axis=1)]
         measured[name] = {
-            **(evaluate(truth, predicted, roles.classes, everyone) if test.size else {"n_test": 0}),
+            **(evaluate(truth, predicted, roles.classes, everyone) if test.size else UNMEASURED),
             "parameters": bundle.n_parameters,
             "bytes": size,
             "bundle_bytes": (out / "bundle.apz").stat().st_size,

@@ -9,15 +9,15 @@ import json
 import shutil
 import time as clock
 from collections.abc import Iterator, Mapping
-from importlib.metadata import version
+from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import IO, Any, Self
 
 import astroprep
-from astroprep.errors import ConfigError, DataError
+from astroprep.errors import AstroprepError, ConfigError, DataError
 from astroprep.io import replaced
 
-__all__ = ["RunFolder", "fingerprint_of"]
+__all__ = ["RESULTS", "RunFolder", "fingerprint_of"]
 
 RESULTS = (
     "bundle.apz",
@@ -26,7 +26,10 @@ RESULTS = (
     "metrics.json",
     "report.html",
 )
-PACKAGES = ("numpy", "scipy", "numba", "pyarrow", "scikit-learn", "onnxruntime")
+FINAL_STAGES = ("deploy", "evaluate", "report")
+PACKAGES = (
+    "numpy", "scipy", "numba", "pandas", "pyarrow", "scikit-learn", "onnxruntime", "onnx", "torch",
+)  # fmt: skip
 
 
 def _sha256(path: Path) -> str:
@@ -54,13 +57,18 @@ def fingerprint_of(settings: Mapping[str, Any], source: Path) -> dict[str, str]:
     for path in sorted(root.rglob("*.py")):
         code.update(str(path.relative_to(root)).encode() + b"\0" + path.read_bytes())
     for name in PACKAGES:
-        code.update(f"{name} {version(name)}\n".encode())
+        with contextlib.suppress(PackageNotFoundError):
+            code.update(f"{name} {version(name)}\n".encode())
     text = json.dumps(settings, sort_keys=True)
     return {
         "code": code.hexdigest(),
         "settings": hashlib.sha256(text.encode()).hexdigest(),
         "input": _sha256(source),
     }
+
+
+def _sha256_or_none(path: Path) -> str | None:
+    return _sha256(path) if path.is_file() else None
 
 
 class RunFolder:
@@ -102,6 +110,7 @@ class RunFolder:
             ) from error
         self._ledger: dict[str, Any] = {"fingerprint": dict(fingerprint), "seconds": {}, "done": []}
         try:
+            self._sweep()
             if restart:
                 self._clear()
             if self._ledger_path.exists():
@@ -111,6 +120,12 @@ class RunFolder:
         except BaseException:
             self.close()
             raise
+
+    def _sweep(self) -> None:
+        """Remove what a process that was killed while writing left behind."""
+        mine = [left for name in RESULTS for left in self.out.glob(f".{name}.*.tmp")]
+        for left in (*mine, *self.work.glob(".*.tmp")):
+            left.unlink()
 
     def _clear(self) -> None:
         for name in RESULTS:
@@ -134,6 +149,11 @@ class RunFolder:
                 "choose another --out, or pass --restart to begin anew"
             )
         self._ledger = ledger
+        results = ledger.get("results", {})
+        if any(_sha256_or_none(self.out / name) != sha for name, sha in results.items()):
+            # something was deleted or damaged since: make the results again
+            self._ledger["done"] = [s for s in ledger["done"] if s not in FINAL_STAGES]
+            self._ledger["results"] = {}
 
     def _write(self) -> None:
         with replaced(self._ledger_path) as path:
@@ -173,6 +193,13 @@ class RunFolder:
             self._ledger["done"].append(name)
         self._write()
 
+    def seal(self) -> None:
+        """Remember what the finished results look like, so that damage is noticed."""
+        self._ledger["results"] = {
+            name: _sha256(self.out / name) for name in RESULTS if (self.out / name).exists()
+        }
+        self._write()
+
     def put_json(self, name: str, content: Any) -> None:
         """Store a small result of a stage in the working folder."""
         with replaced(self.work / name) as path:
@@ -193,10 +220,30 @@ class RunFolder:
                 f"{self.work / name} is missing or damaged; pass --restart to begin anew"
             ) from error
 
+    def get_bytes(self, name: str) -> bytes:
+        """Content of a working file.
+
+        Raises
+        ------
+        DataError
+            If it is gone.
+        """
+        try:
+            return (self.work / name).read_bytes()
+        except OSError as error:
+            raise DataError(
+                f"{self.work / name} is missing; pass --restart to begin anew"
+            ) from error
+
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(self, *_: object) -> None:
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
+        prepared = any(name.startswith("part-") for name in self._ledger["done"])
+        if kind is not None and issubclass(kind, AstroprepError) and not prepared:
+            shutil.rmtree(self.work)  # a mistake found early: the corrected command starts anew
+            with contextlib.suppress(OSError):
+                self.out.rmdir()
         self.close()
 
     def close(self) -> None:

@@ -16,14 +16,14 @@ from astroprep.data import LightCurveBatch
 from astroprep.errors import ConfigError, DataError
 from astroprep.io import open_survey, replaced
 from astroprep.pipeline.account import Counts, Progress, silent
-from astroprep.pipeline.classify import BATCH_OBJECTS
+from astroprep.pipeline.classify import BATCH_OBJECTS, spare_inputs
 from astroprep.pipeline.job import Job, RunOptions
 from astroprep.pipeline.learn import compress, learning_data, train
 from astroprep.pipeline.package import deploy
 from astroprep.pipeline.prepare import Prepared, fit_steps, learns, prepare
 from astroprep.pipeline.recipe import Recipe
 from astroprep.pipeline.results import measure_and_report
-from astroprep.pipeline.resume import RunFolder, fingerprint_of
+from astroprep.pipeline.resume import RESULTS, RunFolder, fingerprint_of
 from astroprep.pipeline.split import Roles, assign_roles
 from astroprep.quality import assess
 
@@ -101,6 +101,8 @@ def run(
             "with --period-column, or use PeriodSearch"
         )
     path = Path(source)
+    for name in RESULTS:
+        spare_inputs(Path(out) / name, path)
     with open_survey(path, options.names(), on_bad="reject"):
         pass  # a file that cannot be read is refused before anything is written
     settings = {"recipe": recipe.to_dict(), "options": dataclasses.asdict(options)}
@@ -118,7 +120,7 @@ def _go(job: Job) -> RunResult:
         {name: catalogue[name].to_numpy() for name in catalogue.columns},
         job.recipe.split,
         job.recipe.seed,
-        given=_split_is_given(job),
+        given=job.options.split_column is not None or bool((catalogue["split"] != "").any()),
     )
     _prepare(job, roles)
     data = learning_data(job, catalogue, roles)
@@ -150,11 +152,6 @@ def _assess(job: Job) -> None:
             raise DataError(f"{job.source} holds no objects")
         with replaced(job.folder.work / "catalogue.parquet") as path:
             catalogue.to_parquet(path, index=False)
-
-
-def _split_is_given(job: Job) -> bool:
-    with job.open() as survey:
-        return job.options.split_column is not None or "split" in survey.columns
 
 
 def _prepare(job: Job, roles: Roles) -> None:
@@ -203,5 +200,5 @@ def _catalogue_of(batch: LightCurveBatch) -> pd.DataFrame:
     kept = pd.DataFrame({"row": batch.objects["row"], "id": batch.ids, **columns})
     if not len(away):
         return kept
-    lost = pd.DataFrame({"row": away.row, "id": away.id, "label": "", "split": ""})
+    lost = pd.DataFrame({"row": away.row, "id": away.id, "label": away.label, "split": away.split})
     return pd.concat([kept, lost], ignore_index=True).sort_values("row", kind="stable")

@@ -47,7 +47,8 @@ def assign_roles(
     ----------
     objects : dict of arrays, shape (n_objects,)
         ``label`` and ``id`` (str, ``""`` for none), ``ra`` and ``dec`` (degrees, may be NaN),
-        and ``split`` where `given`.
+        and ``split`` where `given`. A declination beyond 90 degrees, a survey's code for
+        "none", counts as not known.
     settings : SplitTable
         Shares and the radius within which two entries are one star.
     seed : int
@@ -74,11 +75,15 @@ def assign_roles(
             "no object has a label, so there is nothing to learn: name the column with "
             "--label-column, or classify with an existing bundle"
         )
-    star = twins(objects["ra"], objects["dec"], radius=settings.twin_radius, ids=objects["id"])
+    dec = np.where(np.abs(objects["dec"]) <= 90, objects["dec"], np.nan)
+    strange = int((np.isfinite(objects["dec"]) & np.isnan(dec)).sum())
+    if strange:
+        log.warning("%d declinations beyond 90 degrees, taken as unknown", strange)
+    star = twins(objects["ra"], dec, radius=settings.twin_radius, ids=objects["id"])
     role = np.full(label.size, "", dtype=object)
     notes = {"train_twins_of_test": 0, "test_of_unknown_class": 0}
+    split = objects.get("split", role)
     if given:
-        split = objects["split"]
         role[labelled & (split == "test")] = "test"
         train = labelled & (split == "train")
         crossing = train & np.isin(star, star[role == "test"])
@@ -93,7 +98,7 @@ def assign_roles(
     if len(classes) < 2:
         raise DataError(
             f"training needs objects of at least two classes, got {classes or 'none'}"
-            + (" with split 'train'" if given else "")
+            + (f" with split 'train'; the column holds {_words(split)}" if given else "")
         )
     unknown = (role == "test") & ~np.isin(label, classes)
     notes["test_of_unknown_class"] = int(unknown.sum())
@@ -104,10 +109,19 @@ def assign_roles(
         label[train], star[train], fraction=settings.validation, seed=seed + 1
     )
     role[train[steering]] = "validation"
+    if not (role == "test").any():
+        log.warning("no object is left to test with, so nothing will be measured")
     for note, count in notes.items():
         if count:
             log.warning("%d objects set aside: %s", count, note.replace("_", " "))
     return Roles(role=role, classes=classes, notes=notes)
+
+
+def _words(column: NDArray[np.object_]) -> str:
+    """What a column holds, the commonest first."""
+    words, counts = np.unique(column.astype(str), return_counts=True)
+    most = np.argsort(-counts, kind="stable")[:5]
+    return ", ".join(f"{counts[k]} x {str(words[k])!r}" for k in most)
 
 
 def _sample(

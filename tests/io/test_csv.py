@@ -108,6 +108,18 @@ class TestBadFiles:
         with pytest.raises(DataError, match="Expected 3 columns, got 2"):
             open_survey(written(tmp_path, "id,time,mag\na,1\n")).read()
 
+    def test_text_in_another_encoding(self, tmp_path):
+        for k, text in enumerate((GOOD.replace("b,", "é,"), GOOD.replace("label", "étoile"))):
+            path = tmp_path / f"{k}.csv"
+            path.write_bytes(text.encode("latin-1"))
+            with pytest.raises(DataError, match=rf"{k}\.csv.*(UTF8|utf-8)"):
+                open_survey(path).read()
+
+    def test_a_name_of_two_columns(self, tmp_path):
+        path = written(tmp_path, GOOD.replace("magerr", "mag"))
+        with pytest.raises(DataError, match="2 columns are called 'mag'"):
+            open_survey(path)
+
     def test_no_id_column(self, tmp_path):
         with pytest.raises(DataError, match=r"no column for the id.*there is time, mag"):
             open_survey(written(tmp_path, "time,mag\n1,1\n"))

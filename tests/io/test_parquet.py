@@ -323,6 +323,37 @@ class TestBadFiles:
         with pytest.raises(DataError, match="cannot be written"):
             write_batch(tmp_path / "file" / "x.parquet", batch)
 
+    def test_a_folder_or_device_is_not_written_over(self, tmp_path, batch):
+        os.mkfifo(tmp_path / "pipe.parquet")
+        (tmp_path / "folder.parquet").mkdir()
+        for name in ("pipe.parquet", "folder.parquet"):
+            with pytest.raises(DataError, match="no ordinary file"):
+                write_batch(tmp_path / name, batch)
+            assert not (tmp_path / name).is_file()
+
+    def test_a_name_of_two_columns(self, tmp_path):
+        table = layouts()["struct of lists"]
+        twice = pa.Table.from_arrays(
+            [*table.columns, table["id"]], names=["id", "lightcurve", "id"]
+        )
+        pq.write_table(twice, tmp_path / "s.parquet")
+        with pytest.raises(DataError, match=r"s\.parquet: 2 columns are called 'id'"):
+            open_survey(tmp_path / "s.parquet")
+
+    def test_julian_dates_in_float32(self, tmp_path):
+        """float32 holds a Julian date to a quarter of a day: no period survives that."""
+        time = np.linspace(2455000.0, 2455100.0, 40)
+        for kind in (pa.float64(), pa.float32()):
+            lists = pa.table({"jd": pa.array([time], pa.list_(kind)), "mag": [[15.0] * 40]})
+            pq.write_table(lists, tmp_path / f"{kind}.parquet")
+        with open_survey(tmp_path / "double.parquet") as survey:
+            assert survey.read().n_points == 40
+        with (
+            open_survey(tmp_path / "float.parquet") as survey,
+            pytest.raises(DataError, match=r"'jd' holds times near 2,455,050 d as float32"),
+        ):
+            survey.read()
+
     def test_failed_writing_leaves_the_old_file(self, tmp_path, batch, monkeypatch):
         path = tmp_path / "x.parquet"
         path.write_text("old")

@@ -55,6 +55,38 @@ def test_a_damaged_ledger_and_lost_results_are_said(tmp_path):
         RunFolder(tmp_path, PRINT)
 
 
+def test_leftovers_of_a_killed_process_go_and_other_files_stay(tmp_path):
+    (tmp_path / ".work").mkdir()
+    mine = [".predictions.parquet.17.tmp", ".bundle.apz.18.tmp", ".work/.network.pt.17.tmp"]
+    for name in (*mine, ".notes.tmp", "survey.parquet"):
+        (tmp_path / name).touch()
+    with RunFolder(tmp_path, PRINT):
+        left = {path.name for path in tmp_path.iterdir()}
+    assert left == {".work", ".notes.tmp", "survey.parquet"}
+    assert {path.name for path in (tmp_path / ".work").iterdir()} == {"lock", "ledger.json"}
+
+
+def test_damaged_results_are_made_again(tmp_path):
+    with RunFolder(tmp_path, PRINT) as folder:
+        for name in ("train", "evaluate"):
+            with folder.stage(name):
+                pass
+        (tmp_path / "metrics.json").write_text("{}")
+        folder.seal()
+    with RunFolder(tmp_path, PRINT) as folder:
+        assert folder.is_done("evaluate")
+    (tmp_path / "metrics.json").unlink()
+    with RunFolder(tmp_path, PRINT) as folder:
+        assert folder.is_done("train")
+        assert not folder.is_done("evaluate")
+
+
+def test_an_early_mistake_leaves_no_folder(tmp_path):
+    with pytest.raises(DataError), RunFolder(tmp_path / "out", PRINT):
+        raise DataError("no labels")
+    assert not (tmp_path / "out").exists()
+
+
 def test_a_folder_that_cannot_be_made(tmp_path):
     (tmp_path / "file").write_text("")
     with pytest.raises(ConfigError, match="cannot write there"):

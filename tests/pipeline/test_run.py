@@ -166,6 +166,41 @@ def test_killed_anywhere_it_continues_to_the_same_end(
     assert metrics["compressed"] == result.metrics["compressed"]
 
 
+def test_a_split_column_is_found_in_any_case_and_an_empty_one_divides_nothing(
+    recipe, survey_file, tmp_path
+):
+    table = pq.read_table(survey_file)
+    names = ["Split" if name == "split" else name for name in table.schema.names]
+    pq.write_table(table.rename_columns(names), tmp_path / "cased.parquet")
+    given = run(recipe, tmp_path / "cased.parquet", tmp_path / "cased")
+    assert given.metrics["split"]["test"] == (np.array(table["split"]) == "test").sum()
+    i = table.schema.get_field_index("split")
+    empty = table.set_column(i, "split", pa.nulls(len(table), pa.string()))
+    pq.write_table(empty, tmp_path / "empty.parquet")
+    divided = run(recipe, tmp_path / "empty.parquet", tmp_path / "empty")
+    assert divided.metrics["split"]["test"] > 0
+
+
+def test_without_test_objects_every_measure_is_there_and_empty(recipe, survey_file, tmp_path):
+    table = pq.read_table(survey_file)
+    i = table.schema.get_field_index("split")
+    whole = table.set_column(i, "split", pa.array(["train"] * len(table)))
+    pq.write_table(whole, tmp_path / "train.parquet")
+    metrics = run(recipe, tmp_path / "train.parquet", tmp_path / "out").metrics
+    assert metrics["compressed"]["n_test"] == 0
+    for name in ("accuracy", "balanced_accuracy", "macro_f1", "ece"):
+        assert metrics["compressed"][name] is None
+    assert "</html>" in (tmp_path / "out" / "report.html").read_text()
+
+
+def test_a_result_is_no_input(recipe, survey_file, tmp_path):
+    source = tmp_path / "features.parquet"
+    source.write_bytes(survey_file.read_bytes())
+    with pytest.raises(ConfigError, match="is an input too"):
+        run(recipe, source, tmp_path, restart=True)
+    assert source.read_bytes() == survey_file.read_bytes()
+
+
 def test_a_catalogue_period_is_used_when_asked_for(recipe, survey_file, tmp_path):
     out = tmp_path / "out"
     given = run(recipe, survey_file, out, RunOptions(period_column="period"))

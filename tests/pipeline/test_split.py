@@ -75,9 +75,25 @@ def test_a_large_survey_is_sampled_and_rare_classes_kept_whole():
     assert (learning & (objects["label"] == "A")).sum() == 20
 
 
+def test_a_code_for_no_declination_is_not_a_place(caplog):
+    objects = survey()
+    objects["dec"][[3, 7]] = 99.0, -999.0
+    role = assign_roles(objects, SplitTable(), 1, given=False).role
+    assert (role != "").all()
+    assert "2 declinations beyond 90 degrees" in caplog.text
+
+
+def test_without_test_objects_it_is_said(caplog):
+    objects = survey()
+    objects["split"][:] = "train"
+    assert set(assign_roles(objects, SplitTable(), 1, given=True).role) == {"train", "validation"}
+    assert "no object is left to test with" in caplog.text
+
+
 def test_nothing_to_learn_is_said():
     objects = survey()
-    with pytest.raises(DataError, match="at least two classes, got none with split 'train'"):
+    objects["split"][:100] = "Train"
+    with pytest.raises(DataError, match=r"got none with split 'train'; .* 300 x '', 100 x 'Train'"):
         assign_roles(objects, SplitTable(), 1, given=True)
     objects["label"][:] = ""
     with pytest.raises(DataError, match="no object has a label"):

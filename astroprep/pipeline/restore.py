@@ -1,0 +1,156 @@
+"""What a run writes of itself into its bundle, and how it is taken up again."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, Literal
+
+import numpy as np
+from pydantic import BaseModel, ConfigDict, NonNegativeFloat, ValidationError
+
+from astroprep.base import Transformer
+from astroprep.data import Quantity
+from astroprep.deploy.bundle import Bundle
+from astroprep.errors import ConfigError, DataError
+from astroprep.pipeline.recipe import PERIOD_STEPS
+from astroprep.pipeline.steps import all_steps, step_from_table, step_to_table
+from astroprep.represent import AuxiliaryScale
+
+__all__ = ["Note", "StepNote", "read_note", "restore_scale", "restore_steps", "state_of_steps"]
+
+BAD_CONTENT = (TypeError, ValueError, AttributeError, IndexError)  # of a scale in a made-up bundle
+
+
+class _Part(BaseModel):
+    model_config = ConfigDict(frozen=True, allow_inf_nan=False)
+
+
+class StepNote(_Part):
+    """One fitted step.
+
+    Parameters
+    ----------
+    table : dict
+        As a recipe holds it.
+    version : int
+        Of the step that was trained with.
+    state : dict
+        What it learned.
+    """
+
+    table: dict[str, Any]
+    version: int
+    state: dict[str, Any]
+
+
+class Note(_Part):
+    """``Bundle.recipe`` of a run, checked.
+
+    Parameters
+    ----------
+    name, survey : str
+        Of the recipe, and of the survey that it was trained on.
+    quantity : {"mag", "flux"}
+        What the survey measured.
+    trained_with : {"search", "column"}
+        Where the periods came from.
+    steps : tuple of StepNote
+        In order.
+    priors : tuple of float
+        Class shares that the probabilities assume.
+    """
+
+    name: str
+    survey: str
+    quantity: Quantity
+    trained_with: Literal["search", "column"]
+    steps: tuple[StepNote, ...]
+    priors: tuple[NonNegativeFloat, ...]
+
+
+def read_note(bundle: Bundle) -> Note:
+    """Check what a bundle says of the run that made it.
+
+    Raises
+    ------
+    DataError
+        If anything is missing or of the wrong type.
+    """
+    try:
+        note = Note.model_validate(bundle.recipe)
+    except ValidationError as wrong:
+        places = sorted({".".join(map(str, error["loc"])) for error in wrong.errors()})
+        raise DataError(
+            f"bundle: its recipe lacks, or has damaged: {', '.join(places)}; fetch it again"
+        ) from None
+    if len(note.priors) != len(bundle.classes):
+        raise DataError(
+            f"bundle: its recipe has priors of {len(note.priors)} classes, the network has "
+            f"{len(bundle.classes)}; fetch it again"
+        )
+    return note
+
+
+def restore_steps(note: Note, source: Literal["search", "column"] | None) -> list[Transformer]:
+    """Fitted steps of a bundle, with the period taken from where it is wanted.
+
+    Parameters
+    ----------
+    note : Note
+        Holds tables, versions and states of the steps.
+    source : {"search", "column"} or None
+        Where periods come from; None as in training.
+
+    Raises
+    ------
+    DataError
+        If a step is not known to this astroprep or has another version here.
+    """
+    steps = []
+    try:
+        for entry in note.steps:
+            table, version, state = entry.table, entry.version, entry.state
+            if table.get("step") in PERIOD_STEPS and source is not None:
+                wanted = {"search": "PeriodSearch", "column": "UseCataloguePeriod"}[source]
+                if table["step"] != wanted:
+                    table = {"step": wanted, "on_bad": table.get("on_bad", "reject")}
+                    version, state = all_steps()[wanted].version, {}
+            step = step_from_table(table)
+            if step.version != version:
+                raise DataError(
+                    f"bundle: it was made with version {version} of {table['step']}, "
+                    f"this astroprep has version {step.version}; train it again"
+                )
+            steps.append(step.load_state(state))
+    except ConfigError as error:
+        raise DataError(f"bundle: its recipe cannot be restored: {error}") from error
+    return steps
+
+
+def restore_scale(bundle: Bundle) -> AuxiliaryScale:
+    """Scale of the auxiliaries, tried once.
+
+    Raises
+    ------
+    DataError
+        If it does not give the auxiliaries that the network takes.
+    """
+    try:
+        scale = AuxiliaryScale(**bundle.auxiliary_state)
+        made = scale.apply(np.zeros((1, scale.median.size))).shape[1]
+    except BAD_CONTENT as error:
+        raise DataError(f"bundle: its scale of auxiliaries cannot be restored: {error}") from error
+    if made != len(bundle.feature_names):
+        raise DataError(
+            f"bundle: its scale makes {made} auxiliaries, the network takes "
+            f"{len(bundle.feature_names)}; fetch it again"
+        )
+    return scale
+
+
+def state_of_steps(steps: Sequence[Transformer]) -> list[dict[str, Any]]:
+    """Settings, versions and fitted states of steps, as `StepNote` holds them."""
+    return [
+        {"table": step_to_table(step), "version": step.version, "state": step.state()}
+        for step in steps
+    ]
