@@ -1,6 +1,7 @@
 """One picture, one function: each draws on given or new matplotlib Axes and returns them."""
 
 from astroprep.plot.lightcurve import plot_folded, plot_light_curve
+from astroprep.plot.period import plot_folds, plot_periodogram, plot_window
 from astroprep.plot.scores import (
     plot_class_counts,
     plot_confusion,
@@ -14,6 +15,7 @@ from astroprep.plot.survey import (
     plot_sampling,
     plot_scatter,
 )
+from astroprep.plot.timing import plot_o_minus_c
 from astroprep.plot.training import plot_training
 
 __all__ = [
@@ -21,12 +23,16 @@ __all__ = [
     "plot_confusion",
     "plot_error_honesty",
     "plot_folded",
+    "plot_folds",
     "plot_light_curve",
     "plot_magnitudes",
+    "plot_o_minus_c",
+    "plot_periodogram",
     "plot_points_per_object",
     "plot_reliability",
     "plot_sampling",
     "plot_scatter",
     "plot_size_accuracy",
     "plot_training",
+    "plot_window",
 ]

@@ -25,7 +25,8 @@ DOWN_WEIGHTED = 0.5  # trust under which a point is drawn hollow
 ROOM = 0.6  # of the range of the good points, kept free on either side for flagged ones
 
 
-def _one_curve(data: Any, curve: int, who: str) -> LightCurveBatch:
+def one_curve(data: Any, curve: int, who: str) -> LightCurveBatch:
+    """The chosen curve of whatever can be taken; `who` is named in the error."""
     batch, _ = take(data)
     if not -batch.n_curves <= curve < batch.n_curves:
         raise ConfigError(f"{who}: there is no curve {curve}, the batch has {batch.n_curves}")
@@ -105,7 +106,7 @@ def plot_light_curve(data: Any, curve: int = 0, ax: Axes | None = None) -> Axes:
     ConfigError
         If there is no such curve.
     """
-    one = _one_curve(data, curve, "plot_light_curve")
+    one = one_curve(data, curve, "plot_light_curve")
     ax = new_axes(ax, (7.6, 3.6))
     ax.set_title(plain(one.ids[0]), parse_math=False, fontsize=10, loc="left")
     if one.n_points == 0:
@@ -183,12 +184,13 @@ def _draw_flagged(
         )
 
 
-def _period_of(one: LightCurveBatch, period: float | None) -> float:
+def period_of(one: LightCurveBatch, period: float | None, who: str = "plot_folded") -> float:
+    """Period to fold at, in days: the one given, or the object's own."""
     if period is None and "period" in one.objects:
         period = float(one.objects["period"][0])
     if period is None or not (np.isfinite(period) and period > 0):
         raise DataError(
-            f"plot_folded needs a period in days for {one.ids[0]!r}, got {period!r}; "
+            f"{who} needs a period in days for {one.ids[0]!r}, got {period!r}; "
             "pass period=..., or run PeriodSearch before"
         )
     return float(period)
@@ -234,10 +236,10 @@ def plot_folded(
     DataError
         If there is no period.
     """
-    one = _one_curve(data, curve, "plot_folded")
+    one = one_curve(data, curve, "plot_folded")
     if not multiples or not all(m > 0 for m in multiples):
         raise ConfigError(f"plot_folded needs positive multiples, got {tuple(multiples)!r}")
-    base = _period_of(one, period)
+    base = period_of(one, period)
     ax = new_axes(ax, (5.2, 2.2 + 1.2 * len(multiples)))
     ax.set_title(
         f"{plain(one.ids[0])}   P = {base:.6g} d", parse_math=False, fontsize=10, loc="left"

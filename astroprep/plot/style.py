@@ -19,6 +19,7 @@ __all__ = [
     "legend",
     "new_axes",
     "plain",
+    "quiet",
     "say_nothing_to_draw",
 ]
 
@@ -60,7 +61,11 @@ def new_axes(
 
     figure = Figure(figsize=size)
     figure.set_layout_engine("constrained" if fit else "none")
-    ax = figure.add_subplot()
+    return quiet(figure.add_subplot())
+
+
+def quiet(ax: Axes) -> Axes:
+    """Axes with few lines: the look of every picture here, for axes made elsewhere."""
     ax.spines[["top", "right"]].set_visible(False)
     ax.spines[["left", "bottom"]].set_color(GREY)
     ax.tick_params(colors=INK, labelsize=9, color=GREY)

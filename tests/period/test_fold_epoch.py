@@ -111,10 +111,9 @@ def test_bins_bear_any_unit(rng, size):
 
 
 def test_bins_refuse_what_they_cannot_weigh():
-    good = dict(
-        time=np.arange(3.0), value=np.ones(3), error=np.ones(3), offsets=np.array([0, 3]),
-        period=np.array([1.0]), epoch=np.array([0.0]),
-    )  # fmt: skip
+    three = np.arange(3.0)
+    good = {"time": three, "value": three, "error": three + 1, "offsets": np.array([0, 3])}
+    good |= {"period": np.array([1.0]), "epoch": np.array([0.0])}
     with pytest.raises(DataError, match="1 of 3 points are not, point 1 first"):
         fold_binned(**good | {"error": np.array([1.0, 0.0, 1.0])})
     with pytest.raises(DataError, match="1 of 3 points"):
