@@ -469,8 +469,14 @@ def to_timeseries(batch: LightCurveBatch, like: Any) -> Any:
     Raises
     ------
     DataError
-        If the batch is not one curve of that length.
+        If the batch is not one curve of that length, or a step rejected it.
     """
+    if len(batch.rejected):
+        away = batch.rejected
+        raise DataError(
+            f"no light curve to give back: {away.id[0]!r} was rejected, as "
+            f"{away.step[0]} {away.reason[0]}"
+        )
     if batch.n_curves != 1 or batch.n_points != len(like):
         raise DataError(
             f"to_timeseries needs one curve of {len(like)} points, "
@@ -504,10 +510,14 @@ def from_lightkurve(lightcurve: Any) -> LightCurveBatch:
 
 
 def to_lightkurve(batch: LightCurveBatch, like: Any) -> Any:
-    """Give back the lightkurve object (or list of them) `like` with what the steps changed."""
+    """Give back the lightkurve object, list or collection `like` with what the steps changed.
+
+    Of several, those that a step rejected are left out.
+    """
     if hasattr(like, "colnames"):
         return to_timeseries(batch, like)
-    return [to_timeseries(batch[i], one) for i, one in enumerate(like)]
+    kept = enumerate(batch.objects["row"].tolist())
+    return type(like)([to_timeseries(batch[i], like[row]) for i, row in kept])
 
 
 # -- any of them --------------------------------------------------------------------------------
@@ -555,7 +565,7 @@ list of tables, or tuple of arrays (time, value[, error])
     if isinstance(data, Sequence) or "lightkurve.LightCurveCollection" in kinds:
         tables = list(data)
         if tables and all("astropy.Table" in _kinds(one) for one in tables):
-            return from_lightkurve(tables), lambda batch: to_lightkurve(batch, tables)
+            return from_lightkurve(tables), lambda batch: to_lightkurve(batch, data)
     raise DataError(
         f"cannot take light curves from {type(data).__name__}; give a LightCurveBatch, a "
         "lightkurve or astropy table (or a list of them), a pandas or nested-pandas frame, or "

@@ -156,6 +156,7 @@ def test_lightkurve_object_and_collection_go_in_and_come_back():
     batch, _ = interchange.take(one)
     result = Brighten().fit_transform(one)
     several = Brighten().fit_transform(lightkurve.LightCurveCollection([one, one[:2]]))
+    assert isinstance(several, lightkurve.LightCurveCollection)
 
     assert batch.flags.tolist() == [0, 0, int(PointFlag.SURVEY)]
     assert isinstance(result, lightkurve.LightCurve)

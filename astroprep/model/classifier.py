@@ -264,3 +264,41 @@ averaging, patience, seed, n_threads
         """Class of highest probability, one of `classes_`, object array, shape (n_curves,)."""
         best = self.predict_proba(batch).argmax(axis=1)
         return np.asarray(self.classes_[best])
+
+    def score(
+        self,
+        batch: LightCurveBatch,
+        y: Sequence[str] | NDArray[np.object_] | None = None,
+        sample_weight: NDArray[np.floating[Any]] | None = None,
+    ) -> float:
+        """Share of the labelled objects that are predicted right.
+
+        Parameters
+        ----------
+        batch : LightCurveBatch
+            As for `fit`.
+        y : sequence of str, optional
+            Labels; by default ``objects["label"]``, and then a labelled object that a step
+            rejected counts as wrong.
+        sample_weight : float array, shape (n_curves,), optional
+            Goes with `y`.
+
+        Raises
+        ------
+        DataError
+            If labels are missing, or are not as many as the curves.
+        """
+        if y is not None and len(y) == batch.n_curves:
+            return float(super().score(batch, y, sample_weight))
+        if y is not None or sample_weight is not None or "label" not in batch.objects:
+            raise DataError(
+                f"FireNetClassifier.score needs the label of each of {batch.n_curves} curves, in "
+                "y or as objects['label']; where steps before it reject, leave y out, as in "
+                "GridSearchCV(...).fit(batch)"
+            )
+        label = batch.objects["label"]
+        known = label != ""
+        n_objects = int(known.sum()) + int((batch.rejected.label != "").sum())
+        if not n_objects:
+            raise DataError("FireNetClassifier.score needs an object with a label, there is none")
+        return int((self.predict(batch)[known] == label[known]).sum()) / n_objects

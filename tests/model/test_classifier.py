@@ -6,7 +6,10 @@ import numpy as np
 import pytest
 from sklearn.base import clone
 from sklearn.exceptions import NotFittedError
+from sklearn.model_selection import GridSearchCV
+from sklearn.pipeline import make_pipeline
 
+from astroprep.clean import DropShort
 from astroprep.data import LightCurveBatch
 from astroprep.errors import ConfigError, DataError
 from astroprep.model.classifier import FireNetClassifier
@@ -52,6 +55,27 @@ def batch(rng):
 @pytest.fixture
 def fitted(batch):
     return FireNetClassifier(**SETTINGS).fit(batch)
+
+
+def test_what_a_step_rejects_counts_as_wrong_in_a_search_over_its_settings(rng):
+    """Of sixty stars twenty are too short for the longer limit."""
+    batch = stars(rng, 60)
+    flags = np.zeros((60, 80), np.uint32)
+    flags[::3, :40] = 1
+    raw = batch.with_columns(flags=flags.ravel())
+    steps = make_pipeline(DropShort(on_bad="reject"), FireNetClassifier(**SETTINGS))
+
+    search = GridSearchCV(steps, {"dropshort__min_points": [10, 60]}, cv=2, error_score="raise")
+    search.fit(raw)
+    longer = clone(steps).set_params(dropshort__min_points=60).fit(raw)
+
+    assert np.isfinite(search.cv_results_["mean_test_score"]).all()
+    assert search.cv_results_["mean_test_score"][1] <= 40 / 60
+    kept = longer[0].transform(raw)
+    right = (longer[1].predict(kept) == kept.objects["label"]).sum()
+    assert longer.score(raw) == right / 60
+    with pytest.raises(DataError, match="leave y out"):
+        longer.score(raw, ["sine"] * 60)
 
 
 def test_learns_new_stars(fitted):
