@@ -100,7 +100,8 @@ def test_the_winner_is_that_of_the_exact_periodogram(stars):
         assert found.power[0] == pytest.approx(np.sort(found.power[0])[::-1])
         near = np.abs(peak[0] - grid.frequencies[np.argmax(exact)]).min()
         assert near <= grid.step
-        assert (at_peaks <= found.power[0] + 1e-12).all()
+        # the highest; an alias or harmonic that was added need not be a maximum
+        assert (at_peaks <= found.power[0] + 1e-12)[:6].all()
 
 
 def test_nothing_depends_on_batch_or_threads(stars):
