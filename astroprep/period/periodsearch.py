@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
@@ -18,8 +17,10 @@ from astroprep.period.candidates import (
     describe,
     suitability,
 )
+from astroprep.period.choice import Candidates, period_status
 from astroprep.period.grid import MAX_SIZE, GridRule
 from astroprep.period.lombscargle import in_chunks, log10_false_alarm
+from astroprep.period.precision import measure_periods
 from astroprep.period.ranking import rank
 
 __all__ = ["AUXILIARIES", "Candidates", "PeriodSearch", "UseCataloguePeriod", "search", "weigh"]
@@ -38,42 +39,10 @@ AUXILIARIES = (
     "period_second_ratio",
 )
 RELATED = np.array([1.0, 2.0, 0.5, 3.0, 1 / 3, 4.0, 0.25])  # ratios that make two peaks one signal
+N_PEAKS = 16  # the fitted ranking saw as many
 TOLERANCE = 0.01  # of the period, within which two periods are the same
 
 Rule = Literal["ranked", "highest"]
-
-
-@dataclass(frozen=True)
-class Candidates:
-    """What the search found in each curve.
-
-    Parameters
-    ----------
-    frequency : float64 array, shape (n_curves, 2 * n_peaks)
-        Cycles per day: separate peaks by falling power, then half the frequency of each;
-        0 where there is none.
-    probability : float64 array, shape (n_curves, 2 * n_peaks)
-        Of being the period, by the fitted ranking; sums to one over the candidates.
-    power : float64 array, shape (n_curves, n_peaks)
-        Power of the sine at each peak, standard normalisation.
-    """
-
-    frequency: NDArray[np.float64]
-    probability: NDArray[np.float64]
-    power: NDArray[np.float64]
-
-    def best(self) -> NDArray[np.int64]:
-        """Column of the choice: the more probable of peak and half, of the most probable pair.
-
-        Returns
-        -------
-        int64 array, shape (n_curves,)
-        """
-        n_peaks = self.power.shape[1]
-        single, double = self.probability[:, :n_peaks], self.probability[:, n_peaks:]
-        pair = np.argmax(single + double, axis=1)
-        row = np.arange(pair.size)
-        return np.asarray(pair + n_peaks * (double[row, pair] > single[row, pair]))
 
 
 def search(
@@ -83,7 +52,7 @@ def search(
     offsets: NDArray[np.int64],
     *,
     grid: GridRule | None = None,
-    n_peaks: int = 10,
+    n_peaks: int = N_PEAKS,
     quantity: Literal["mag", "flux"] = "mag",
     jobs: int | None = None,
 ) -> Candidates:
@@ -97,7 +66,7 @@ def search(
         Curve i is ``offsets[i]:offsets[i + 1]``; every curve must have a grid by the rule.
     grid : GridRule, optional
         The default one otherwise.
-    n_peaks : int, default 10
+    n_peaks : int, default 16
         Separate peaks that are weighed.
     quantity : {"mag", "flux"}
         Which way is faint.
@@ -111,8 +80,10 @@ def search(
     evidence = weigh(
         time, value, error, offsets, grid=grid, n_peaks=n_peaks, quantity=quantity, jobs=jobs
     )
-    frequency, probability = rank(evidence, np.diff(offsets))
-    return Candidates(frequency, probability, evidence[:, :, 1])
+    n_points = np.diff(offsets)
+    frequency, probability = rank(evidence, n_points)
+    highest = (grid or GridRule()).max_frequency
+    return Candidates.from_ranking(evidence, frequency, probability, n_points, highest)
 
 
 def weigh(
@@ -122,7 +93,7 @@ def weigh(
     offsets: NDArray[np.int64],
     *,
     grid: GridRule | None = None,
-    n_peaks: int = 10,
+    n_peaks: int = N_PEAKS,
     quantity: Literal["mag", "flux"] = "mag",
     jobs: int | None = None,
 ) -> NDArray[np.float64]:
@@ -226,12 +197,25 @@ class _PeriodStep(Transformer):
         found: Candidates,
         frequency: NDArray[np.float64],
         confidence: NDArray[np.float64],
+        sharpen: NDArray[np.bool_],
     ) -> LightCurveBatch:
         """Columns at the chosen frequencies."""
         usable = batch.usable
-        described = np.zeros((batch.n_curves, 5))
+        described = np.zeros((batch.n_curves, 6))
+        alias_share = found.alias_share(frequency)
+        frequency = frequency.copy()
+        deviation = np.zeros(batch.n_curves)
 
         def work(first: int, last: int) -> None:
+            measure_periods(
+                usable.time,
+                usable.value,
+                usable.error,
+                usable.offsets[first : last + 1],
+                sharpen[first:last],
+                frequency[first:last],
+                deviation[first:last],
+            )
             describe(
                 usable.time,
                 usable.value,
@@ -250,18 +234,20 @@ class _PeriodStep(Transformer):
         row = np.arange(batch.n_curves)
         second_frequency = np.where(other[row, second] > 0, peak[row, second], peak[:, 0])
         baseline = usable.time[usable.offsets[1:] - 1] - usable.time[usable.offsets[:-1]]
+        fap = log10_false_alarm(strongest, usable.counts(), described[:, 4], self.max_frequency)
+        cycles = baseline * frequency
         return batch.with_columns(
             objects={
                 "period": 1 / frequency,
+                "period_err": deviation / frequency**2,
+                "period_status": period_status(fap, described[:, 5], cycles, alias_share),
                 "period_sine": np.where(described[:, 1] > described[:, 0], 0.5, 1.0) / frequency,
                 "period_power": described[:, 0],
                 "period_power_half": described[:, 1],
-                "period_fap": log10_false_alarm(
-                    strongest, usable.counts(), described[:, 4], self.max_frequency
-                ),
+                "period_fap": fap,
                 "period_fit": described[:, 2],
                 "period_fit_double": described[:, 3],
-                "period_cycles": baseline * frequency,
+                "period_cycles": cycles,
                 "period_confidence": confidence,
                 "period_highest": 1 / peak[:, 0],
                 "period_second": 1 / second_frequency,
@@ -274,11 +260,18 @@ class PeriodSearch(_PeriodStep):
     """Find the period of every object.
 
     A floating-mean Lomb-Scargle periodogram on an even grid from ``min_cycles`` cycles per
-    baseline to ``max_frequency``; its strongest separate peaks and twice their periods are
-    weighed by fits of several harmonics and ranked by coefficients fitted on labelled variable
-    stars. Adds to ``objects``:
+    baseline to ``max_frequency``; its strongest separate peaks, their aliases and harmonics, and
+    twice all their periods are weighed by fits of several harmonics and by the folded curve, and
+    ranked by a small network fitted on labelled variable stars. That twice the period is right
+    for shapes like an eclipsing star's is a prior from those labels. Adds to ``objects``:
 
     - ``period``: days; never NaN;
+    - ``period_err``: days; standard deviation from the curvature of chi-square at the peak, see
+      `astroprep.period.precision.measure_periods`; right only if the peak is;
+    - ``period_status``: text, the first that holds of ``weak`` (false-alarm probability above
+      0.01), ``window`` (the sampling itself repeats at the period or half of it), ``few cycles``
+      (under four), ``alias?`` (a fifth of the probability or more lies on daily, monthly or
+      yearly aliases of the choice) and ``ok``;
     - ``period_sine``: days; half the period where a sine of half the period explains more, as for
       most eclipsing stars, and the period otherwise: the safer one to fold at together with its
       double;
@@ -309,7 +302,7 @@ class PeriodSearch(_PeriodStep):
         Ceiling on the frequencies of one curve.
     min_baseline : float, default 1
         Days.
-    n_peaks : int, default 10
+    n_peaks : int, default 16
         Separate peaks that are weighed.
     rule : {"ranked", "highest"}
         ``highest`` takes the highest peak as it is.
@@ -331,7 +324,7 @@ class PeriodSearch(_PeriodStep):
         oversampling: float = 5.0,
         max_grid: int = MAX_SIZE,
         min_baseline: float = 1.0,
-        n_peaks: int = 10,
+        n_peaks: int = N_PEAKS,
         rule: Rule = "ranked",
         jobs: int | None = None,
         on_bad: OnBad = "raise",
@@ -358,7 +351,11 @@ class PeriodSearch(_PeriodStep):
         plain = np.zeros(batch.n_curves, np.int64)
         chosen = plain if self.rule == "highest" else found.best()
         return self._written(
-            batch, found, found.frequency[row, chosen], found.probability[row, chosen]
+            batch,
+            found,
+            found.frequency[row, chosen],
+            found.probability[row, chosen],
+            np.full(batch.n_curves, self.rule == "ranked"),
         )
 
 
@@ -386,7 +383,7 @@ class UseCataloguePeriod(_PeriodStep):
         oversampling: float = 5.0,
         max_grid: int = MAX_SIZE,
         min_baseline: float = 1.0,
-        n_peaks: int = 10,
+        n_peaks: int = N_PEAKS,
         jobs: int | None = None,
         on_bad: OnBad = "raise",
     ) -> None:
@@ -423,6 +420,7 @@ class UseCataloguePeriod(_PeriodStep):
             found,
             np.where(given, 1 / period, found.frequency[row, chosen]),
             np.where(given, 1.0, found.probability[row, chosen]),
+            ~given,
         )
 
 

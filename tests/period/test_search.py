@@ -62,7 +62,7 @@ def test_injected_periods_come_back(stars):
 def test_the_columns_are_finite_numbers(stars):
     found = PeriodSearch().transform(stars)
 
-    for name in ("period", *AUXILIARIES):
+    for name in ("period", "period_err", *AUXILIARIES):
         assert found.objects[name].shape == (40,)
         assert np.isfinite(found.objects[name]).all(), name
     for name in ("period_power", "period_fit", "period_confidence", "period_second_ratio"):
@@ -94,13 +94,14 @@ def test_the_winner_is_that_of_the_exact_periodogram(stars):
         )
 
         centred, weight, weighted, _ = standardise(usable.time, usable.value, usable.error)
-        peak = found.frequency[:, :10]
+        peak = found.frequency[:, : found.power.shape[1]]
         at_peaks = harmonic_power(centred, weight, weighted, peak[0], 1)
         assert found.power[0, 0] >= exact.max() - 1e-9
         assert found.power[0] == pytest.approx(np.sort(found.power[0])[::-1])
         near = np.abs(peak[0] - grid.frequencies[np.argmax(exact)]).min()
         assert near <= grid.step
-        assert (at_peaks <= found.power[0] + 1e-12).all()
+        # the highest; an alias or harmonic that was added need not be a maximum
+        assert (at_peaks <= found.power[0] + 1e-12)[:6].all()
 
 
 def test_nothing_depends_on_batch_or_threads(stars):
@@ -108,7 +109,7 @@ def test_nothing_depends_on_batch_or_threads(stars):
 
     for i in (0, 17, 39):
         alone = PeriodSearch(jobs=1).transform(stars[i])
-        for name in ("period", *AUXILIARIES):
+        for name in ("period", "period_err", *AUXILIARIES):
             assert alone.objects[name][0] == whole.objects[name][i], name
 
 
