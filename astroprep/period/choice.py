@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Self
+from typing import Any, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -166,6 +166,40 @@ class Candidates:
         own = (f[row, best] > 0) & (np.abs(f[row, best] - chosen) < width[:, 0])
         code[row[own], best[own]] = "best"
         return code
+
+    def strongest(
+        self, count: int, chosen: NDArray[np.float64] | None = None
+    ) -> dict[str, NDArray[Any]]:
+        """The most probable candidates, as columns per object.
+
+        Parameters
+        ----------
+        count : int
+            How many.
+        chosen : float64 array, shape (n_curves,), optional
+            As for `relations`.
+
+        Returns
+        -------
+        dict
+            ``candidate_period`` (days), ``candidate_probability`` and ``candidate_status``, shape
+            (n_curves, count), most probable first; 0 and ``""`` where there are fewer.
+        """
+        likely = np.where(self.frequency > 0, self.probability, -1.0)
+        order = np.argsort(-likely, axis=1, kind="stable")[:, :count]
+        frequency = np.take_along_axis(self.frequency, order, axis=1)
+        there = frequency > 0
+        columns: dict[str, NDArray[Any]] = {
+            "candidate_period": np.where(there, 1 / np.where(there, frequency, 1.0), 0.0),
+            "candidate_probability": np.take_along_axis(likely, order, axis=1).clip(0.0),
+            "candidate_status": np.take_along_axis(self.relations(chosen), order, axis=1),
+        }
+        missing = ((0, 0), (0, count - order.shape[1]))
+        fill = {name: "" if name.endswith("status") else 0.0 for name in columns}
+        return {
+            name: np.pad(column, missing, constant_values=fill[name])
+            for name, column in columns.items()
+        }
 
     def alias_share(self, chosen: NDArray[np.float64] | None = None) -> NDArray[np.float64]:
         """Probability that lies on aliases and sidelobes of the choice, shape (n_curves,)."""

@@ -284,7 +284,10 @@ class PeriodSearch(_PeriodStep):
     - ``period_confidence``: probability of the choice among the candidates;
     - ``period_highest``: period of the plain highest peak, days;
     - ``period_second``, ``period_second_ratio``: period (days) of the strongest peak in no simple
-      ratio to the chosen one, and its power over the highest.
+      ratio to the chosen one, and its power over the highest;
+    - with ``n_candidates`` above 0 also ``candidate_period`` (days), ``candidate_probability`` and
+      ``candidate_status`` (see `Candidates.relations`), the most probable first; 0 and empty
+      where there are fewer.
 
     Refused, with the reason: fewer than five usable points or different times, constant
     brightness, a baseline below ``min_baseline`` (a single night), a grid above ``max_grid``
@@ -306,6 +309,8 @@ class PeriodSearch(_PeriodStep):
         Separate peaks that are weighed.
     rule : {"ranked", "highest"}
         ``highest`` takes the highest peak as it is.
+    n_candidates : int, default 0
+        Candidates that are written, for people to look at.
     jobs : int or None, default None
         Threads; None takes numba's number of threads. The result does not depend on it.
 
@@ -326,6 +331,7 @@ class PeriodSearch(_PeriodStep):
         min_baseline: float = 1.0,
         n_peaks: int = N_PEAKS,
         rule: Rule = "ranked",
+        n_candidates: int = 0,
         jobs: int | None = None,
         on_bad: OnBad = "raise",
     ) -> None:
@@ -336,6 +342,7 @@ class PeriodSearch(_PeriodStep):
         self.min_baseline = min_baseline
         self.n_peaks = n_peaks
         self.rule = rule
+        self.n_candidates = n_candidates
         self.jobs = jobs
         self.on_bad = on_bad
 
@@ -343,6 +350,8 @@ class PeriodSearch(_PeriodStep):
         super()._check()
         if self.rule not in ("ranked", "highest"):
             raise ConfigError(f"rule must be 'ranked' or 'highest', got {self.rule!r}")
+        if not (isinstance(self.n_candidates, int) and 0 <= self.n_candidates <= 1000):
+            raise ConfigError(f"n_candidates must be 0 or more, got {self.n_candidates!r}")
 
     def _transform(self, batch: LightCurveBatch) -> LightCurveBatch:
         batch = self._searchable(batch)
@@ -350,13 +359,17 @@ class PeriodSearch(_PeriodStep):
         row = np.arange(batch.n_curves)
         plain = np.zeros(batch.n_curves, np.int64)
         chosen = plain if self.rule == "highest" else found.best()
-        return self._written(
+        frequency = found.frequency[row, chosen]
+        result = self._written(
             batch,
             found,
-            found.frequency[row, chosen],
+            frequency,
             found.probability[row, chosen],
             np.full(batch.n_curves, self.rule == "ranked"),
         )
+        if not self.n_candidates:
+            return result
+        return result.with_columns(objects=found.strongest(self.n_candidates, frequency))
 
 
 class UseCataloguePeriod(_PeriodStep):
