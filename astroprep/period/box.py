@@ -56,7 +56,7 @@ class BoxPower:
         Gain of log likelihood over a constant, as astropy's objective ``"likelihood"``;
         ``-inf`` where no box is fainter than the rest.
     duration, epoch : float64 array, shape (n_periods,)
-        Days; middle of the box.
+        Days; middle of the box. NaN where there is none.
     """
 
     period: Floats
@@ -73,12 +73,22 @@ def _astropy(
     found = BoxLeastSquares(time, brightness, dy=error).power(
         period, duration, objective="likelihood", method="fast", oversample=bins
     )
+    power = np.asarray(found.power, np.float64)
+    empty = np.isneginf(power)  # astropy leaves the other columns as the memory was
     return BoxPower(
         period,
-        np.asarray(found.power, np.float64),
-        np.asarray(found.duration, np.float64),
-        np.asarray(found.transit_time, np.float64),
+        power,
+        np.where(empty, np.nan, found.duration),
+        np.where(empty, np.nan, found.transit_time),
     )
+
+
+def _scaled(
+    time: Floats, brightness: Floats, error: Floats
+) -> tuple[float, tuple[Floats, Floats, Floats]]:
+    """Median error, and the curve in units of it: astropy passes over weights below 2e-16."""
+    unit = float(np.median(error))
+    return unit, (time, (brightness - np.median(brightness)) / unit, error / unit)
 
 
 def box_power(
@@ -110,8 +120,9 @@ def box_power(
     """
     rule = rule or BoxRule()
     period = rule.periods(float(np.ptp(time)) if time.size else 0.0)
+    _, curve = _scaled(time, brightness, error)
     parts = [
-        _astropy(time, brightness, error, period[block], duration, COARSE_BINS)
+        _astropy(*curve, period[block], duration, COARSE_BINS)
         for block, duration in rule.blocks(period)
     ]
     return BoxPower(
@@ -199,9 +210,11 @@ def find_box(
         If there is no grid, or no box with enough transits.
     """
     rule = rule or BoxRule()
-    unit = float(np.median(error))  # astropy passes over weights below 2e-16
-    level = float(np.median(brightness))
-    curve = (time, (brightness - level) / unit, error / unit)
+    if reason := rule.lacking(float(np.ptp(time)) if time.size else 0.0):
+        raise DataError(f"find_box needs {reason}")
+    unit, curve = _scaled(time, brightness, error)
+    if not np.isfinite(curve).all():
+        raise DataError("find_box needs values and errors of ordinary size, their ratio overflows")
     coarse = box_power(*curve, rule)
     frequency = 1 / coarse.period
     step = np.abs(np.gradient(frequency)) if frequency.size > 1 else np.array([0.0])
@@ -217,8 +230,8 @@ def find_box(
     if abs(found.odd_even) > odd_even:
         start = found.epoch if found.odd_even > 0 else found.epoch + found.period
         twice = (2 * found.period, start, found.duration)
-        _, doubled = _refine(*curve, twice, DOUBLED_STEP / float(np.ptp(time)))
-        if _transits(time, *doubled) >= min_transits:
+        power, doubled = _refine(*curve, twice, DOUBLED_STEP / float(np.ptp(time)))
+        if np.isfinite(power) and _transits(time, *doubled) >= min_transits:
             found = measure_box(*curve, *doubled)
     return replace(found, depth=found.depth * unit, depth_error=found.depth_error * unit)
 
@@ -341,14 +354,15 @@ class BoxSearch(Transformer):
         if bright.max() == bright.min():
             return None, "brightness that varies, it is constant"
         try:
-            box = find_box(
-                time,
-                bright,
-                error,
-                rule,
-                min_transits=self.min_transits,
-                odd_even=self.odd_even,
-            )
+            with np.errstate(over="ignore", invalid="ignore"):  # refused below
+                box = find_box(
+                    time,
+                    bright,
+                    error,
+                    rule,
+                    min_transits=self.min_transits,
+                    odd_even=self.odd_even,
+                )
         except DataError as lack:
             return None, str(lack).split("needs ", 1)[1]
         numbers = [getattr(box, f.name) for f in fields(Box)]
