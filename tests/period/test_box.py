@@ -12,9 +12,10 @@ from astropy.timeseries import BoxLeastSquares
 from astroprep.data import LightCurveBatch, Meta
 from astroprep.detrend import MovingMedian
 from astroprep.errors import ConfigError, DataError
-from astroprep.period.box import COARSE_BINS, BoxSearch, box_power, find_box
+from astroprep.period.box import BoxSearch, find_box
 from astroprep.period.boxfit import measure_box
 from astroprep.period.boxgrid import SHORTEST, SUN_DURATION, BoxRule
+from astroprep.period.boxpower import COARSE_BINS, box_power
 
 FLUX = Meta(survey="test", quantity="flux", unit="e-/s")
 
