@@ -1,14 +1,15 @@
 """Transits and eclipses: the box that dims a star once a period, by astropy's compiled search.
 
-Astropy evaluates the boxes; here are the trial periods (`boxgrid`), the choice among peaks, the
-finer search around each with the dip in the middle of the fold, and what is measured at the end.
+Astropy evaluates the boxes (`boxpower`) at the trial periods of `boxgrid`; here are the choice
+among peaks and the finer search around each, with the dip in the middle of the fold. What is
+measured at the end is in `boxfit`.
 Slow changes must be gone before: see `astroprep.detrend.MovingMedian`.
 """
 
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, fields, replace
+from dataclasses import fields, replace
 from typing import Any, ClassVar
 
 import numpy as np
@@ -19,12 +20,13 @@ from astroprep.data import LightCurveBatch
 from astroprep.errors import ConfigError, DataError
 from astroprep.period.boxfit import Box, measure_box
 from astroprep.period.boxgrid import MAX_BOX_GRID, BoxRule
+from astroprep.period.boxpower import astropy_power, box_power, scaled
 
-__all__ = ["BoxPower", "BoxSearch", "box_power", "find_box"]
+__all__ = ["BoxSearch", "find_box"]
 
 Floats = NDArray[np.float64]
 
-COARSE_BINS, FINE_BINS = 5, 20  # phase bins per shortest duration: the search, the refinement
+FINE_BINS = 20  # phase bins per shortest duration
 DOUBLED_STEP = 0.1  # cycles per baseline; the fold drifts by a tenth of a period
 PEAKS = 8  # separate peaks that are refined
 APART = 3.0  # shortest durations that first and last transit drift apart between separate peaks
@@ -44,81 +46,6 @@ COLUMNS = {
 """What the step writes, and the attribute of `Box` that it is."""
 
 
-@dataclass(frozen=True)
-class BoxPower:
-    """Best box at each trial period.
-
-    Parameters
-    ----------
-    period : float64 array, shape (n_periods,)
-        Days, rising.
-    power : float64 array, shape (n_periods,)
-        Gain of log likelihood over a constant, as astropy's objective ``"likelihood"``;
-        ``-inf`` where no box is fainter than the rest.
-    duration, epoch : float64 array, shape (n_periods,)
-        Days; middle of the box.
-    """
-
-    period: Floats
-    power: Floats
-    duration: Floats
-    epoch: Floats
-
-
-def _astropy(
-    time: Floats, brightness: Floats, error: Floats, period: Floats, duration: Floats, bins: int
-) -> BoxPower:
-    from astropy.timeseries import BoxLeastSquares
-
-    found = BoxLeastSquares(time, brightness, dy=error).power(
-        period, duration, objective="likelihood", method="fast", oversample=bins
-    )
-    return BoxPower(
-        period,
-        np.asarray(found.power, np.float64),
-        np.asarray(found.duration, np.float64),
-        np.asarray(found.transit_time, np.float64),
-    )
-
-
-def box_power(
-    time: Floats, brightness: Floats, error: Floats, rule: BoxRule | None = None
-) -> BoxPower:
-    """Box periodogram of one curve.
-
-    Parameters
-    ----------
-    time, brightness, error : float64 array, shape (n_points,)
-        Days, sorted; any unit in which large is bright (minus the magnitude, say);
-        ``error > 0``. Finite.
-    rule : BoxRule, optional
-        Periods and durations; the default one otherwise.
-
-    Returns
-    -------
-    BoxPower
-        What `astropy.timeseries.BoxLeastSquares.power` gives for each octave of periods.
-
-    Raises
-    ------
-    DataError
-        If the baseline has no grid, or one above the ceiling.
-
-    References
-    ----------
-    .. [1] Kovacs, Zucker & Mazeh 2002, A&A 391, 369, doi:10.1051/0004-6361:20020802
-    """
-    rule = rule or BoxRule()
-    period = rule.periods(float(np.ptp(time)) if time.size else 0.0)
-    parts = [
-        _astropy(time, brightness, error, period[block], duration, COARSE_BINS)
-        for block, duration in rule.blocks(period)
-    ]
-    return BoxPower(
-        *(np.concatenate([getattr(part, f.name) for part in parts]) for f in fields(BoxPower))
-    )
-
-
 def _refine(
     time: Floats, brightness: Floats, error: Floats, box: tuple[float, float, float], step: float
 ) -> tuple[float, tuple[float, float, float]]:
@@ -132,7 +59,7 @@ def _refine(
     trial = 1 / frequency[frequency > 0.5 / period]
     cut = epoch - period * (math.ceil((epoch - time[0]) / period) + 0.5)
     durations = duration * FINE_DURATIONS
-    found = _astropy(
+    found = astropy_power(
         np.concatenate(([cut], time)),
         np.concatenate(([0.0], brightness)),
         np.concatenate(([np.inf], error)),
@@ -199,9 +126,11 @@ def find_box(
         If there is no grid, or no box with enough transits.
     """
     rule = rule or BoxRule()
-    unit = float(np.median(error))  # astropy passes over weights below 2e-16
-    level = float(np.median(brightness))
-    curve = (time, (brightness - level) / unit, error / unit)
+    if reason := rule.lacking(float(np.ptp(time)) if time.size else 0.0):
+        raise DataError(f"find_box needs {reason}")
+    unit, curve = scaled(time, brightness, error)
+    if not np.isfinite(curve).all():
+        raise DataError("find_box needs values and errors of ordinary size, their ratio overflows")
     coarse = box_power(*curve, rule)
     frequency = 1 / coarse.period
     step = np.abs(np.gradient(frequency)) if frequency.size > 1 else np.array([0.0])
@@ -217,8 +146,8 @@ def find_box(
     if abs(found.odd_even) > odd_even:
         start = found.epoch if found.odd_even > 0 else found.epoch + found.period
         twice = (2 * found.period, start, found.duration)
-        _, doubled = _refine(*curve, twice, DOUBLED_STEP / float(np.ptp(time)))
-        if _transits(time, *doubled) >= min_transits:
+        power, doubled = _refine(*curve, twice, DOUBLED_STEP / float(np.ptp(time)))
+        if np.isfinite(power) and _transits(time, *doubled) >= min_transits:
             found = measure_box(*curve, *doubled)
     return replace(found, depth=found.depth * unit, depth_error=found.depth_error * unit)
 
@@ -341,14 +270,15 @@ class BoxSearch(Transformer):
         if bright.max() == bright.min():
             return None, "brightness that varies, it is constant"
         try:
-            box = find_box(
-                time,
-                bright,
-                error,
-                rule,
-                min_transits=self.min_transits,
-                odd_even=self.odd_even,
-            )
+            with np.errstate(over="ignore", invalid="ignore"):  # refused below
+                box = find_box(
+                    time,
+                    bright,
+                    error,
+                    rule,
+                    min_transits=self.min_transits,
+                    odd_even=self.odd_even,
+                )
         except DataError as lack:
             return None, str(lack).split("needs ", 1)[1]
         numbers = [getattr(box, f.name) for f in fields(Box)]
