@@ -25,7 +25,7 @@ def _summit(power: NDArray[np.float32], place: int) -> float:
     bend = power[place - 1] - 2 * power[place] + power[place + 1]
     if bend >= 0:
         return 0.0
-    return min(max(0.5 * (power[place - 1] - power[place + 1]) / bend, -0.5), 0.5)
+    return float(min(max(0.5 * (power[place - 1] - power[place + 1]) / bend, -0.5), 0.5))
 
 
 @njit(cache=True)
