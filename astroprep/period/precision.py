@@ -12,11 +12,8 @@ from astroprep.period.peaks import confirm_peak
 
 __all__ = ["measure_periods"]
 
-REACH = 0.15  # how far the period may be moved, in peak widths of a sine
+REACH = 0.05  # how far the period may be moved, in peak widths of a sine
 BEND = 0.05  # step of the second derivative, in peak widths of the highest harmonic
-YEAR = 1 / 365.25  # cycles per day
-SIDELOBE_BASELINE = 400.0  # days from which a yearly sidelobe is a peak of its own
-COARSE = 2  # samples on each side of a sidelobe's place
 
 
 @njit(cache=True)
@@ -32,32 +29,6 @@ def _order(share: NDArray[np.float64], n_points: int, most: int) -> int:
                 best = criterion
                 order = h
     return order
-
-
-@njit(cache=True)
-def _beside(
-    time: NDArray[np.float64],
-    weight: NDArray[np.float64],
-    weighted: NDArray[np.float64],
-    frequency: float,
-    width: float,
-    order: int,
-    work: NDArray[np.float64],
-    matrix: NDArray[np.float64],
-    coefficient: NDArray[np.float64],
-) -> float:
-    """Frequency of the best fit among the peak and its four nearest yearly sidelobes."""
-    top = harmonic_fit(time, weight, weighted, frequency, order, work, matrix, coefficient)
-    best = frequency
-    for k in (-2, -1, 1, 2):
-        for m in range(-COARSE, COARSE + 1):
-            at = frequency + k * YEAR + m * width * REACH / COARSE
-            if at > 2 * width:
-                p = harmonic_fit(time, weight, weighted, at, order, work, matrix, coefficient)
-                if p > top:
-                    top = p
-                    best = at
-    return best
 
 
 @njit(cache=True, nogil=True)
@@ -115,8 +86,6 @@ def measure_periods(
         nested_fit(centred, weight, weighted, at, most, work, matrix, coefficient, share)
         order = _order(share, n, most)
         if sharpen[i]:
-            if width * SIDELOBE_BASELINE < 1.0:
-                at = _beside(centred, weight, weighted, at, width, order, work, matrix, coefficient)
             reach = min(REACH * width, 0.5 * at)
             at, _ = confirm_peak(
                 centred,

@@ -109,7 +109,7 @@ def test_nothing_depends_on_batch_or_threads(stars):
 
     for i in (0, 17, 39):
         alone = PeriodSearch(jobs=1).transform(stars[i])
-        for name in ("period", "period_err", *AUXILIARIES):
+        for name in ("period", "period_err", "period_status", *AUXILIARIES):
             assert alone.objects[name][0] == whole.objects[name][i], name
 
 
@@ -165,6 +165,7 @@ def test_hopeless_curves_are_rejected_with_the_reason():
 
     assert found.ids.tolist() == ["fine", "five points"]
     assert np.isfinite(found.objects["period"]).all()
+    assert np.isfinite(found.objects["period_err"]).all()
     reason = dict(zip(found.rejected.id, found.rejected.reason, strict=True))
     assert set(reason) == set(REASONS)
     for name, words in REASONS.items():
