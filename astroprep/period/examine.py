@@ -10,9 +10,10 @@ from astroprep.period.exact import MAX_HARMONICS, harmonic_fit, standardise
 from astroprep.period.local import (
     BINS,
     CLIMB,
-    REACH,
+    LENGTH,
     best_alias,
     climb,
+    demodulate,
     harmonics_for,
     strongest_nearby,
 )
@@ -22,6 +23,7 @@ __all__ = ["EVIDENCE", "VERY_STRONG", "examine"]
 
 EVIDENCE = (
     "harmonics",  # of the Fourier series, 1 to 4
+    "dominant",  # the stronger of the first two
     "baseline",  # days
     "reach",  # how far from the old frequency was searched, in units of 1 / baseline
     "power_old",  # share of variance explained at the old frequency
@@ -49,7 +51,7 @@ EVIDENCE = (
     "middle",  # of the baseline, days
 )
 (
-    HARMONICS, BASELINE, REACHED, OLD, NEAR, P_NEAR, C_NEAR, FAR, P_FAR, C_FAR, ALIAS, P_ALIAS,
+    HARMONICS, DOMINANT, BASELINE, REACHED, OLD, NEAR, P_NEAR, C_NEAR, FAR, P_FAR, C_FAR, ALIAS, P_ALIAS,
     C_ALIAS, LONG, P_LONG, C_LONG, HALF, THIRD, BENT, BEND, P_BENT, V_BENT, V_BEND, SCATTER,
     EXTREME, MIDDLE,
 ) = range(len(EVIDENCE))  # fmt: skip
@@ -58,14 +60,19 @@ WANTED = 4  # harmonics: an RR Lyrae is explained to a few per cent, and 19 poin
 VERY_STRONG = 10.0  # difference of n ln(rest) from which another frequency is preferred;
 # Kass & Raftery 1995, JASA 90, 773, doi:10.1080/01621459.1995.10476572
 SUSPECT = 2.5  # sigma of the parabola in the O-C from which the exact fit is worth its time
+RESTLESS = 3.0  # reduced chi-square of the O-C from which a larger change is looked for
+BENDS = np.array([0.5, -0.5, 1.0, -1.0, 1.5, -1.5, 2.0, -2.0])  # cycles at the ends, tried blindly
+CYCLES = 20.0  # of a multiple of the period in the baseline; with fewer, its harmonics follow the
+# slow unrest of long-period variables: at 6 cycles a third of them seemed to have 2 P or 3 P
 SAMPLES = 64  # phases at which the extreme of the template is sought
 
 
 @njit(cache=True)
-def _better(power: float, other: float, n_points: int) -> bool:
-    """Whether `power` explains very much more than `other`, for as many parameters."""
+def _better(power: float, other: float, n_points: int, trials: float) -> bool:
+    """Whether the best of some trials explains very much more, for as many parameters."""
     rest = max(1.0 - power, 1e-12)
-    return n_points * np.log(max(1.0 - other, 1e-12) / rest) > VERY_STRONG
+    gain = n_points * np.log(max(1.0 - other, 1e-12) / rest)
+    return gain > VERY_STRONG + 2 * np.log(max(trials, 1.0))
 
 
 @njit(cache=True)
@@ -97,11 +104,8 @@ def _rivals(
     matrix: NDArray[np.float64],
     coefficient: NDArray[np.float64],
 ) -> None:
-    """Aliases, multiples and fractions of the period; `coefficient` is of the fit at `here`."""
+    """Aliases, multiples and fractions of the period."""
     baseline = row[BASELINE]
-    first = np.hypot(coefficient[0], coefficient[1])
-    second = np.hypot(coefficient[2], coefficient[3]) if n_harmonics > 1 else 0.0
-    dominant = 2 if second > first else 1
     row[ALIAS], row[P_ALIAS], row[C_ALIAS] = best_alias(
         time,
         weight,
@@ -109,25 +113,25 @@ def _rivals(
         here,
         baseline,
         n_harmonics,
-        dominant,
+        int(row[DOMINANT]),
         work,
         matrix,
         coefficient,
     )
-    local = row[P_FAR] if row[FAR] > 0 else row[P_NEAR]
     for division in (2, 3):
         at = here / division
-        if at * baseline < 1.0:
+        if at * baseline < CYCLES:
             break
         p = harmonic_fit(time, weight, weighted, at, n_harmonics, work, matrix, coefficient)
         if p > row[P_LONG]:
             row[LONG], row[P_LONG] = at, p
-    if _better(row[P_LONG], local, time.size):
+    if _better(row[P_LONG], row[P_BENT], time.size, 2.0):
         row[LONG], row[P_LONG], row[C_LONG] = climb(
             time,
             weight,
             weighted,
             row[LONG],
+            row[P_LONG],
             0.5 * CLIMB / baseline,
             n_harmonics,
             work,
@@ -143,74 +147,135 @@ def _rivals(
 
 
 @njit(cache=True)
-def _seasons(
+def _bent(
     time: NDArray[np.float64],
     weight: NDArray[np.float64],
     weighted: NDArray[np.float64],
-    n_harmonics: int,
+    frequency: float,
+    bend: float,
+    trials: float,
     row: NDArray[np.float64],
     bent: NDArray[np.float64],
     work: NDArray[np.float64],
     matrix: NDArray[np.float64],
     coefficient: NDArray[np.float64],
-    mid: NDArray[np.float64],
-    late: NDArray[np.float64],
-    late_error: NDArray[np.float64],
-    n_used: NDArray[np.int64],
-) -> int:
-    """O-C of the segments against the best local ephemeris, bent if that is called for."""
-    bounds = np.empty(MOST + 1, np.int64)
-    n_segments = cut(time, bounds)
-    for s in range(n_segments):
-        part = slice(bounds[s], bounds[s + 1])
-        mid[s] = (weight[part] * time[part]).sum() / weight[part].sum()
-        n_used[s] = bounds[s + 1] - bounds[s]
-    freedom = max(time.size - 2 * n_harmonics - 2, 1)
-    noise = (1 - row[P_BENT]) / freedom
-    shifts(
-        weight, weighted, work, coefficient, n_harmonics, noise, bounds, n_segments, late, late_error
+) -> bool:
+    """Try a changing frequency from where it is given; keep it if it is very much better."""
+    h = int(row[HARMONICS])
+    kept = coefficient.copy()
+    f, b, p, vf, vb = chirp(
+        time, weight, weighted, frequency, bend, h, bent, work, matrix, coefficient
     )
-    mids, lates, errors = mid[:n_segments], late[:n_segments], late_error[:n_segments]
+    good = np.isfinite(vb) and f * row[BASELINE] > 1.0
+    if good and p > row[P_BENT] and (trials == 0 or _better(p, row[P_BENT], time.size, trials)):
+        row[BENT], row[BEND], row[P_BENT], row[V_BENT], row[V_BEND] = f, b, p, vf, vb
+        return True
+    coefficient[:] = kept
+    harmonic_fit(time, weight, weighted, row[BENT], 1, work, matrix, kept)
+    return False
+
+
+@njit(cache=True)
+def _seasons(
+    time: NDArray[np.float64],
+    weight: NDArray[np.float64],
+    weighted: NDArray[np.float64],
+    row: NDArray[np.float64],
+    work: NDArray[np.float64],
+    coefficient: NDArray[np.float64],
+    bounds: NDArray[np.int64],
+    n_segments: int,
+    segment: NDArray[np.float64],
+) -> tuple[float, float, bool]:
+    """O-C of the segments against the fit at hand: slope, curvature, and whether that is real."""
+    h = int(row[HARMONICS])
+    bent = row[BEND] != 0.0
+    noise = (1 - row[P_BENT]) / max(time.size - 2 * h - 2 - bent, 1)
+    mid, late, error = segment[0], segment[1], segment[2]
+    shifts(weight, weighted, work, coefficient, h, noise, bounds, n_segments, late, error)
     out = np.zeros(3)
-    chi, left, variance = parabola(mids, lates, errors, 2, out)
-    half = max(0.5 * row[BASELINE], 1e-300)
-    if left >= 0:
-        scale = max(1.0, chi / left) if left > 0 else 1.0
-        row[V_BEND] = variance / max(noise, 1e-300)
-        row[BEND] = 0.0
-        if abs(out[2]) > SUSPECT * np.sqrt(variance * scale) and abs(out[2]) * half**2 > 1e-6:
-            f, b, p, vf, vb = chirp(
-                time,
-                weight,
-                weighted,
-                row[BENT] - out[1],
-                -out[2],
-                n_harmonics,
-                bent,
-                work,
-                matrix,
-                coefficient,
-            )
-            if p > row[P_BENT] and np.isfinite(vb):
-                row[BENT], row[BEND], row[P_BENT] = f, b, p
-                row[V_BENT], row[V_BEND] = vf, vb
-                noise = (1 - p) / max(freedom - 1, 1)
-                shifts(
-                    weight,
-                    weighted,
-                    work,
-                    coefficient,
-                    n_harmonics,
-                    noise,
-                    bounds,
-                    n_segments,
-                    late,
-                    late_error,
-                )
-    chi, left, _ = parabola(mids, lates, errors, 1, out)
-    if left > 0:
-        row[SCATTER] = max(1.0, chi / left)
-    return n_segments
+    parts = slice(0, n_segments)
+    chi, left, variance = parabola(mid[parts], late[parts], error[parts], 2, out)
+    slope, curve = out[1], out[2]
+    scale = max(1.0, chi / left) if left > 0 else 1.0
+    suspect = left >= 0 and abs(curve) > SUSPECT * np.sqrt(variance * scale)
+    if not bent:
+        row[V_BEND] = variance / max(noise, 1e-300) if left >= 0 else 0.0
+    chi, left, _ = parabola(mid[parts], late[parts], error[parts], 1, out)
+    row[SCATTER] = max(1.0, chi / left) if left > 0 else 1.0
+    return slope, curve, suspect and not bent
+
+
+@njit(cache=True)
+def _local(
+    time: NDArray[np.float64],
+    weight: NDArray[np.float64],
+    weighted: NDArray[np.float64],
+    old: float,
+    row: NDArray[np.float64],
+    slow: NDArray[np.float64],
+    room: NDArray[np.float64],
+    twiddle: NDArray[np.float64],
+    order: NDArray[np.int64],
+    work: NDArray[np.float64],
+    matrix: NDArray[np.float64],
+    coefficient: NDArray[np.float64],
+) -> None:
+    """The peak at the old frequency, and a very much better one within reach."""
+    h = int(row[HARMONICS])
+    baseline = row[BASELINE]
+    step = CLIMB / baseline
+    row[OLD] = harmonic_fit(time, weight, weighted, old, h, work, matrix, coefficient)
+    demodulate(time, weighted, baseline, work[0], work[1], slow)
+    lowest, last = _range(old, row)
+    place, _ = strongest_nearby(slow, 0.0, lowest, last, twiddle, order, room)
+    strong = old + place / (8 * baseline)
+    start = strong if 1 <= abs(place) <= 4 else old
+    top = -1.0 if start != old else row[OLD]
+    row[NEAR], row[P_NEAR], row[C_NEAR] = climb(
+        time, weight, weighted, start, top, step, h, work, matrix, coefficient
+    )
+    if row[P_NEAR] < row[OLD]:  # two harmonics led to a lesser peak of all
+        row[NEAR], row[P_NEAR], row[C_NEAR] = climb(
+            time, weight, weighted, old, row[OLD], step, h, work, matrix, coefficient
+        )
+    row[BENT], row[P_BENT] = row[NEAR], row[P_NEAR]
+    if abs(strong - row[NEAR]) * baseline > 0.5:
+        f, p, c = climb(time, weight, weighted, strong, -1.0, step, h, work, matrix, coefficient)
+        if _better(p, row[P_NEAR], time.size, 4 * row[REACHED]):
+            row[FAR], row[P_FAR], row[C_FAR] = f, p, c
+            row[BENT], row[P_BENT] = f, p
+        harmonic_fit(time, weight, weighted, row[BENT], h, work, matrix, coefficient)
+    first = np.hypot(coefficient[0], coefficient[1])
+    second = np.hypot(coefficient[2], coefficient[3]) if h > 1 else 0.0
+    row[DOMINANT] = 2.0 if second > first else 1.0
+
+
+@njit(cache=True)
+def _range(old: float, row: NDArray[np.float64]) -> tuple[int, int]:
+    """Steps of 1 / (8 T) that are searched: at least one cycle in the baseline is left."""
+    last = int(8 * row[REACHED])
+    return max(-last, int(np.ceil(8 * (1.0 - old * row[BASELINE])))), last
+
+
+@njit(cache=True)
+def _strongest_bent(
+    old: float,
+    row: NDArray[np.float64],
+    slow: NDArray[np.float64],
+    room: NDArray[np.float64],
+    twiddle: NDArray[np.float64],
+    order: NDArray[np.int64],
+) -> tuple[float, float]:
+    """Frequency and half its change, cycles per day squared, where a few trials are strongest."""
+    lowest, last = _range(old, row)
+    best, top, bend = 0, 0.0, 0.0
+    for cycles in BENDS:
+        place, strength = strongest_nearby(slow, cycles, lowest, last, twiddle, order, room)
+        if strength > top:
+            best, top, bend = place, strength, cycles
+    half = 0.5 * row[BASELINE]
+    return old + best / (8 * row[BASELINE]), bend / half**2
 
 
 @njit(cache=True, nogil=True)
@@ -222,7 +287,8 @@ def examine(
     frequency: NDArray[np.float64],
     reach: NDArray[np.float64],
     highest: float,
-    table: NDArray[np.complex128],
+    twiddle: NDArray[np.float64],
+    order: NDArray[np.int64],
     evidence: NDArray[np.float64],
     segment: NDArray[np.float64],
     segment_points: NDArray[np.int64],
@@ -242,7 +308,7 @@ def examine(
         How far from it to look, in units of 1 / baseline, at most `REACH`.
     highest : float
         +1 where the epoch is that of the highest value, -1 of the lowest.
-    table : complex128 array
+    twiddle, order
         From `astroprep.period.local.transform_table`.
     evidence : float64 array, shape (n_curves, len(EVIDENCE))
         Filled.
@@ -261,52 +327,71 @@ def examine(
     bent = np.empty(largest)
     matrix = np.empty((2 * MAX_HARMONICS, 2 * MAX_HARMONICS))
     coefficient = np.zeros(2 * MAX_HARMONICS)
-    room = np.empty((2, 4 * BINS), np.complex128)
+    slow = np.empty((4, BINS))
+    room = np.empty((4, LENGTH))
+    bounds = np.empty(MOST + 1, np.int64)
     for i in range(offsets.size - 1):
         part = slice(offsets[i], offsets[i + 1])
         centred, weight, weighted, _ = standardise(time[part], value[part], error[part])
-        n = centred.size
-        h = harmonics_for(n, WANTED)
-        baseline = centred[-1] - centred[0]
-        step = CLIMB / baseline
         row = evidence[i]
         row[:] = 0.0
-        row[HARMONICS], row[BASELINE], row[REACHED], row[SCATTER] = h, baseline, reach[i], 1.0
+        row[HARMONICS] = harmonics_for(centred.size, WANTED)
+        row[BASELINE] = centred[-1] - centred[0]
+        row[REACHED] = reach[i]
         row[MIDDLE] = 0.5 * (time[offsets[i]] + time[offsets[i + 1] - 1])
-        old = frequency[i]
-        # one harmonic leaves cos and sin of the known phase in the work space
-        harmonic_fit(centred, weight, weighted, old, 1, work, matrix, coefficient)
-        strong = strongest_nearby(
-            centred, weighted, old, baseline, min(reach[i], REACH), work[0], work[1], table, room
-        )
-        row[OLD] = harmonic_fit(centred, weight, weighted, old, h, work, matrix, coefficient)
-        row[NEAR], row[P_NEAR], row[C_NEAR] = climb(
-            centred, weight, weighted, old, step, h, work, matrix, coefficient
-        )
-        local, power = row[NEAR], row[P_NEAR]
-        if abs(strong - row[NEAR]) * baseline > 0.5:
-            f, p, c = climb(centred, weight, weighted, strong, step, h, work, matrix, coefficient)
-            if _better(p, power, n):
-                row[FAR], row[P_FAR], row[C_FAR] = f, p, c
-                local, power = f, p
-            harmonic_fit(centred, weight, weighted, local, h, work, matrix, coefficient)
-        row[BENT], row[P_BENT] = local, power
-        kept = coefficient[: 2 * h].copy()
-        n_segments[i] = _seasons(
+        h = int(row[HARMONICS])
+        _local(
             centred,
             weight,
             weighted,
-            h,
+            frequency[i],
             row,
-            bent,
+            slow,
+            room,
+            twiddle,
+            order,
             work,
             matrix,
             coefficient,
-            segment[i, 0],
-            segment[i, 1],
-            segment[i, 2],
-            segment_points[i],
         )
+        count = cut(centred, bounds)
+        n_segments[i] = count
+        for s in range(count):
+            of = slice(bounds[s], bounds[s + 1])
+            segment[i, 0, s] = (weight[of] * centred[of]).sum() / weight[of].sum()
+            segment_points[i, s] = bounds[s + 1] - bounds[s]
+        slope, bend, suspect = _seasons(
+            centred, weight, weighted, row, work, coefficient, bounds, count, segment[i]
+        )
+        if suspect:
+            at = row[BENT] - slope
+            if _bent(
+                centred, weight, weighted, at, -bend, 0.0, row, bent, work, matrix, coefficient
+            ):
+                _seasons(
+                    centred, weight, weighted, row, work, coefficient, bounds, count, segment[i]
+                )
+        if row[SCATTER] > RESTLESS or not _better(row[P_BENT], 0.0, centred.size, np.exp(h)):
+            at, bend = _strongest_bent(frequency[i], row, slow, room, twiddle, order)
+            if _bent(
+                centred,
+                weight,
+                weighted,
+                at,
+                bend,
+                8 * BENDS.size * reach[i],
+                row,
+                bent,
+                work,
+                matrix,
+                coefficient,
+            ):
+                _seasons(
+                    centred, weight, weighted, row, work, coefficient, bounds, count, segment[i]
+                )
         row[EXTREME] = _extreme(coefficient, h, highest) / row[BENT]
-        coefficient[: 2 * h] = kept
-        _rivals(centred, weight, weighted, local, h, row, work, matrix, coefficient)
+        moved = row[FAR] > 0 or _better(row[P_NEAR], row[OLD], centred.size, 2.0)
+        here = row[FAR] if row[FAR] > 0 else row[NEAR]
+        if not moved:
+            here = frequency[i]
+        _rivals(centred, weight, weighted, here, h, row, work, matrix, coefficient)

@@ -16,11 +16,13 @@ from astroprep.period.exact import harmonic_fit
 
 __all__ = [
     "BINS",
+    "LENGTH",
     "OFFSETS",
     "REACH",
     "alias_of",
     "best_alias",
     "climb",
+    "demodulate",
     "harmonics_for",
     "strongest_nearby",
     "transform_table",
@@ -29,10 +31,10 @@ __all__ = [
 BINS = 256  # of the demodulated light curve
 LENGTH = 4 * BINS  # of the transform; the padding gives four frequencies per peak width
 REACH = 60.0  # peak widths 1 / T that the transform of the second harmonic reaches on either side
-CLIMB = 0.12  # first step of a climb, in units of 1 / T: half the half-width of a peak
-CLIMBS = 6  # steps before a climb gives up; it starts within one peak width
+CLIMB = 0.06  # step of a climb, in units of 1 / T: a parabola fits a peak so near its top
+CLIMBS = 8  # steps before a climb gives up; it starts within half a peak width
 RIVALS = 2  # aliases that are fitted with all harmonics
-LIKELY = 0.6  # of the power of the sine at the known frequency, from which an alias is fitted
+LIKELY = 0.9  # of the power of two harmonics at the known frequency, from which it is fitted
 
 DAY, SIDEREAL, YEAR, MONTH = 1.0, 1.0027379, 1 / 365.25, 1 / 29.530589  # cycles per day
 OFFSETS = np.array(
@@ -41,9 +43,27 @@ OFFSETS = np.array(
 """Frequencies at which ground-based sampling repeats, cycles per day, both signs."""
 
 
-def transform_table() -> NDArray[np.complex128]:
-    """``exp(-2 pi i j / LENGTH)``, complex128, shape (LENGTH / 2,)."""
-    return np.exp(-2j * np.pi * np.arange(LENGTH // 2) / LENGTH)
+def transform_table() -> tuple[NDArray[np.float64], NDArray[np.int64]]:
+    """Tables of the transform.
+
+    Returns
+    -------
+    twiddle : float64 array, shape (2, LENGTH)
+        cos and minus sin of ``2 pi j / size`` for j below half of each size from LENGTH down to
+        2, one size after the other, so that every pass reads neighbours.
+    order : int64 array, shape (LENGTH,)
+        Where the transform leaves each frequency: its bits reversed.
+    """
+    parts = []
+    size = LENGTH
+    while size > 1:
+        parts.append(np.exp(-2j * np.pi * np.arange(size // 2) / size))
+        size //= 2
+    turn = np.concatenate([*parts, [1.0]])
+    order = np.zeros(1, np.int64)
+    while order.size < LENGTH:
+        order = np.concatenate((2 * order, 2 * order + 1))
+    return np.stack([turn.real, turn.imag]), order
 
 
 @njit(cache=True)
@@ -52,120 +72,152 @@ def harmonics_for(n_points: int, wanted: int) -> int:
     return int(max(1, min(wanted, (n_points - 3) // 4)))
 
 
-@njit(cache=True)
-def _transform(series: NDArray[np.complex128], table: NDArray[np.complex128]) -> None:
+@njit(cache=True, fastmath={"contract"})
+def _transform(
+    re: NDArray[np.float64], im: NDArray[np.float64], twiddle: NDArray[np.float64]
+) -> None:
     """Fourier transform in place, radix 2, output in bit-reversed order.
 
-    Only the first quarter of `series` holds anything, so the first two levels only multiply.
+    Only the first quarter holds anything, so the first two levels only multiply.
     """
-    size = series.size
-    quarter = size // 4
+    quarter = LENGTH // 4
     for j in range(quarter):
-        z = series[j]
-        w = table[j]
-        w2 = table[2 * j]
-        series[j + quarter] = z * w2
-        series[j + 2 * quarter] = z * w
-        series[j + 3 * quarter] = z * w * w2
+        wr, wi = twiddle[0, j], twiddle[1, j]
+        vr, vi = twiddle[0, 2 * quarter + j], twiddle[1, 2 * quarter + j]
+        ur, ui = wr * vr - wi * vi, wr * vi + wi * vr
+        a, b = re[j], im[j]
+        re[j + quarter] = a * vr - b * vi
+        im[j + quarter] = a * vi + b * vr
+        re[j + 2 * quarter] = a * wr - b * wi
+        im[j + 2 * quarter] = a * wi + b * wr
+        re[j + 3 * quarter] = a * ur - b * ui
+        im[j + 3 * quarter] = a * ui + b * ur
     half = quarter // 2
-    stride = 4
-    while half >= 1:
-        for start in range(0, size, 2 * half):
+    at = 3 * quarter
+    while half >= 2:
+        for start in range(0, LENGTH, 2 * half):
+            r1, i1 = re[start : start + half], im[start : start + half]
+            r2, i2 = re[start + half : start + 2 * half], im[start + half : start + 2 * half]
+            wr, wi = twiddle[0, at : at + half], twiddle[1, at : at + half]
             for j in range(half):
-                a = series[start + j]
-                b = series[start + j + half]
-                series[start + j] = a + b
-                series[start + j + half] = (a - b) * table[j * stride]
+                a, b = r1[j] - r2[j], i1[j] - i2[j]
+                r1[j] += r2[j]
+                i1[j] += i2[j]
+                r2[j] = a * wr[j] - b * wi[j]
+                i2[j] = a * wi[j] + b * wr[j]
+        at += half
         half //= 2
-        stride *= 2
+    for j in range(0, LENGTH, 2):
+        a, b = re[j], im[j]
+        re[j] = a + re[j + 1]
+        im[j] = b + im[j + 1]
+        re[j + 1] = a - re[j + 1]
+        im[j + 1] = b - im[j + 1]
 
 
 @njit(cache=True)
-def _reversed_bits(k: int) -> int:
-    """Position of frequency k, 0 to LENGTH - 1, after `_transform`."""
-    out = 0
-    length = LENGTH
-    while length > 1:
-        out = (out << 1) | (k & 1)
-        k >>= 1
-        length >>= 1
-    return out
-
-
-@njit(cache=True)
-def strongest_nearby(
+def demodulate(
     time: NDArray[np.float64],
     weighted: NDArray[np.float64],
-    frequency: float,
     baseline: float,
-    reach: float,
     cosine: NDArray[np.float64],
     sine: NDArray[np.float64],
-    table: NDArray[np.complex128],
-    room: NDArray[np.complex128],
-) -> float:
-    """Frequency near a known one at which the first two harmonics together are strongest.
+    slow: NDArray[np.float64],
+) -> None:
+    """Sum the values in bins of time, turned back by once and twice the known frequency.
 
     Parameters
     ----------
     time, weighted : float64 array, shape (n_points,)
         From `astroprep.period.exact.standardise`.
-    frequency : float
-        The known one, cycles per day.
     baseline : float
         Last minus first time T, days.
-    reach : float
-        How far to look, in units of 1 / T, at most `REACH`.
-    cosine, sine : float64 array, shape (n_points,)
+    cosine, sine : float64 array, shape (n_points,) or longer
         Of ``2 pi frequency time``, as `harmonic_fit` leaves them in its work space.
-    table : complex128 array
+    slow : float64 array, shape (4, BINS)
+        Filled: real and imaginary part, of the first and of the second harmonic.
+    """
+    slow[:] = 0.0
+    scale = (BINS - 1e-9) / baseline
+    for j in range(time.size):
+        b = int((time[j] + 0.5 * baseline) * scale)
+        c = cosine[j]
+        s = sine[j]
+        v = weighted[j]
+        slow[0, b] += v * c
+        slow[1, b] -= v * s
+        slow[2, b] += v * (c * c - s * s)
+        slow[3, b] -= v * (2 * c * s)
+
+
+@njit(cache=True)
+def strongest_nearby(
+    slow: NDArray[np.float64],
+    bend: float,
+    lowest: int,
+    last: int,
+    twiddle: NDArray[np.float64],
+    order: NDArray[np.int64],
+    room: NDArray[np.float64],
+) -> tuple[int, float]:
+    """Where near a known frequency the first two harmonics together are strongest.
+
+    Parameters
+    ----------
+    slow : float64 array, shape (4, BINS)
+        From `demodulate`.
+    bend : float
+        Cycles by which a changing frequency is ahead at both ends of the baseline; 0 for a
+        constant one.
+    lowest, last : int
+        Range of the search, in units of 1 / (8 T), within 8 `REACH`.
+    twiddle, order
         From `transform_table`.
-    room : complex128 array, shape (2, 4 * BINS)
+    room : float64 array, shape (4, LENGTH)
         Overwritten.
 
     Returns
     -------
-    float
-        Cycles per day, to within 1 / (16 T); a place to climb from, not a measurement.
+    place : int
+        Difference to the known frequency in units of 1 / (8 T); a place to climb from.
+    strength : float
+        Comparable between calls for one curve.
     """
-    room[:] = 0.0
-    one = room[0]
-    two = room[1]
-    scale = (BINS - 1e-9) / baseline
-    for j in range(time.size):
-        b = int((time[j] + 0.5 * baseline) * scale)
-        turned = complex(cosine[j], -sine[j])
-        z = weighted[j] * turned
-        one[b] += z
-        two[b] += z * turned
-    _transform(one, table)
-    _transform(two, table)
+    for k in range(2):
+        re, im = room[2 * k], room[2 * k + 1]
+        re[:BINS] = slow[2 * k]
+        im[:BINS] = slow[2 * k + 1]
+        if bend != 0.0:
+            for b in range(BINS):
+                x = (b + 0.5) / (0.5 * BINS) - 1.0
+                angle = -2 * np.pi * (k + 1) * bend * x * x
+                c, s = np.cos(angle), np.sin(angle)
+                re[b], im[b] = re[b] * c - im[b] * s, re[b] * s + im[b] * c
+        _transform(re, im, twiddle)
     # a step of 1 / (8 T) moves the second harmonic by one frequency of its transform and the
     # first by half of one
-    last = int(8 * reach)
-    lowest = max(-last, int(np.ceil(8 * (1.0 - frequency * baseline))))
     top = -1.0
     best = 0
     for k in range(lowest, last + 1):
-        x = np.pi * k / 4 / BINS  # second harmonic: the bins damp it by sinc(x / pi)
-        z = two[_reversed_bits(k % LENGTH)]
-        power = (z.real * z.real + z.imag * z.imag) * _undamped(x)
-        z = one[_reversed_bits((k // 2) % LENGTH)]
-        first = z.real * z.real + z.imag * z.imag
+        p = order[k % LENGTH]
+        power = (room[2, p] ** 2 + room[3, p] ** 2) * _undamped(np.pi * k / LENGTH)
+        p = order[(k // 2) % LENGTH]
+        first = room[0, p] ** 2 + room[1, p] ** 2
         if k % 2:
-            z = one[_reversed_bits((k // 2 + 1) % LENGTH)]
-            first = 0.5 * (first + z.real * z.real + z.imag * z.imag)
-        power += first * _undamped(0.5 * x)
+            p = order[(k // 2 + 1) % LENGTH]
+            first = 0.5 * (first + room[0, p] ** 2 + room[1, p] ** 2)
+        power += first * _undamped(0.5 * np.pi * k / LENGTH)
         if power > top:
             top = power
             best = k
-    return frequency + best / (8 * baseline)
+    return best, top
 
 
 @njit(cache=True)
 def _undamped(x: float) -> float:
-    """One over the square of sin(x) / x."""
-    return 1.0 if x == 0 else (x / np.sin(x)) ** 2
+    """One over the square of sin(x) / x, to 1 % where the search ends: what the bins took away."""
+    q = x * x
+    return 1.0 + q * (1 / 3 + q * (1 / 15 + q * (2 / 189)))
 
 
 @njit(cache=True)
@@ -174,6 +226,7 @@ def climb(
     weight: NDArray[np.float64],
     weighted: NDArray[np.float64],
     start: float,
+    top: float,
     step: float,
     n_harmonics: int,
     work: NDArray[np.float64],
@@ -181,6 +234,13 @@ def climb(
     coefficient: NDArray[np.float64],
 ) -> tuple[float, float, float]:
     """The nearest maximum of the share of variance that a Fourier series explains.
+
+    Parameters
+    ----------
+    start, top : float
+        Where to start, cycles per day, and the power there, below 0 where it is not known yet.
+    step : float
+        Cycles per day.
 
     Returns
     -------
@@ -190,7 +250,8 @@ def climb(
         Minus the second derivative of the power with frequency; 0 where it is no maximum.
     """
     best = start
-    top = harmonic_fit(time, weight, weighted, best, n_harmonics, work, matrix, coefficient)
+    if top < 0:
+        top = harmonic_fit(time, weight, weighted, best, n_harmonics, work, matrix, coefficient)
     left = harmonic_fit(time, weight, weighted, best - step, n_harmonics, work, matrix, coefficient)
     right = harmonic_fit(
         time, weight, weighted, best + step, n_harmonics, work, matrix, coefficient
@@ -206,19 +267,13 @@ def climb(
             right = harmonic_fit(time, weight, weighted, at, n_harmonics, work, matrix, coefficient)
         else:
             break
-    vertex = best + step * _vertex(left, top, right)
-    fine = step / 3
-    left = harmonic_fit(
-        time, weight, weighted, vertex - fine, n_harmonics, work, matrix, coefficient
-    )
-    right = harmonic_fit(
-        time, weight, weighted, vertex + fine, n_harmonics, work, matrix, coefficient
-    )
-    middle = harmonic_fit(time, weight, weighted, vertex, n_harmonics, work, matrix, coefficient)
-    curvature = max(2 * middle - left - right, 0.0) / fine**2
-    vertex += fine * _vertex(left, middle, right)
-    middle = harmonic_fit(time, weight, weighted, vertex, n_harmonics, work, matrix, coefficient)
-    return vertex, middle, curvature
+    curvature = max(2 * top - left - right, 0.0) / step**2
+    at = best + step * _vertex(left, top, right)
+    power = harmonic_fit(time, weight, weighted, at, n_harmonics, work, matrix, coefficient)
+    if power < top:
+        at = best
+        power = harmonic_fit(time, weight, weighted, at, n_harmonics, work, matrix, coefficient)
+    return at, power, curvature
 
 
 @njit(cache=True)
@@ -258,30 +313,29 @@ def best_alias(
     frequency, power, curvature : float
         As from `climb`; power 0 where no alias is worth a climb.
     """
-    strong = harmonic_fit(
-        time, weight, weighted, dominant * frequency, 1, work, matrix, coefficient
-    )
+    few = min(n_harmonics, 2)
+    strong = harmonic_fit(time, weight, weighted, frequency, few, work, matrix, coefficient)
     found = np.zeros(OFFSETS.size)
     for k in range(OFFSETS.size):
-        at = abs(dominant * frequency + OFFSETS[k])
+        at = abs(frequency + OFFSETS[k] / dominant)
         # nearer than one and a half peaks it is the same peak; a day of another kind, the same
-        if abs(OFFSETS[k]) * baseline < 1.5 or at * baseline < dominant:
+        if abs(OFFSETS[k]) * baseline < 1.5 * dominant or at * baseline < 1.0:
             continue
         if abs(abs(OFFSETS[k]) - SIDEREAL) < 1e-9 and (SIDEREAL - DAY) * baseline < 0.5:
             continue
-        found[k] = harmonic_fit(time, weight, weighted, at, 1, work, matrix, coefficient)
+        found[k] = harmonic_fit(time, weight, weighted, at, few, work, matrix, coefficient)
     best, top, bend = 0.0, 0.0, 0.0
     for _ in range(RIVALS):
         k = int(np.argmax(found))
         if found[k] <= LIKELY * strong:
             break
         found[k] = 0.0
-        at = abs(dominant * frequency + OFFSETS[k]) / dominant
         where, power, curvature = climb(
             time,
             weight,
             weighted,
-            at,
+            abs(frequency + OFFSETS[k] / dominant),
+            -1.0,
             CLIMB / baseline,
             n_harmonics,
             work,
@@ -296,6 +350,7 @@ def best_alias(
 def alias_of(
     old: NDArray[np.float64],
     new: NDArray[np.float64],
+    dominant: NDArray[np.float64],
     baseline: NDArray[np.float64],
 ) -> NDArray[np.bool_]:
     """Whether one frequency lies where the sampling repeats another, to within half a peak.
@@ -304,13 +359,14 @@ def alias_of(
     ----------
     old, new : float64 array, shape (n_curves,)
         Cycles per day.
+    dominant : float64 array, shape (n_curves,)
+        Number of the strongest harmonic.
     baseline : float64 array, shape (n_curves,)
         Days.
     """
     near = np.zeros(old.shape, bool)
-    for dominant in (1, 2):
-        for offset in OFFSETS:
-            meant = np.abs(dominant * old + offset) / dominant
-            far = np.abs(meant - old) * baseline > 1.0
-            near |= far & (np.abs(new - meant) * baseline < 0.5)
+    for offset in OFFSETS:
+        meant = np.abs(old + offset / dominant)
+        far = np.abs(meant - old) * baseline > 1.0
+        near |= far & (np.abs(new - meant) * baseline < 0.5)
     return near

@@ -267,18 +267,72 @@ def chirp(
     top = -1.0
     vf, vb = np.inf, np.inf
     for _ in range(5):
-        args = (weight, weighted)
-        p = _at(time, *args, frequency, bend, n_harmonics, bent, work, matrix, coefficient)
+        p = _at(
+            time, weight, weighted, frequency, bend, n_harmonics, bent, work, matrix, coefficient
+        )
         if p <= top:
             break
         gain = p - top
         best_f, best_b, top = frequency, bend, p
-        pl = _at(time, *args, frequency - hf, bend, n_harmonics, bent, work, matrix, coefficient)
-        pr = _at(time, *args, frequency + hf, bend, n_harmonics, bent, work, matrix, coefficient)
-        bl = _at(time, *args, frequency, bend - hb, n_harmonics, bent, work, matrix, coefficient)
-        br = _at(time, *args, frequency, bend + hb, n_harmonics, bent, work, matrix, coefficient)
+        pl = _at(
+            time,
+            weight,
+            weighted,
+            frequency - hf,
+            bend,
+            n_harmonics,
+            bent,
+            work,
+            matrix,
+            coefficient,
+        )
+        pr = _at(
+            time,
+            weight,
+            weighted,
+            frequency + hf,
+            bend,
+            n_harmonics,
+            bent,
+            work,
+            matrix,
+            coefficient,
+        )
+        bl = _at(
+            time,
+            weight,
+            weighted,
+            frequency,
+            bend - hb,
+            n_harmonics,
+            bent,
+            work,
+            matrix,
+            coefficient,
+        )
+        br = _at(
+            time,
+            weight,
+            weighted,
+            frequency,
+            bend + hb,
+            n_harmonics,
+            bent,
+            work,
+            matrix,
+            coefficient,
+        )
         both = _at(
-            time, *args, frequency + hf, bend + hb, n_harmonics, bent, work, matrix, coefficient
+            time,
+            weight,
+            weighted,
+            frequency + hf,
+            bend + hb,
+            n_harmonics,
+            bent,
+            work,
+            matrix,
+            coefficient,
         )
         ff = (2 * p - pl - pr) / hf**2
         bb = (2 * p - bl - br) / hb**2

@@ -164,9 +164,7 @@ def _departures(
             error,
         )
         sigma_shift = np.abs(move) / np.hypot(spread, known)
-        bend_error = np.where(
-            e["variance_bend"] > 0, np.sqrt(e["variance_bend"] * noise), np.inf
-        )
+        bend_error = np.where(e["variance_bend"] > 0, np.sqrt(e["variance_bend"] * noise), np.inf)
         sigma_change = np.where(np.isfinite(bend_error), np.abs(e["bend"]) / bend_error, 0.0)
     shifted = (2 * stdtr(freedom, -sigma_shift) < CHANCE) & (
         np.abs(move) * e["baseline"] > min_shift
@@ -223,7 +221,10 @@ def judge(
     error = np.minimum(error, 1 / e["baseline"])
 
     alarm = log10_chance(
-        e["power_bent"], h, n, np.where(is_far, PEAKS + 4 * e["reach"], PEAKS)
+        e["power_bent"],
+        h,
+        n,
+        np.where(is_far | (e["bend"] != 0), PEAKS + 4 * h * e["reach"], PEAKS),
     )
     rivals = PEAKS * OFFSETS.size
     alarm_alias = log10_chance(e["power_alias"], h, n, rivals)
@@ -234,22 +235,27 @@ def judge(
     alias &= ~(long & (e["power_long"] >= e["power_alias"]))
     long &= ~alias
 
-    apart = _departures(
-        e, place, error, frequency, frequency_error, freedom, noise, min_shift
-    )
+    apart = _departures(e, place, error, frequency, frequency_error, freedom, noise, min_shift)
     drifted = apart.shifted | apart.changing | is_far
-    third = _fraction_enough(local, e["power_third"], np.where(h > 2, 2 * h - 2, 0), freedom + 1)
-    enough = _fraction_enough(
-        local, e["power_half"], np.where(h > 1, 2 * h - 2 * (h // 2), 0), freedom + 1
+    # a fraction of the period is judged at a constant frequency, and by its own strength
+    constant = e["bend"] == 0
+    third = constant & _fraction_enough(
+        local, e["power_third"], np.where(h > 2, 2 * h - 2, 0), freedom + 1
     )
-    if half == "keep":
-        enough[:] = False
+    third &= log10_chance(e["power_third"], np.ones_like(h), n, PEAKS) < sure
+    evens = h // 2
+    enough = constant & _fraction_enough(
+        local, e["power_half"], np.where(h > 1, 2 * (h - evens), 0), freedom + 1
+    )
+    enough &= log10_chance(e["power_half"], np.maximum(evens, 1), n, PEAKS) < sure
+    enough &= half == "report"
 
     status = np.full(n.size, PeriodStatus.LOST, np.int64)
     significant = alarm < sure
     status[significant] = PeriodStatus.CONFIRMED
     status[significant & drifted] = PeriodStatus.DRIFTED
-    status[significant & is_far & alias_of(frequency, place, e["baseline"])] = PeriodStatus.ALIAS
+    sampling = alias_of(frequency, place, e["dominant"], e["baseline"]) & (e["bend"] == 0)
+    status[significant & is_far & sampling] = PeriodStatus.ALIAS
     status[significant & (third | enough)] = PeriodStatus.HARMONIC
     fraction = np.where(significant & third, 3.0, np.where(significant & enough, 2.0, 1.0))
     status[alias] = PeriodStatus.ALIAS

@@ -265,7 +265,7 @@ def verify_periods(
     segment = np.zeros((n_curves, 3, MOST))
     segment_points = np.zeros((n_curves, MOST), np.int64)
     n_segments = np.zeros(n_curves, np.int64)
-    table = transform_table()
+    twiddle, order = transform_table()
     highest = 1.0 if epoch_of == "highest" else -1.0
 
     def work(first: int, last: int) -> None:
@@ -278,7 +278,8 @@ def verify_periods(
             frequency[part],
             reach[part],
             highest,
-            table,
+            twiddle,
+            order,
             evidence[part],
             segment[part],
             segment_points[part],
@@ -287,9 +288,7 @@ def verify_periods(
 
     in_chunks(n_curves, jobs, work)
     verdict = judge(evidence, np.diff(offsets), frequency, frequency_error, min_shift, half)
-    return _collected(
-        verdict, evidence, known, known_epoch, segment, segment_points, n_segments
-    )
+    return _collected(verdict, evidence, known, known_epoch, segment, segment_points, n_segments)
 
 
 def _collected(
