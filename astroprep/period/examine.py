@@ -15,11 +15,12 @@ from astroprep.period.local import (
     climb,
     demodulate,
     harmonics_for,
+    some_of,
     strongest_nearby,
 )
-from astroprep.period.segments import MOST, chirp, cut, parabola, shifts
+from astroprep.period.segments import MOST, approach, chirp, cut, parabola, shifts
 
-__all__ = ["EVIDENCE", "VERY_STRONG", "examine"]
+__all__ = ["BENDS", "EVIDENCE", "VERY_STRONG", "examine"]
 
 EVIDENCE = (
     "harmonics",  # of the Fourier series, 1 to 4
@@ -51,9 +52,9 @@ EVIDENCE = (
     "middle",  # of the baseline, days
 )
 (
-    HARMONICS, DOMINANT, BASELINE, REACHED, OLD, NEAR, P_NEAR, C_NEAR, FAR, P_FAR, C_FAR, ALIAS, P_ALIAS,
-    C_ALIAS, LONG, P_LONG, C_LONG, HALF, THIRD, BENT, BEND, P_BENT, V_BENT, V_BEND, SCATTER,
-    EXTREME, MIDDLE,
+    HARMONICS, DOMINANT, BASELINE, REACHED, OLD, NEAR, P_NEAR, C_NEAR, FAR, P_FAR, C_FAR, ALIAS,
+    P_ALIAS, C_ALIAS, LONG, P_LONG, C_LONG, HALF, THIRD, BENT, BEND, P_BENT, V_BENT, V_BEND,
+    SCATTER, EXTREME, MIDDLE,
 ) = range(len(EVIDENCE))  # fmt: skip
 
 WANTED = 4  # harmonics: an RR Lyrae is explained to a few per cent, and 19 points suffice
@@ -61,6 +62,7 @@ VERY_STRONG = 10.0  # difference of n ln(rest) from which another frequency is p
 # Kass & Raftery 1995, JASA 90, 773, doi:10.1080/01621459.1995.10476572
 SUSPECT = 2.5  # sigma of the parabola in the O-C from which the exact fit is worth its time
 RESTLESS = 3.0  # reduced chi-square of the O-C from which a larger change is looked for
+SMEARED = 0.4  # share explained, below which the same is done: half a cycle leaves this much
 BENDS = np.array([0.5, -0.5, 1.0, -1.0, 1.5, -1.5, 2.0, -2.0])  # cycles at the ends, tried blindly
 CYCLES = 20.0  # of a multiple of the period in the baseline; with fewer, its harmonics follow the
 # slow unrest of long-period variables: at 6 cycles a third of them seemed to have 2 P or 3 P
@@ -72,7 +74,7 @@ def _better(power: float, other: float, n_points: int, trials: float) -> bool:
     """Whether the best of some trials explains very much more, for as many parameters."""
     rest = max(1.0 - power, 1e-12)
     gain = n_points * np.log(max(1.0 - other, 1e-12) / rest)
-    return gain > VERY_STRONG + 2 * np.log(max(trials, 1.0))
+    return bool(gain > VERY_STRONG + 2 * np.log(max(trials, 1.0)))
 
 
 @njit(cache=True)
@@ -80,16 +82,18 @@ def _extreme(coefficient: NDArray[np.float64], n_harmonics: int, sign: float) ->
     """Phase in [-0.5, 0.5) at which the series times `sign` is largest."""
     value = np.zeros(SAMPLES)
     for i in range(SAMPLES):
+        c1 = np.cos(2 * np.pi * i / SAMPLES)
+        s1 = np.sin(2 * np.pi * i / SAMPLES)
+        c, s = c1, s1
         for k in range(n_harmonics):
-            angle = 2 * np.pi * (k + 1) * i / SAMPLES
-            value[i] += coefficient[2 * k] * np.cos(angle) + coefficient[2 * k + 1] * np.sin(angle)
-    value *= sign
+            value[i] += sign * (coefficient[2 * k] * c + coefficient[2 * k + 1] * s)
+            c, s = c * c1 - s * s1, s * c1 + c * s1
     i = int(np.argmax(value))
     left = value[i - 1]
     right = value[(i + 1) % SAMPLES]
     bend = left - 2 * value[i] + right
     phase = (i + (0.5 * (left - right) / bend if bend < 0 else 0.0)) / SAMPLES
-    return phase - np.floor(phase + 0.5)
+    return float(phase - np.floor(phase + 0.5))
 
 
 @njit(cache=True)
@@ -118,26 +122,35 @@ def _rivals(
         matrix,
         coefficient,
     )
+    some = some_of(time, weight, weighted)
+    whole = row[P_BENT]
+    if some[0].size < time.size:
+        whole = harmonic_fit(
+            some[0], some[1], some[2], here, n_harmonics, work, matrix, coefficient
+        )
     for division in (2, 3):
         at = here / division
         if at * baseline < CYCLES:
             break
-        p = harmonic_fit(time, weight, weighted, at, n_harmonics, work, matrix, coefficient)
+        p = harmonic_fit(some[0], some[1], some[2], at, n_harmonics, work, matrix, coefficient)
         if p > row[P_LONG]:
             row[LONG], row[P_LONG] = at, p
-    if _better(row[P_LONG], row[P_BENT], time.size, 2.0):
+    # noise that was not fitted away is the same for both, so a better rival shows in a subset
+    if row[P_LONG] > whole:
         row[LONG], row[P_LONG], row[C_LONG] = climb(
             time,
             weight,
             weighted,
             row[LONG],
-            row[P_LONG],
+            -1.0,
             0.5 * CLIMB / baseline,
             n_harmonics,
             work,
             matrix,
             coefficient,
         )
+    else:
+        row[LONG], row[P_LONG] = 0.0, 0.0
     if n_harmonics >= 2:
         row[HALF] = harmonic_fit(
             time, weight, weighted, 2 * here, n_harmonics // 2, work, matrix, coefficient
@@ -163,9 +176,10 @@ def _bent(
     """Try a changing frequency from where it is given; keep it if it is very much better."""
     h = int(row[HARMONICS])
     kept = coefficient.copy()
-    f, b, p, vf, vb = chirp(
-        time, weight, weighted, frequency, bend, h, bent, work, matrix, coefficient
-    )
+    f, b = frequency, bend
+    if trials > 0:
+        f, b = approach(time, weight, weighted, f, b, h, bent, work, matrix, coefficient)
+    f, b, p, vf, vb = chirp(time, weight, weighted, f, b, h, bent, work, matrix, coefficient)
     good = np.isfinite(vb) and f * row[BASELINE] > 1.0
     if good and p > row[P_BENT] and (trials == 0 or _better(p, row[P_BENT], time.size, trials)):
         row[BENT], row[BEND], row[P_BENT], row[V_BENT], row[V_BEND] = f, b, p, vf, vb
@@ -214,8 +228,8 @@ def _local(
     old: float,
     row: NDArray[np.float64],
     slow: NDArray[np.float64],
-    room: NDArray[np.float64],
-    twiddle: NDArray[np.float64],
+    room: NDArray[np.float32],
+    twiddle: NDArray[np.float32],
     order: NDArray[np.int64],
     work: NDArray[np.float64],
     matrix: NDArray[np.float64],
@@ -263,8 +277,8 @@ def _strongest_bent(
     old: float,
     row: NDArray[np.float64],
     slow: NDArray[np.float64],
-    room: NDArray[np.float64],
-    twiddle: NDArray[np.float64],
+    room: NDArray[np.float32],
+    twiddle: NDArray[np.float32],
     order: NDArray[np.int64],
 ) -> tuple[float, float]:
     """Frequency and half its change, cycles per day squared, where a few trials are strongest."""
@@ -287,7 +301,7 @@ def examine(
     frequency: NDArray[np.float64],
     reach: NDArray[np.float64],
     highest: float,
-    twiddle: NDArray[np.float64],
+    twiddle: NDArray[np.float32],
     order: NDArray[np.int64],
     evidence: NDArray[np.float64],
     segment: NDArray[np.float64],
@@ -328,7 +342,7 @@ def examine(
     matrix = np.empty((2 * MAX_HARMONICS, 2 * MAX_HARMONICS))
     coefficient = np.zeros(2 * MAX_HARMONICS)
     slow = np.empty((4, BINS))
-    room = np.empty((4, LENGTH))
+    room = np.empty((4, LENGTH), np.float32)
     bounds = np.empty(MOST + 1, np.int64)
     for i in range(offsets.size - 1):
         part = slice(offsets[i], offsets[i + 1])
@@ -371,7 +385,7 @@ def examine(
                 _seasons(
                     centred, weight, weighted, row, work, coefficient, bounds, count, segment[i]
                 )
-        if row[SCATTER] > RESTLESS or not _better(row[P_BENT], 0.0, centred.size, np.exp(h)):
+        if row[SCATTER] > RESTLESS or row[P_BENT] < SMEARED:
             at, bend = _strongest_bent(frequency[i], row, slow, room, twiddle, order)
             if _bent(
                 centred,

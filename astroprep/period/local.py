@@ -24,6 +24,7 @@ __all__ = [
     "climb",
     "demodulate",
     "harmonics_for",
+    "some_of",
     "strongest_nearby",
     "transform_table",
 ]
@@ -33,6 +34,8 @@ LENGTH = 4 * BINS  # of the transform; the padding gives four frequencies per pe
 REACH = 60.0  # peak widths 1 / T that the transform of the second harmonic reaches on either side
 CLIMB = 0.06  # step of a climb, in units of 1 / T: a parabola fits a peak so near its top
 CLIMBS = 8  # steps before a climb gives up; it starts within half a peak width
+SOME = 250  # points on which rivals are compared before they are fitted to all
+GOLDEN = 0.5 * (5**0.5 - 1)
 RIVALS = 2  # aliases that are fitted with all harmonics
 LIKELY = 0.9  # of the power of two harmonics at the known frequency, from which it is fitted
 
@@ -43,12 +46,12 @@ OFFSETS = np.array(
 """Frequencies at which ground-based sampling repeats, cycles per day, both signs."""
 
 
-def transform_table() -> tuple[NDArray[np.float64], NDArray[np.int64]]:
+def transform_table() -> tuple[NDArray[np.float32], NDArray[np.int64]]:
     """Tables of the transform.
 
     Returns
     -------
-    twiddle : float64 array, shape (2, LENGTH)
+    twiddle : float32 array, shape (2, LENGTH)
         cos and minus sin of ``2 pi j / size`` for j below half of each size from LENGTH down to
         2, one size after the other, so that every pass reads neighbours.
     order : int64 array, shape (LENGTH,)
@@ -63,7 +66,7 @@ def transform_table() -> tuple[NDArray[np.float64], NDArray[np.int64]]:
     order = np.zeros(1, np.int64)
     while order.size < LENGTH:
         order = np.concatenate((2 * order, 2 * order + 1))
-    return np.stack([turn.real, turn.imag]), order
+    return np.stack([turn.real, turn.imag]).astype(np.float32), order
 
 
 @njit(cache=True)
@@ -74,7 +77,7 @@ def harmonics_for(n_points: int, wanted: int) -> int:
 
 @njit(cache=True, fastmath={"contract"})
 def _transform(
-    re: NDArray[np.float64], im: NDArray[np.float64], twiddle: NDArray[np.float64]
+    re: NDArray[np.float32], im: NDArray[np.float32], twiddle: NDArray[np.float32]
 ) -> None:
     """Fourier transform in place, radix 2, output in bit-reversed order.
 
@@ -156,9 +159,9 @@ def strongest_nearby(
     bend: float,
     lowest: int,
     last: int,
-    twiddle: NDArray[np.float64],
+    twiddle: NDArray[np.float32],
     order: NDArray[np.int64],
-    room: NDArray[np.float64],
+    room: NDArray[np.float32],
 ) -> tuple[int, float]:
     """Where near a known frequency the first two harmonics together are strongest.
 
@@ -173,7 +176,7 @@ def strongest_nearby(
         Range of the search, in units of 1 / (8 T), within 8 `REACH`.
     twiddle, order
         From `transform_table`.
-    room : float64 array, shape (4, LENGTH)
+    room : float32 array, shape (4, LENGTH)
         Overwritten.
 
     Returns
@@ -192,7 +195,10 @@ def strongest_nearby(
                 x = (b + 0.5) / (0.5 * BINS) - 1.0
                 angle = -2 * np.pi * (k + 1) * bend * x * x
                 c, s = np.cos(angle), np.sin(angle)
-                re[b], im[b] = re[b] * c - im[b] * s, re[b] * s + im[b] * c
+                re[b], im[b] = (
+                    slow[2 * k, b] * c - slow[2 * k + 1, b] * s,
+                    slow[2 * k, b] * s + slow[2 * k + 1, b] * c,
+                )
         _transform(re, im, twiddle)
     # a step of 1 / (8 T) moves the second harmonic by one frequency of its transform and the
     # first by half of one
@@ -284,6 +290,39 @@ def _vertex(left: float, middle: float, right: float) -> float:
 
 
 @njit(cache=True)
+def some_of(
+    time: NDArray[np.float64], weight: NDArray[np.float64], weighted: NDArray[np.float64]
+) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]]:
+    """Points enough to compare frequencies roughly; all of a curve that has no more than twice.
+
+    One point is taken from each of `SOME` runs of equal length, at a place in the run that the
+    golden ratio moves on, so that visits in pairs or fours do not all give their first.
+
+    Returns
+    -------
+    time, weight, weighted : float64 array, shape (SOME,) or (n_points,)
+        As from `astroprep.period.exact.standardise`.
+    """
+    n = time.size
+    if n <= 2 * SOME:
+        return time, weight, weighted
+    t = np.empty(SOME)
+    w = np.empty(SOME)
+    y = np.empty(SOME)
+    turn = 0.0
+    for i in range(SOME):
+        turn = (turn + GOLDEN) % 1.0
+        j = int((i + turn) * n / SOME)
+        t[i] = time[j]
+        w[i] = weight[j]
+        y[i] = weighted[j] / weight[j]
+    w /= w.sum()
+    y -= (w * y).sum()
+    y /= max(np.sqrt((w * y * y).sum()), 1e-300)
+    return t, w, w * y
+
+
+@njit(cache=True)
 def best_alias(
     time: NDArray[np.float64],
     weight: NDArray[np.float64],
@@ -314,7 +353,8 @@ def best_alias(
         As from `climb`; power 0 where no alias is worth a climb.
     """
     few = min(n_harmonics, 2)
-    strong = harmonic_fit(time, weight, weighted, frequency, few, work, matrix, coefficient)
+    some = some_of(time, weight, weighted)
+    strong = harmonic_fit(some[0], some[1], some[2], frequency, few, work, matrix, coefficient)
     found = np.zeros(OFFSETS.size)
     for k in range(OFFSETS.size):
         at = abs(frequency + OFFSETS[k] / dominant)
@@ -323,7 +363,7 @@ def best_alias(
             continue
         if abs(abs(OFFSETS[k]) - SIDEREAL) < 1e-9 and (SIDEREAL - DAY) * baseline < 0.5:
             continue
-        found[k] = harmonic_fit(time, weight, weighted, at, few, work, matrix, coefficient)
+        found[k] = harmonic_fit(some[0], some[1], some[2], at, few, work, matrix, coefficient)
     best, top, bend = 0.0, 0.0, 0.0
     for _ in range(RIVALS):
         k = int(np.argmax(found))

@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 
 from astroprep.period.exact import harmonic_fit
 
-__all__ = ["LEAST", "MOST", "chirp", "cut", "parabola", "shifts"]
+__all__ = ["LEAST", "MOST", "approach", "chirp", "cut", "parabola", "shifts"]
 
 LEAST = 6  # points of a segment; two unknowns each, and enough left to average
 MOST = 12  # segments
@@ -29,6 +29,10 @@ GAP = 0.04  # of the baseline: a pause this long, about two months in five years
 LARGE = 0.02  # cycles; shifts above this are linearised again
 PASSES = 5
 STRIDE = 0.12  # cycles, largest change of a shift per pass: a quarter of a sine's rise
+LEVELS, MOVES = 2, 4  # of the pattern search, and moves at each
+TURNS = np.array(
+    [[1, 0], [-1, 0], [0, 1], [0, -1], [1, 1], [-1, -1], [1, -1], [-1, 1]], dtype=np.float64
+)
 VAGUE = 0.2  # cycles; a segment whose shift is less certain than this says nothing
 
 
@@ -162,6 +166,26 @@ def shifts(
 
 
 @njit(cache=True)
+def _inverse(matrix: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Of a small positive matrix, by Gauss-Jordan; a call of LAPACK costs more than the rest."""
+    n = matrix.shape[0]
+    left = matrix.copy()
+    right = np.eye(n)
+    for k in range(n):
+        pivot = left[k, k] * (1 + 1e-12)
+        for j in range(n):
+            left[k, j] /= pivot
+            right[k, j] /= pivot
+        for i in range(n):
+            if i != k:
+                factor = left[i, k]
+                for j in range(n):
+                    left[i, j] -= factor * left[k, j]
+                    right[i, j] -= factor * right[k, j]
+    return right
+
+
+@njit(cache=True)
 def parabola(
     time: NDArray[np.float64],
     late: NDArray[np.float64],
@@ -197,7 +221,7 @@ def parabola(
     out[:] = 0.0
     if used < n:
         return 0.0, used - n, np.inf
-    inverse = np.linalg.inv(normal + 1e-12 * np.diag(np.diag(normal)))
+    inverse = _inverse(normal)
     for i in range(n):
         for j in range(n):
             out[i] += inverse[i, j] * right[j]
@@ -229,6 +253,47 @@ def _at(
     return harmonic_fit(
         bent[: time.size], weight, weighted, frequency, n_harmonics, work, matrix, coefficient
     )
+
+
+@njit(cache=True)
+def approach(
+    time: NDArray[np.float64],
+    weight: NDArray[np.float64],
+    weighted: NDArray[np.float64],
+    frequency: float,
+    bend: float,
+    n_harmonics: int,
+    bent: NDArray[np.float64],
+    work: NDArray[np.float64],
+    matrix: NDArray[np.float64],
+    coefficient: NDArray[np.float64],
+) -> tuple[float, float]:
+    """Frequency and bend near enough to a maximum for `chirp`, by a pattern search.
+
+    Parameters as for `chirp`. The first steps are half the distance of the blind trials.
+    """
+    baseline = time[-1] - time[0]
+    f, b = frequency, bend
+    top = _at(time, weight, weighted, f, b, n_harmonics, bent, work, matrix, coefficient)
+    step_f = 0.16 / baseline
+    step_b = 0.6 / baseline**2  # 0.15 cycles at the ends
+    for _ in range(LEVELS):
+        for _ in range(MOVES):
+            best_f, best_b = f, b
+            for k in range(8):
+                at_f = f + step_f * TURNS[k, 0]
+                at_b = b + step_b * TURNS[k, 1]
+                p = _at(
+                    time, weight, weighted, at_f, at_b, n_harmonics, bent, work, matrix, coefficient
+                )
+                if p > top:
+                    top, best_f, best_b = p, at_f, at_b
+            if best_f == f and best_b == b:
+                break
+            f, b = best_f, best_b
+        step_f *= 0.5
+        step_b *= 0.5
+    return f, b
 
 
 @njit(cache=True)

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.special import fdtrc, gammaln, stdtr
 
-from astroprep.period.examine import EVIDENCE, VERY_STRONG
+from astroprep.period.examine import BENDS, EVIDENCE
 from astroprep.period.local import OFFSETS, alias_of
 
 __all__ = ["Half", "Judgement", "PeriodStatus", "judge", "log10_chance"]
@@ -109,13 +109,23 @@ def log10_chance(
 def _wins(
     power: NDArray[np.float64],
     local: NDArray[np.float64],
+    n_harmonics: NDArray[np.float64],
     n_points: NDArray[np.float64],
     trials: float,
 ) -> NDArray[np.bool_]:
-    """Whether a rival explains so much more that the old family is given up."""
+    """Whether a rival explains so much more that the old family is given up.
+
+    The two fits have equally many parameters but share none, so that what they leave differs by
+    as much noise as a whole series fits: an F-test with all its coefficients, and for many points,
+    where any misfit of shape is significant, a clear share of what was left.
+    """
     rest, rest_local = np.maximum(1 - power, 1e-12), np.maximum(1 - local, 1e-12)
-    gain = n_points * np.log(rest_local / rest)
-    return np.asarray((gain > VERY_STRONG + 2 * np.log(trials)) & (rest < FAR_BETTER * rest_local))
+    extra = 2 * n_harmonics
+    freedom = np.maximum(n_points - extra - 2, 1.0)
+    ratio = np.maximum(rest_local - rest, 0.0) / extra / (rest / freedom)
+    return np.asarray(
+        (trials * fdtrc(extra, freedom, ratio) < CHANCE) & (rest < FAR_BETTER * rest_local)
+    )
 
 
 def _fraction_enough(
@@ -220,18 +230,15 @@ def judge(
     # a peak that does not bend is no better known than its width
     error = np.minimum(error, 1 / e["baseline"])
 
-    alarm = log10_chance(
-        e["power_bent"],
-        h,
-        n,
-        np.where(is_far | (e["bend"] != 0), PEAKS + 4 * h * e["reach"], PEAKS),
-    )
+    within = PEAKS + 4 * h * e["reach"]  # a series of h harmonics sees h times as many
+    trials = np.where(e["bend"] != 0, within * BENDS.size, np.where(is_far, within, PEAKS))
+    alarm = log10_chance(e["power_bent"], h, n, trials)
     rivals = PEAKS * OFFSETS.size
     alarm_alias = log10_chance(e["power_alias"], h, n, rivals)
     alarm_long = log10_chance(e["power_long"], h, n, 2 * PEAKS)
     sure = np.log10(CHANCE)
-    alias = (alarm_alias < sure) & _wins(e["power_alias"], e["power_bent"], n, rivals)
-    long = (alarm_long < sure) & _wins(e["power_long"], e["power_bent"], n, 2 * PEAKS)
+    alias = (alarm_alias < sure) & _wins(e["power_alias"], e["power_bent"], h, n, rivals)
+    long = (alarm_long < sure) & _wins(e["power_long"], e["power_bent"], h, n, 2 * PEAKS)
     alias &= ~(long & (e["power_long"] >= e["power_alias"]))
     long &= ~alias
 

@@ -103,16 +103,22 @@ class Verification:
 
 @njit(cache=True)
 def _sampling(
-    time: NDArray[np.float64], value: NDArray[np.float64], offsets: NDArray[np.int64]
-) -> tuple[NDArray[np.int64], NDArray[np.bool_], NDArray[np.float64]]:
-    """Different times, whether the values differ, and the cadence, 0 where it is irregular."""
+    time: NDArray[np.float64],
+    value: NDArray[np.float64],
+    error: NDArray[np.float64],
+    offsets: NDArray[np.int64],
+) -> tuple[NDArray[np.bool_], NDArray[np.int64], NDArray[np.bool_], NDArray[np.float64]]:
+    """Whether all is finite, different times, whether values differ, cadence (0: irregular)."""
     n = offsets.size - 1
+    finite = np.ones(n, np.bool_)
     distinct = np.zeros(n, np.int64)
     varies = np.zeros(n, np.bool_)
     cadence = np.zeros(n)
     for i in range(n):
         smallest = np.inf
         for j in range(offsets[i], offsets[i + 1]):
+            good = np.isfinite(time[j]) and np.isfinite(value[j]) and np.isfinite(error[j])
+            finite[i] = finite[i] and good and error[j] > 0
             gap = time[j] - time[j - 1] if j > offsets[i] else np.inf
             distinct[i] += gap > 0
             varies[i] = varies[i] or value[j] != value[offsets[i]]
@@ -124,7 +130,7 @@ def _sampling(
             if abs(steps - np.rint(steps)) > WHOLE:
                 cadence[i] = 0.0
                 break
-    return distinct, varies, cadence
+    return finite, distinct, varies, cadence
 
 
 def unverifiable(
@@ -157,12 +163,8 @@ def unverifiable(
         for i in np.flatnonzero(where & (reason == "")):
             reason[i] = phrase.format(*(column[i] for column in columns))
 
-    distinct, varies, cadence = _sampling(time, value, offsets)
-    bad = np.zeros(offsets.size, np.int64)
-    for column, low in ((time, -np.inf), (value, -np.inf), (error, 0.0)):
-        wrong = ~(np.isfinite(column) & (column > low))
-        bad += np.concatenate(([0], np.cumsum(wrong)))[offsets]
-    give(np.diff(bad) > 0, "finite times and values and positive errors (see FlagBad)")
+    finite, distinct, varies, cadence = _sampling(time, value, error, offsets)
+    give(~finite, "finite times and values and positive errors (see FlagBad)")
     give(~(np.isfinite(period) & (period > 0)), "a positive known period, has {}", period)
     give(
         distinct < MIN_POINTS,
