@@ -7,6 +7,7 @@ from numba import njit
 from numpy.typing import NDArray
 
 from astroprep.period.exact import MAX_HARMONICS, harmonic_fit, standardise
+from astroprep.period.local import BENT as HALVES
 from astroprep.period.local import (
     BINS,
     CLIMB,
@@ -63,7 +64,8 @@ VERY_STRONG = 10.0  # difference of n ln(rest) from which another frequency is p
 SUSPECT = 2.5  # sigma of the parabola in the O-C from which the exact fit is worth its time
 RESTLESS = 3.0  # reduced chi-square of the O-C from which a larger change is looked for
 SMEARED = 0.4  # share explained, below which the same is done: half a cycle leaves this much
-BENDS = np.array([0.5, -0.5, 1.0, -1.0, 1.5, -1.5, 2.0, -2.0])  # cycles at the ends, tried blindly
+STRONGER = 1.2  # times as strong as the constant one, a changing frequency is fitted exactly
+BENDS = 2 * HALVES  # trials of a changing frequency
 CYCLES = 20.0  # of a multiple of the period in the baseline; with fewer, its harmonics follow the
 # slow unrest of long-period variables: at 6 cycles a third of them seemed to have 2 P or 3 P
 SAMPLES = 64  # phases at which the extreme of the template is sought
@@ -242,9 +244,9 @@ def _local(
     row[OLD] = harmonic_fit(time, weight, weighted, old, h, work, matrix, coefficient)
     demodulate(time, weighted, baseline, work[0], work[1], slow)
     lowest, last = _range(old, row)
-    place, _ = strongest_nearby(slow, 0.0, lowest, last, twiddle, order, room)
+    place, _ = strongest_nearby(slow, 0, lowest, last, twiddle, order, room)
     strong = old + place / (8 * baseline)
-    start = strong if 1 <= abs(place) <= 4 else old
+    start = strong if 1 <= abs(place) <= 8 else old
     top = -1.0 if start != old else row[OLD]
     row[NEAR], row[P_NEAR], row[C_NEAR] = climb(
         time, weight, weighted, start, top, step, h, work, matrix, coefficient
@@ -254,7 +256,7 @@ def _local(
             time, weight, weighted, old, row[OLD], step, h, work, matrix, coefficient
         )
     row[BENT], row[P_BENT] = row[NEAR], row[P_NEAR]
-    if abs(strong - row[NEAR]) * baseline > 0.5:
+    if abs(strong - row[NEAR]) * baseline > 0.5 or row[C_NEAR] == 0.0:
         f, p, c = climb(time, weight, weighted, strong, -1.0, step, h, work, matrix, coefficient)
         if _better(p, row[P_NEAR], time.size, 4 * row[REACHED]):
             row[FAR], row[P_FAR], row[C_FAR] = f, p, c
@@ -281,15 +283,18 @@ def _strongest_bent(
     twiddle: NDArray[np.float32],
     order: NDArray[np.int64],
 ) -> tuple[float, float]:
-    """Frequency and half its change, cycles per day squared, where a few trials are strongest."""
+    """Frequency and half its change where a few trials are strongest; 0 where none stands out."""
     lowest, last = _range(old, row)
-    best, top, bend = 0, 0.0, 0.0
-    for cycles in BENDS:
-        place, strength = strongest_nearby(slow, cycles, lowest, last, twiddle, order, room)
-        if strength > top:
-            best, top, bend = place, strength, cycles
+    best, bend = 0, 0
+    _, top = strongest_nearby(slow, 0, lowest, last, twiddle, order, room)
+    top *= STRONGER
+    for halves in range(-HALVES, HALVES + 1):
+        if halves != 0:
+            place, strength = strongest_nearby(slow, halves, lowest, last, twiddle, order, room)
+            if strength > top:
+                best, top, bend = place, strength, halves
     half = 0.5 * row[BASELINE]
-    return old + best / (8 * row[BASELINE]), bend / half**2
+    return old + best / (8 * row[BASELINE]), 0.5 * bend / half**2
 
 
 @njit(cache=True, nogil=True)
@@ -393,7 +398,7 @@ def examine(
                 weighted,
                 at,
                 bend,
-                8 * BENDS.size * reach[i],
+                8 * BENDS * reach[i],
                 row,
                 bent,
                 work,

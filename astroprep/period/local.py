@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from astroprep.period.exact import harmonic_fit
 
 __all__ = [
+    "BENT",
     "BINS",
     "LENGTH",
     "OFFSETS",
@@ -33,12 +34,13 @@ BINS = 256  # of the demodulated light curve
 LENGTH = 4 * BINS  # of the transform; the padding gives four frequencies per peak width
 REACH = 60.0  # peak widths 1 / T that the transform of the second harmonic reaches on either side
 CLIMB = 0.06  # step of a climb, in units of 1 / T: a parabola fits a peak so near its top
-CLIMBS = 8  # steps before a climb gives up; it starts within half a peak width
+CLIMBS = 12  # steps before a climb gives up; it starts within half a peak width
 SOME = 250  # points on which rivals are compared before they are fitted to all
 GOLDEN = 0.5 * (5**0.5 - 1)
 RIVALS = 2  # aliases that are fitted with all harmonics
 LIKELY = 0.9  # of the power of two harmonics at the known frequency, from which it is fitted
 
+BENT = 4  # half cycles, at most, that a change of frequency is looked for blindly
 DAY, SIDEREAL, YEAR, MONTH = 1.0, 1.0027379, 1 / 365.25, 1 / 29.530589  # cycles per day
 OFFSETS = np.array(
     [sign * size for size in (DAY, SIDEREAL, 2 * DAY, MONTH, YEAR) for sign in (1.0, -1.0)]
@@ -51,9 +53,10 @@ def transform_table() -> tuple[NDArray[np.float32], NDArray[np.int64]]:
 
     Returns
     -------
-    twiddle : float32 array, shape (2, LENGTH)
+    twiddle : float32 array, shape (2 + 4 * BENT, LENGTH)
         cos and minus sin of ``2 pi j / size`` for j below half of each size from LENGTH down to
-        2, one size after the other, so that every pass reads neighbours.
+        2, one size after the other, so that every pass reads neighbours. Then, in the first BINS
+        columns, cos and sin of 1 to 2 BENT half cycles times x**2, x from -1 to 1.
     order : int64 array, shape (LENGTH,)
         Where the transform leaves each frequency: its bits reversed.
     """
@@ -66,7 +69,12 @@ def transform_table() -> tuple[NDArray[np.float32], NDArray[np.int64]]:
     order = np.zeros(1, np.int64)
     while order.size < LENGTH:
         order = np.concatenate((2 * order, 2 * order + 1))
-    return np.stack([turn.real, turn.imag]).astype(np.float32), order
+    x = (np.arange(BINS) + 0.5) / (0.5 * BINS) - 1
+    half_cycles = np.pi * np.arange(1, 2 * BENT + 1)[:, None] * x**2
+    table = np.zeros((2 + 4 * BENT, LENGTH), np.float32)
+    table[0], table[1] = turn.real, turn.imag
+    table[2::2, :BINS], table[3::2, :BINS] = np.cos(half_cycles), np.sin(half_cycles)
+    return table, order
 
 
 @njit(cache=True)
@@ -156,7 +164,7 @@ def demodulate(
 @njit(cache=True)
 def strongest_nearby(
     slow: NDArray[np.float64],
-    bend: float,
+    bend: int,
     lowest: int,
     last: int,
     twiddle: NDArray[np.float32],
@@ -169,9 +177,9 @@ def strongest_nearby(
     ----------
     slow : float64 array, shape (4, BINS)
         From `demodulate`.
-    bend : float
-        Cycles by which a changing frequency is ahead at both ends of the baseline; 0 for a
-        constant one.
+    bend : int
+        Half cycles by which a changing frequency is ahead at both ends of the baseline, at most
+        `BENT` either way; 0 for a constant one.
     lowest, last : int
         Range of the search, in units of 1 / (8 T), within 8 `REACH`.
     twiddle, order
@@ -190,15 +198,14 @@ def strongest_nearby(
         re, im = room[2 * k], room[2 * k + 1]
         re[:BINS] = slow[2 * k]
         im[:BINS] = slow[2 * k + 1]
-        if bend != 0.0:
+        if bend != 0:
+            at = 2 * (k + 1) * abs(bend)
+            cosine, sine = twiddle[at, :BINS], twiddle[at + 1, :BINS]
+            sign = np.float32(-1.0 if bend > 0 else 1.0)
             for b in range(BINS):
-                x = (b + 0.5) / (0.5 * BINS) - 1.0
-                angle = -2 * np.pi * (k + 1) * bend * x * x
-                c, s = np.cos(angle), np.sin(angle)
-                re[b], im[b] = (
-                    slow[2 * k, b] * c - slow[2 * k + 1, b] * s,
-                    slow[2 * k, b] * s + slow[2 * k + 1, b] * c,
-                )
+                c = cosine[b]
+                s = sign * sine[b]
+                re[b], im[b] = re[b] * c - im[b] * s, re[b] * s + im[b] * c
         _transform(re, im, twiddle)
     # a step of 1 / (8 T) moves the second harmonic by one frequency of its transform and the
     # first by half of one

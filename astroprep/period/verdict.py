@@ -231,7 +231,7 @@ def judge(
     error = np.minimum(error, 1 / e["baseline"])
 
     within = PEAKS + 4 * h * e["reach"]  # a series of h harmonics sees h times as many
-    trials = np.where(e["bend"] != 0, within * BENDS.size, np.where(is_far, within, PEAKS))
+    trials = np.where(e["bend"] != 0, within * BENDS, np.where(is_far, within, PEAKS))
     alarm = log10_chance(e["power_bent"], h, n, trials)
     rivals = PEAKS * OFFSETS.size
     alarm_alias = log10_chance(e["power_alias"], h, n, rivals)

@@ -296,7 +296,7 @@ def test_the_local_search_finds_what_exact_fits_find(rng, away):
     angle = 2 * np.pi * old * centred
 
     demodulate(centred, weighted, baseline, np.cos(angle), np.sin(angle), slow)
-    place, _ = strongest_nearby(slow, 0.0, -480, 480, twiddle, order, room)
+    place, _ = strongest_nearby(slow, 0, -480, 480, twiddle, order, room)
 
     grid = old + np.linspace(-60, 60, 2001) / baseline
     best = grid[np.argmax(harmonic_power(centred, weight, weighted, grid, 2))]
