@@ -16,6 +16,7 @@ from astroprep.period.local import (
     climb,
     demodulate,
     harmonics_for,
+    smeared,
     some_of,
     strongest_nearby,
 )
@@ -51,19 +52,21 @@ EVIDENCE = (
     "scatter",  # reduced chi-square of the O-C about their line or parabola, at least 1
     "extreme",  # time of the template's extreme nearest the middle, days after the middle
     "middle",  # of the baseline, days
+    "strength",  # of the strongest constant frequency, in the units of `strongest_nearby`
 )
 (
     HARMONICS, DOMINANT, BASELINE, REACHED, OLD, NEAR, P_NEAR, C_NEAR, FAR, P_FAR, C_FAR, ALIAS,
     P_ALIAS, C_ALIAS, LONG, P_LONG, C_LONG, HALF, THIRD, BENT, BEND, P_BENT, V_BENT, V_BEND,
-    SCATTER, EXTREME, MIDDLE,
+    SCATTER, EXTREME, MIDDLE, STRENGTH,
 ) = range(len(EVIDENCE))  # fmt: skip
 
 WANTED = 4  # harmonics: an RR Lyrae is explained to a few per cent, and 19 points suffice
 VERY_STRONG = 10.0  # difference of n ln(rest) from which another frequency is preferred;
 # Kass & Raftery 1995, JASA 90, 773, doi:10.1080/01621459.1995.10476572
 SUSPECT = 2.5  # sigma of the parabola in the O-C from which the exact fit is worth its time
-RESTLESS = 3.0  # reduced chi-square of the O-C from which a larger change is looked for
-SMEARED = 0.4  # share explained, below which the same is done: half a cycle leaves this much
+RESTLESS = 3.0  # reduced chi-square of the O-C from which a larger change is suspected
+SMEARED = 0.6  # share explained, below which the same is done if parts explain more: a change
+# of half a cycle leaves this much
 STRONGER = 1.2  # times as strong as the constant one, a changing frequency is fitted exactly
 BENDS = 2 * HALVES  # trials of a changing frequency
 CYCLES = 20.0  # of a multiple of the period in the baseline; with fewer, its harmonics follow the
@@ -137,8 +140,7 @@ def _rivals(
         p = harmonic_fit(some[0], some[1], some[2], at, n_harmonics, work, matrix, coefficient)
         if p > row[P_LONG]:
             row[LONG], row[P_LONG] = at, p
-    # noise that was not fitted away is the same for both, so a better rival shows in a subset
-    if row[P_LONG] > whole:
+    if _better(row[P_LONG], whole, some[0].size, 1.0):
         row[LONG], row[P_LONG], row[C_LONG] = climb(
             time,
             weight,
@@ -242,9 +244,9 @@ def _local(
     baseline = row[BASELINE]
     step = CLIMB / baseline
     row[OLD] = harmonic_fit(time, weight, weighted, old, h, work, matrix, coefficient)
-    demodulate(time, weighted, baseline, work[0], work[1], slow)
+    demodulate(time, weight, weighted, baseline, work[0], work[1], slow)
     lowest, last = _range(old, row)
-    place, _ = strongest_nearby(slow, 0, lowest, last, twiddle, order, room)
+    place, row[STRENGTH] = strongest_nearby(slow, 0, lowest, last, twiddle, order, room)
     strong = old + place / (8 * baseline)
     start = strong if 1 <= abs(place) <= 8 else old
     top = -1.0 if start != old else row[OLD]
@@ -286,8 +288,7 @@ def _strongest_bent(
     """Frequency and half its change where a few trials are strongest; 0 where none stands out."""
     lowest, last = _range(old, row)
     best, bend = 0, 0
-    _, top = strongest_nearby(slow, 0, lowest, last, twiddle, order, room)
-    top *= STRONGER
+    top = STRONGER * row[STRENGTH]
     for halves in range(-HALVES, HALVES + 1):
         if halves != 0:
             place, strength = strongest_nearby(slow, halves, lowest, last, twiddle, order, room)
@@ -346,7 +347,7 @@ def examine(
     bent = np.empty(largest)
     matrix = np.empty((2 * MAX_HARMONICS, 2 * MAX_HARMONICS))
     coefficient = np.zeros(2 * MAX_HARMONICS)
-    slow = np.empty((4, BINS))
+    slow = np.empty((5, BINS))
     room = np.empty((4, LENGTH), np.float32)
     bounds = np.empty(MOST + 1, np.int64)
     for i in range(offsets.size - 1):
@@ -390,7 +391,9 @@ def examine(
                 _seasons(
                     centred, weight, weighted, row, work, coefficient, bounds, count, segment[i]
                 )
-        if row[SCATTER] > RESTLESS or row[P_BENT] < SMEARED:
+        away = 8 * (row[BENT] - frequency[i]) * row[BASELINE]
+        poor = row[SCATTER] > RESTLESS or row[P_BENT] < SMEARED
+        if poor and smeared(slow, away, centred.size):
             at, bend = _strongest_bent(frequency[i], row, slow, room, twiddle, order)
             if _bent(
                 centred,

@@ -25,6 +25,7 @@ __all__ = [
     "climb",
     "demodulate",
     "harmonics_for",
+    "smeared",
     "some_of",
     "strongest_nearby",
     "transform_table",
@@ -38,6 +39,7 @@ CLIMBS = 12  # steps before a climb gives up; it starts within half a peak width
 SOME = 250  # points on which rivals are compared before they are fitted to all
 GOLDEN = 0.5 * (5**0.5 - 1)
 RIVALS = 2  # aliases that are fitted with all harmonics
+APART = 1.3  # times as much, that parts of a smeared curve explain by themselves; 2 sigma above
 LIKELY = 0.9  # of the power of two harmonics at the known frequency, from which it is fitted
 
 BENT = 4  # half cycles, at most, that a change of frequency is looked for blindly
@@ -129,6 +131,7 @@ def _transform(
 @njit(cache=True)
 def demodulate(
     time: NDArray[np.float64],
+    weight: NDArray[np.float64],
     weighted: NDArray[np.float64],
     baseline: float,
     cosine: NDArray[np.float64],
@@ -139,14 +142,14 @@ def demodulate(
 
     Parameters
     ----------
-    time, weighted : float64 array, shape (n_points,)
+    time, weight, weighted : float64 array, shape (n_points,)
         From `astroprep.period.exact.standardise`.
     baseline : float
         Last minus first time T, days.
     cosine, sine : float64 array, shape (n_points,) or longer
         Of ``2 pi frequency time``, as `harmonic_fit` leaves them in its work space.
-    slow : float64 array, shape (4, BINS)
-        Filled: real and imaginary part, of the first and of the second harmonic.
+    slow : float64 array, shape (5, BINS)
+        Filled: real and imaginary part, of the first and of the second harmonic; weights.
     """
     slow[:] = 0.0
     scale = (BINS - 1e-9) / baseline
@@ -159,6 +162,48 @@ def demodulate(
         slow[1, b] -= v * s
         slow[2, b] += v * (c * c - s * s)
         slow[3, b] -= v * (2 * c * s)
+        slow[4, b] += weight[j]
+
+
+@njit(cache=True)
+def smeared(slow: NDArray[np.float64], place: float, n_points: int) -> bool:
+    """Whether parts of the baseline, each with a phase of its own, explain much more than all.
+
+    Two harmonics in each of K parts have 4 K coefficients; of noise they explain 4 K / n.
+
+    Parameters
+    ----------
+    slow : float64 array, shape (5, BINS)
+        From `demodulate`.
+    place : float
+        Frequency of the constant fit less the known one, in units of 1 / (8 T).
+    n_points : int
+        Of the curve.
+    """
+    parts = max(3, min(8, n_points // 16))
+    one = 0.0
+    apart = 0.0
+    for k in range(2):
+        turn = -2j * np.pi * (k + 1) * place / 8 / BINS
+        step = np.exp(turn)
+        z = np.exp(-0.5 * BINS * turn)
+        whole = 0j
+        part = 0j
+        weight = 0.0
+        for b in range(BINS):
+            part += z * complex(slow[2 * k, b], slow[2 * k + 1, b])
+            weight += slow[4, b]
+            z *= step
+            if (b + 1) * parts // BINS > b * parts // BINS:
+                whole += part
+                if weight > 0:
+                    apart += 2 * (part.real**2 + part.imag**2) / weight
+                part = 0j
+                weight = 0.0
+        one += 2 * (whole.real**2 + whole.imag**2)
+    noise = 4 * parts / n_points
+    explained = (apart - noise) / (1 - noise) if noise < 1 else 0.0
+    return bool(explained > APART * one + 2 * np.sqrt(8 * parts) / n_points)
 
 
 @njit(cache=True)
@@ -175,7 +220,7 @@ def strongest_nearby(
 
     Parameters
     ----------
-    slow : float64 array, shape (4, BINS)
+    slow : float64 array, shape (5, BINS)
         From `demodulate`.
     bend : int
         Half cycles by which a changing frequency is ahead at both ends of the baseline, at most
