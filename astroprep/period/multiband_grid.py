@@ -1,0 +1,212 @@
+"""Fast periodograms of several bands on an even grid, by the model of one shared series.
+
+The sums come from `astroprep.period.series`; the few frequencies where float32 is not enough are
+evaluated in float64 by `astroprep.period.multiband`.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from numba import njit
+from numpy.typing import NDArray
+
+from astroprep.errors import DataError
+from astroprep.period.backends import CELL, POINT, ROWS, TRANSFORM, plans
+from astroprep.period.exact import MAX_HARMONICS
+from astroprep.period.grid import FrequencyGrid
+from astroprep.period.lombscargle import in_chunks
+from astroprep.period.multiband import (
+    MAX_BANDS,
+    band_edges,
+    check_harmonics,
+    multiband_fit,
+    standardise_bands,
+)
+from astroprep.period.series import series_power, series_room
+from astroprep.period.spectrum import Plan
+
+__all__ = ["choose_multiband", "count_bands", "grid_power_multiband", "power_multiband_ragged"]
+
+
+@njit(cache=True)
+def count_bands(band: NDArray[np.int16], offsets: NDArray[np.int64]) -> NDArray[np.int64]:
+    """How many different bands each curve has, int64, shape (n_curves,)."""
+    count = np.zeros(offsets.size - 1, np.int64)
+    for i in range(offsets.size - 1):
+        if offsets[i + 1] > offsets[i]:
+            ordered = np.sort(band[offsets[i] : offsets[i + 1]])
+            count[i] = band_edges(ordered).size - 1
+    return count
+
+
+def choose_multiband(
+    n_points: NDArray[np.int64],
+    n_bands: NDArray[np.int64],
+    size: NDArray[np.int64],
+    n_harmonics: int,
+) -> NDArray[np.int64]:
+    """The cheapest transform size for each curve.
+
+    Parameters
+    ----------
+    n_points, n_bands, size : int64 array, shape (n_curves,)
+        Points, bands, and frequencies of the grid.
+    n_harmonics : int
+        Terms of the series.
+
+    Returns
+    -------
+    int64 array, shape (n_curves,)
+        A place in `astroprep.period.backends.plans`.
+    """
+    cells = np.multiply(8.0, ROWS)
+    spread = 3 * n_harmonics * POINT * n_points[:, None]
+    transforms = n_harmonics * (2 + n_bands[:, None]) * (TRANSFORM + CELL * cells * np.log2(cells))
+    whole = np.ceil(size[:, None] / np.array([one.band for one in plans()]))
+    return np.asarray(np.argmin(whole * (transforms + spread), axis=1), np.int64)
+
+
+@njit(cache=True, nogil=True)
+def grid_power_multiband(
+    time: NDArray[np.float64],
+    weighted: NDArray[np.float64],
+    weight: NDArray[np.float64],
+    bands: NDArray[np.int64],
+    start: float,
+    step: float,
+    n_harmonics: int,
+    plan: Plan,
+    power: NDArray[np.float32],
+    room: NDArray[np.float32],
+) -> None:
+    """Shared-model power on an even grid; what float32 cannot tell is evaluated exactly.
+
+    Parameters
+    ----------
+    time, weighted, weight, bands
+        From `standardise_bands`.
+    start, step, n_harmonics, plan, power, room
+        As for `astroprep.period.series.series_power`.
+    """
+    if not series_power(time, weighted, weight, bands, start, step, n_harmonics, power, plan, room):
+        return
+    work = np.empty((4, time.size))
+    matrix = np.empty((2 * MAX_HARMONICS, 2 * MAX_HARMONICS))
+    coefficient = np.empty(2 * MAX_HARMONICS)
+    for i in range(power.size):
+        if power[i] < 0:
+            at = start + i * step
+            power[i] = multiband_fit(
+                time, weight, weighted, bands, at, n_harmonics, work, matrix, coefficient
+            )
+
+
+@njit(cache=True, nogil=True)
+def _power_rows(
+    time: NDArray[np.float64],
+    value: NDArray[np.float64],
+    error: NDArray[np.float64],
+    band: NDArray[np.int16],
+    offsets: NDArray[np.int64],
+    start: float,
+    step: float,
+    n_harmonics: int,
+    choice: NDArray[np.int64],
+    plans: tuple[Plan, ...],
+    out: NDArray[np.float32],
+) -> None:
+    for i in range(offsets.size - 1):
+        first, last = offsets[i], offsets[i + 1]
+        order = first + np.argsort(band[first:last], kind="mergesort")
+        bands = band_edges(band[order])
+        centred, weight, weighted, deviation = standardise_bands(
+            time[order], value[order], error[order], bands
+        )
+        if deviation == 0.0:
+            out[i] = 0.0
+            continue
+        plan = plans[choice[i]]
+        room = np.empty(series_room(order.size, n_harmonics, bands.size - 1, plan), np.float32)
+        grid_power_multiband(
+            centred, weighted, weight, bands, start, step, n_harmonics, plan, out[i], room
+        )
+
+
+def power_multiband_ragged(
+    time: NDArray[np.float64],
+    value: NDArray[np.float64],
+    error: NDArray[np.float64],
+    band: NDArray[np.int16],
+    offsets: NDArray[np.int64],
+    grid: FrequencyGrid,
+    *,
+    n_harmonics: int = 1,
+    jobs: int | None = None,
+) -> NDArray[np.float32]:
+    """Fast multi-band periodograms of many curves on one grid, by the shared model.
+
+    Parameters
+    ----------
+    time, value, error : float64 array, shape (n_points,)
+        Sorted by time within each curve, finite, ``error > 0``.
+    band : int16 array, shape (n_points,)
+        Codes of the bands.
+    offsets : int64 array, shape (n_curves + 1,)
+        Curve i is ``offsets[i]:offsets[i + 1]``, two points at least.
+    grid : FrequencyGrid
+        The same for all.
+    n_harmonics : int, default 1
+        Terms of the Fourier series, 1 to 8.
+    jobs : int or None
+        Threads; None takes numba's number of threads. The result does not depend on it.
+
+    Returns
+    -------
+    float32 array, shape (n_curves, grid.size)
+        Share of the chi-square about the band means, within 1e-3 of `multiband_power`; 0 for a
+        constant curve.
+
+    Raises
+    ------
+    ConfigError
+        If a setting is unknown.
+    DataError
+        If a curve has fewer than two points, all its points at one time, or too many bands.
+
+    References
+    ----------
+    .. [1] VanderPlas & Ivezic 2015, ApJ 812, 18, doi:10.1088/0004-637X/812/1/18
+    """
+    check_harmonics(n_harmonics)
+    n_points = np.diff(offsets)
+    n_bands = count_bands(band, offsets)
+    for bad, what in (
+        (n_points < 2, "two points per curve"),
+        (n_bands > MAX_BANDS, f"at most {MAX_BANDS} bands"),
+    ):
+        if bad.any():
+            raise DataError(f"power_multiband_ragged needs {what}: curve {int(np.argmax(bad))}")
+    baseline = time[offsets[1:] - 1] - time[offsets[:-1]]
+    if np.any(~(baseline > 0)):
+        curve = int(np.argmax(~(baseline > 0)))
+        raise DataError(f"power_multiband_ragged needs points at different times: curve {curve}")
+    choice = choose_multiband(n_points, n_bands, np.full(n_points.size, grid.size), n_harmonics)
+    out = np.empty((n_points.size, grid.size), np.float32)
+
+    def work(first: int, last: int) -> None:
+        _power_rows(
+            time,
+            value,
+            error,
+            band,
+            offsets[first : last + 1],
+            grid.start,
+            grid.step,
+            n_harmonics,
+            choice[first:last],
+            plans(),
+            out[first:last],
+        )
+
+    in_chunks(n_points.size, jobs, work)
+    return out
