@@ -155,7 +155,7 @@ def inject(case: str, n_curves: int, n: int) -> dict[str, Any]:
     row["microseconds"] = round(spent * 1e6, 1)
     row["changing"] = round(float(found.changing.mean()), 4)
     if "bent" in case and found.changing.sum() > 20:
-        pull = ((found.dp_dt - dp_dt) / found.dp_dt_error)[found.changing]
+        pull = ((found.dp_dt - dp_dt) / found.dp_dt_err)[found.changing]
         bias = ((found.dp_dt - dp_dt) * np.sign(dp_dt) / np.abs(dp_dt))[found.changing]
         row["dp_dt_relative_bias"] = round(float(np.median(bias)), 4)
         row["dp_dt_pull_width"] = round(float(np.subtract(*np.percentile(pull, [84, 16])) / 2), 3)

@@ -1,6 +1,8 @@
-"""Keep the points of one band, for steps that take one at a time."""
+"""Keep the points of some bands; most steps take one at a time."""
 
 from __future__ import annotations
+
+from collections.abc import Sequence
 
 import numpy as np
 
@@ -12,15 +14,15 @@ __all__ = ["SelectBand"]
 
 
 class SelectBand(Transformer):
-    """Flag the points of all bands but one as ``OTHER_BAND``.
+    """Flag the points of all bands but the chosen as ``OTHER_BAND``.
 
     Parameters
     ----------
-    band : str or None, default None
-        A name out of ``batch.meta.bands``; None for the band in which each curve has most
+    band : str, sequence of str or None, default None
+        Names out of ``batch.meta.bands``; None for the band in which each curve has most
         usable points, the first in the order of the names where there are several.
     on_bad : {"raise", "reject"}, default "raise"
-        What to do with curves that have no usable point in the band.
+        What to do with curves that have no usable point in the bands.
 
     Notes
     -----
@@ -29,7 +31,7 @@ class SelectBand(Transformer):
 
     needs = Needs(single_band=False)
 
-    def __init__(self, band: str | None = None, on_bad: OnBad = "raise") -> None:
+    def __init__(self, band: str | Sequence[str] | None = None, on_bad: OnBad = "raise") -> None:
         self.band = band
         self.on_bad = on_bad
 
@@ -37,10 +39,14 @@ class SelectBand(Transformer):
         if batch.band is None:
             return batch
         names = batch.meta.bands
-        if self.band is not None and self.band not in names:
-            raise DataError(
-                f"SelectBand: no band {self.band!r} in this survey; there is {', '.join(names)}"
-            )
+        wanted = (
+            () if self.band is None else (self.band,) if isinstance(self.band, str) else self.band
+        )
+        for name in wanted:
+            if name not in names:
+                raise DataError(
+                    f"SelectBand: no band {name!r} in this survey; there is {', '.join(names)}"
+                )
         usable = batch.usable
         codes = usable.band if usable.band is not None else np.empty(0, np.int16)
         curve = np.repeat(np.arange(batch.n_curves), usable.counts())
@@ -49,13 +55,13 @@ class SelectBand(Transformer):
         counts = counts.reshape(batch.n_curves, width)
         if self.band is None:
             chosen = counts.argmax(axis=1)
+            other = batch.band != np.repeat(chosen, np.diff(batch.offsets))
         else:
-            chosen = np.full(batch.n_curves, names.index(self.band))
-            missing = (counts[:, names.index(self.band)] == 0) & (usable.counts() > 0)
-            if missing.any():
-                batch = self.refuse(batch, missing, f"usable points in band {self.band!r}")
-                chosen = chosen[~missing]
-        other = batch.band != np.repeat(chosen, np.diff(batch.offsets))
+            place = [names.index(name) for name in wanted]
+            missing = (counts[:, place].sum(axis=1) == 0) & (usable.counts() > 0)
+            text = " or ".join(map(repr, wanted))
+            batch = self.refuse(batch, missing, f"usable points in band {text}")
+            other = ~np.isin(batch.band, place)  # type: ignore[arg-type]
         flags = batch.flags.copy()
         flags[other] |= np.uint32(PointFlag.OTHER_BAND)
         return batch.with_columns(flags=flags)

@@ -152,18 +152,37 @@ def period(
     input_: Annotated[Path, typer.Argument(metavar="INPUT", help="Survey file.")],
     out: Annotated[Path, typer.Option(help="Parquet file of periods.")],
     max_frequency: Annotated[float, typer.Option(help="Cycles per day.")] = 24.0,
+    bands: Annotated[
+        list[str] | None,
+        typer.Option(help="Band that takes part; several are searched together. All by default."),
+    ] = None,
+    known_period: Annotated[
+        str | None,
+        typer.Option(help="Column of known periods: verified, and searched only where they fail."),
+    ] = None,
     jobs: Jobs = None,
     strict: Strict = False,
 ) -> None:
-    """Search the period of every object.
+    """Search the period of every object, or verify known ones.
 
     Example: `astroprep period data_samples/survey.parquet --out periods.parquet`
+
+    Example: `astroprep period survey.parquet --bands g --bands r --out periods.parquet`
+
+    Example: `astroprep period new.parquet --known-period period --out checked.parquet`
     """
     from astroprep.pipeline.periods import search_periods
 
     _use_threads(jobs)
     with show.bars() as tell:
-        counts = search_periods(input_, out, max_frequency=max_frequency, progress=tell)
+        counts = search_periods(
+            input_,
+            out,
+            max_frequency=max_frequency,
+            bands=bands or (),
+            known_period=known_period,
+            progress=tell,
+        )
     show.out.print(str(out))
     _finish(counts, strict)
 

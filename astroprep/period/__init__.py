@@ -1,9 +1,13 @@
 """Which period: periodograms, candidates and their ranking, templates, boxes, folding."""
 
+from astroprep.period.binned import fold_binned
 from astroprep.period.box import BoxSearch
-from astroprep.period.fold import FoldPhase, fold, fold_ragged
+from astroprep.period.fold import FoldPhase, fold, fold_ragged, fold_sorted
 from astroprep.period.grid import FrequencyGrid, GridRule
 from astroprep.period.lombscargle import log10_false_alarm, power, power_ragged
+from astroprep.period.multiband import multiband_power
+from astroprep.period.multiband_grid import power_multiband_ragged
+from astroprep.period.multiband_search import MultibandSearch, search_multiband
 from astroprep.period.periodsearch import (
     Candidates,
     PeriodSearch,
@@ -21,6 +25,7 @@ from astroprep.period.template_files import (
 )
 from astroprep.period.template_period import TemplatePeriod, sine_candidates
 from astroprep.period.templates import TemplateSet
+from astroprep.period.verify import PeriodStatus, VerifyPeriod, verify_periods
 
 __all__ = [
     "BoxSearch",
@@ -28,23 +33,32 @@ __all__ = [
     "FoldPhase",
     "FrequencyGrid",
     "GridRule",
+    "MultibandSearch",
     "PeriodSearch",
+    "PeriodStatus",
     "TemplateFit",
     "TemplatePeriod",
     "TemplateSet",
     "UseCataloguePeriod",
+    "VerifyPeriod",
     "build_templates",
     "fit_templates",
     "fold",
+    "fold_binned",
     "fold_ragged",
+    "fold_sorted",
     "load_templates",
     "log10_false_alarm",
+    "multiband_power",
     "power",
+    "power_multiband_ragged",
     "power_ragged",
     "read_templates",
     "search",
+    "search_multiband",
     "shipped_templates",
     "sine_candidates",
+    "verify_periods",
     "weigh",
     "write_templates",
 ]

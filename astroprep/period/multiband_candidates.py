@@ -11,9 +11,10 @@ import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
-from astroprep.period.multiband_evidence import SERIES, log_evidence, number_visits
+from astroprep.period.backends import PRODUCT
 from astroprep.period.exact import MAX_HARMONICS
 from astroprep.period.multiband import band_edges, multiband_fit, standardise_bands
+from astroprep.period.multiband_evidence import SERIES, log_evidence, number_visits
 from astroprep.period.multiband_grid import grid_power_multiband
 from astroprep.period.peaks import strongest_peaks
 from astroprep.period.series import series_room
@@ -182,7 +183,7 @@ def collect_multiband(
     start, step : float64 array, shape (n_curves,)
         Grids, cycles per day.
     size, choice : int64 array, shape (n_curves,)
-        Frequencies of each grid; place in `plans` for the longest series.
+        Frequencies of each grid; from `choose_multiband` for the longest series.
     plans : tuple of Plan
         Tables of the transforms.
     n_peaks : int
@@ -206,14 +207,25 @@ def collect_multiband(
         )
         baseline = time[last - 1] - time[first]
         reach = REACH / baseline
-        plan = plans[choice[i]]
-        room = np.empty(series_room(t.size, HARMONICS[-1], n_bands, plan), np.float32)
+        plan = plans[max(choice[i], 0)]
+        products = choice[i] == PRODUCT
+        room = np.empty(series_room(t.size, HARMONICS[-1], n_bands, products, plan), np.float32)
         power = np.empty(size[i], np.float32)
         listed = np.empty(found.shape[1])
         count = 0
         for n_harmonics in HARMONICS:
             grid_power_multiband(
-                t, weighted, weight, bands, start[i], step[i], n_harmonics, plan, power, room
+                t,
+                weighted,
+                weight,
+                bands,
+                start[i],
+                step[i],
+                n_harmonics,
+                choice[i],
+                plan,
+                power,
+                room,
             )
             place = strongest_peaks(
                 power, int(np.rint(start[i] / step[i])), n_peaks, 1 / (baseline * step[i]), 0.0

@@ -11,7 +11,20 @@ from numba import njit
 from numpy.typing import NDArray
 
 from astroprep.errors import DataError
-from astroprep.period.backends import CELL, POINT, ROWS, TRANSFORM, plans
+from astroprep.period.backends import (
+    CELL,
+    COMBINE,
+    KERNEL,
+    POINT,
+    PRODUCT,
+    PRODUCT_FREQUENCY,
+    PRODUCT_POINT,
+    REPAIRS,
+    ROWS,
+    SERIES_ROWS,
+    TRANSFORM,
+    plans,
+)
 from astroprep.period.exact import MAX_HARMONICS
 from astroprep.period.grid import FrequencyGrid
 from astroprep.period.lombscargle import in_chunks
@@ -45,7 +58,7 @@ def choose_multiband(
     size: NDArray[np.int64],
     n_harmonics: int,
 ) -> NDArray[np.int64]:
-    """The cheapest transform size for each curve.
+    """The cheapest way for each curve: a transform size or matrix products.
 
     Parameters
     ----------
@@ -57,13 +70,18 @@ def choose_multiband(
     Returns
     -------
     int64 array, shape (n_curves,)
-        A place in `astroprep.period.backends.plans`.
+        A place in `astroprep.period.backends.plans`, or `PRODUCT`.
     """
-    cells = np.multiply(8.0, ROWS)
-    spread = 3 * n_harmonics * POINT * n_points[:, None]
+    rows = np.array(ROWS)
+    cells = 8.0 * rows
+    spread = 3 * n_harmonics * (POINT + KERNEL) * n_points[:, None]
     transforms = n_harmonics * (2 + n_bands[:, None]) * (TRANSFORM + CELL * cells * np.log2(cells))
     whole = np.ceil(size[:, None] / np.array([one.band for one in plans()]))
-    return np.asarray(np.argmin(whole * (transforms + spread), axis=1), np.int64)
+    cost = np.where(rows > SERIES_ROWS, np.inf, whole * (transforms + spread))
+    choice = np.argmin(cost, axis=1)
+    # products cost the same however many bands the points are in
+    few = size * n_harmonics * (PRODUCT_FREQUENCY + PRODUCT_POINT * n_points)
+    return np.where(few < cost.min(axis=1) * REPAIRS + COMBINE * size, PRODUCT, choice)
 
 
 @njit(cache=True, nogil=True)
@@ -75,6 +93,7 @@ def grid_power_multiband(
     start: float,
     step: float,
     n_harmonics: int,
+    choice: int,
     plan: Plan,
     power: NDArray[np.float32],
     room: NDArray[np.float32],
@@ -85,10 +104,15 @@ def grid_power_multiband(
     ----------
     time, weighted, weight, bands
         From `standardise_bands`.
+    choice : int
+        From `choose_multiband`.
     start, step, n_harmonics, plan, power, room
         As for `astroprep.period.series.series_power`.
     """
-    if not series_power(time, weighted, weight, bands, start, step, n_harmonics, power, plan, room):
+    products = choice == PRODUCT
+    if not series_power(
+        time, weighted, weight, bands, start, step, n_harmonics, power, products, plan, room
+    ):
         return
     work = np.empty((4, time.size))
     matrix = np.empty((2 * MAX_HARMONICS, 2 * MAX_HARMONICS))
@@ -125,10 +149,21 @@ def _power_rows(
         if deviation == 0.0:
             out[i] = 0.0
             continue
-        plan = plans[choice[i]]
-        room = np.empty(series_room(order.size, n_harmonics, bands.size - 1, plan), np.float32)
+        plan = plans[max(choice[i], 0)]
+        needed = series_room(order.size, n_harmonics, bands.size - 1, choice[i] == PRODUCT, plan)
+        room = np.empty(needed, np.float32)
         grid_power_multiband(
-            centred, weighted, weight, bands, start, step, n_harmonics, plan, out[i], room
+            centred,
+            weighted,
+            weight,
+            bands,
+            start,
+            step,
+            n_harmonics,
+            choice[i],
+            plan,
+            out[i],
+            room,
         )
 
 

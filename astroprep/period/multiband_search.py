@@ -11,7 +11,6 @@ from astroprep.base import Needs, OnBad, Transformer
 from astroprep.data import LightCurveBatch
 from astroprep.errors import ConfigError, DataError
 from astroprep.period.backends import plans
-from astroprep.period.multiband_evidence import number_visits
 from astroprep.period.grid import MAX_SIZE, GridRule
 from astroprep.period.lombscargle import in_chunks, log10_false_alarm
 from astroprep.period.multiband import MAX_BANDS
@@ -21,6 +20,7 @@ from astroprep.period.multiband_candidates import (
     level_bands,
     most_candidates,
 )
+from astroprep.period.multiband_evidence import number_visits
 from astroprep.period.multiband_grid import choose_multiband, count_bands
 from astroprep.period.periodsearch import RELATED, TOLERANCE, Rule
 
@@ -225,8 +225,8 @@ class MultibandSearch(Transformer):
 
     One Fourier series for all bands, each with a mean and a scale of its own, is fitted on an even
     grid; the strongest peaks, twice and half their periods and their daily aliases are ranked by
-    the evidence of the folded curve (`astroprep.period.multiband_evidence`), which outliers move little. A
-    batch without bands is searched as one band. Adds to ``objects``:
+    the evidence of the folded curve (`astroprep.period.multiband_evidence`), which outliers move
+    little. A batch without bands is searched as one band. Adds to ``objects``:
 
     - ``period``: days; never NaN;
     - ``period_power``: share of the variance that three harmonics explain at the period, the

@@ -42,7 +42,7 @@ class Verification:
     ----------
     status : int64 array
         `PeriodStatus`: 0 confirmed, 1 drifted, 2 alias, 3 harmonic, 4 lost.
-    period, period_error : float64 array
+    period, period_err : float64 array
         Days, of the verdict, in the middle of the baseline; the old ones where it is lost.
     ratio : float64 array
         New over old period.
@@ -52,7 +52,7 @@ class Verification:
         That noise explains as much, given all frequencies that were tried.
     significance : float64 array
         Standard deviations by which the light curve departs from the old ephemeris.
-    dp_dt, dp_dt_error : float64 array
+    dp_dt, dp_dt_err : float64 array
         Change of the period, days per day. The best estimate, significant or not (see
         `changing`); 0 with an infinite error where there are too few seasons.
     changing : bool array
@@ -67,7 +67,7 @@ class Verification:
         harmonic and lost, whose old ephemeris counts nothing.
     segment_time : float64 array, shape (n_segments,)
         Weighted mean time of the points of each segment, on the scale of the input.
-    o_minus_c, o_minus_c_error : float64 array, shape (n_segments,)
+    o_minus_c, o_minus_c_err : float64 array, shape (n_segments,)
         Days by which each segment is later than the old ephemeris says. Without a stored epoch
         the zero is the new ephemeris in the middle of the baseline, so only differences count.
     segment_points : int64 array, shape (n_segments,)
@@ -76,14 +76,14 @@ class Verification:
 
     status: NDArray[np.int64]
     period: NDArray[np.float64]
-    period_error: NDArray[np.float64]
+    period_err: NDArray[np.float64]
     ratio: NDArray[np.float64]
     power_old: NDArray[np.float64]
     power: NDArray[np.float64]
     log10_false_alarm: NDArray[np.float64]
     significance: NDArray[np.float64]
     dp_dt: NDArray[np.float64]
-    dp_dt_error: NDArray[np.float64]
+    dp_dt_err: NDArray[np.float64]
     changing: NDArray[np.bool_]
     epoch: NDArray[np.float64]
     middle: NDArray[np.float64]
@@ -91,7 +91,7 @@ class Verification:
     segment_offsets: NDArray[np.int64]
     segment_time: NDArray[np.float64]
     o_minus_c: NDArray[np.float64]
-    o_minus_c_error: NDArray[np.float64]
+    o_minus_c_err: NDArray[np.float64]
     segment_points: NDArray[np.int64]
 
     @property
@@ -197,7 +197,7 @@ def verify_periods(
     offsets: NDArray[np.int64],
     period: ArrayLike,
     *,
-    period_error: ArrayLike | None = None,
+    period_err: ArrayLike | None = None,
     epoch: ArrayLike | None = None,
     epoch_of: EpochOf = "lowest",
     max_change: float = 0.02,
@@ -215,7 +215,7 @@ def verify_periods(
         Curve i is ``offsets[i]:offsets[i + 1]``.
     period : float64 array, shape (n_curves,)
         The known ones, days.
-    period_error : float64 array, shape (n_curves,), optional
+    period_err : float64 array, shape (n_curves,), optional
         Standard deviation of each, days. Where it is missing or NaN, the old period is taken to
         be as uncertain as the new measurement.
     epoch : float64 array, shape (n_curves,), optional
@@ -250,7 +250,7 @@ def verify_periods(
     _check_settings(epoch_of, max_change, min_shift, half)
     n_curves = offsets.size - 1
     known = _per_curve("period", period, n_curves)
-    known_error = _per_curve("period_error", period_error, n_curves)
+    known_err = _per_curve("period_err", period_err, n_curves)
     known_epoch = _per_curve("epoch", epoch, n_curves)
     reason = unverifiable(time, value, error, offsets, known)
     for i in np.flatnonzero(reason != ""):
@@ -259,7 +259,7 @@ def verify_periods(
             "curves are like this. Leave them out (see unverifiable)."
         )
     frequency = 1 / known
-    frequency_error = np.where(known_error >= 0, known_error * frequency**2, np.nan)
+    frequency_error = np.where(known_err >= 0, known_err * frequency**2, np.nan)
     baseline = time[offsets[1:] - 1] - time[offsets[:-1]]
     wanted = np.fmax(max_change * frequency, ERRORS * frequency_error) * baseline
     reach = np.clip(wanted, NARROWEST, REACH)
@@ -320,14 +320,14 @@ def _collected(
     return Verification(
         status=verdict.status,
         period=np.where(verdict.status == PeriodStatus.LOST, known, period),
-        period_error=verdict.frequency_error * period**2,
+        period_err=verdict.frequency_error * period**2,
         ratio=np.where(verdict.status == PeriodStatus.LOST, 1.0, period / known),
         power_old=e["power_old"].copy(),
         power=verdict.power,
         log10_false_alarm=verdict.log10_false_alarm,
         significance=verdict.significance,
         dp_dt=-2 * verdict.bend * period**2,
-        dp_dt_error=2 * verdict.bend_error * period**2,
+        dp_dt_err=2 * verdict.bend_error * period**2,
         changing=verdict.changing,
         epoch=epoch,
         middle=e["middle"].copy(),
@@ -335,7 +335,7 @@ def _collected(
         segment_offsets=np.concatenate(([0], np.cumsum(used.sum(axis=1)))),
         segment_time=(at + e["middle"][:, None])[used],
         o_minus_c=days[used],
-        o_minus_c_error=(segment[:, 2] * known[:, None])[used],
+        o_minus_c_err=(segment[:, 2] * known[:, None])[used],
         segment_points=segment_points[used],
     )
 
@@ -372,14 +372,14 @@ class VerifyPeriod(Transformer):
 
     - ``period``: days, of the verdict; the known one where it is lost;
     - ``period_status``: ``confirmed``, ``drifted``, ``alias``, ``harmonic`` or ``lost``;
-    - ``period_error``: days;
+    - ``period_err``: days;
     - ``period_ratio``: new over known period;
     - ``period_power``, ``period_power_known``: share of the variance explained at the two;
     - ``period_fap``: log10 of the false-alarm probability;
     - ``period_departure``: standard deviations by which the light curve departs from the known
       ephemeris;
     - ``period_drift``: dP/dt in days per day where it is significant, otherwise 0;
-    - ``period_drift_error``: days per day, 0 where there are too few seasons to tell;
+    - ``period_drift_err``: days per day, 0 where there are too few seasons to tell;
     - ``period_epoch``: time of the extreme nearest the middle of the light curve.
 
     Refused, with the reason: fewer than eight usable points or different times, constant
@@ -390,7 +390,7 @@ class VerifyPeriod(Transformer):
     ----------
     known : str, default "catalogue_period"
         Column of the known periods, days.
-    known_error : str, default "catalogue_period_error"
+    known_err : str, default "catalogue_period_err"
         Column of their standard deviations, days; used where the batch has it.
     epoch_of, max_change, min_shift, half, jobs
         As for `verify_periods`.
@@ -406,7 +406,7 @@ class VerifyPeriod(Transformer):
     def __init__(
         self,
         known: str = "catalogue_period",
-        known_error: str = "catalogue_period_error",
+        known_err: str = "catalogue_period_err",
         epoch_of: EpochOf = "lowest",
         max_change: float = 0.02,
         min_shift: float = 0.01,
@@ -415,7 +415,7 @@ class VerifyPeriod(Transformer):
         on_bad: OnBad = "raise",
     ) -> None:
         self.known = known
-        self.known_error = known_error
+        self.known_err = known_err
         self.epoch_of = epoch_of
         self.max_change = max_change
         self.min_shift = min_shift
@@ -445,7 +445,7 @@ class VerifyPeriod(Transformer):
             usable.error,
             usable.offsets,
             batch.objects[self.known],
-            period_error=batch.objects.get(self.known_error),
+            period_err=batch.objects.get(self.known_err),
             epoch_of=self.epoch_of,
             max_change=self.max_change,
             min_shift=self.min_shift,
@@ -456,16 +456,14 @@ class VerifyPeriod(Transformer):
             objects={
                 "period": found.period,
                 "period_status": found.text,
-                "period_error": found.period_error,
+                "period_err": found.period_err,
                 "period_ratio": found.ratio,
                 "period_power": found.power,
                 "period_power_known": found.power_old,
                 "period_fap": found.log10_false_alarm,
                 "period_departure": found.significance,
                 "period_drift": np.where(found.changing, found.dp_dt, 0.0),
-                "period_drift_error": np.where(
-                    np.isfinite(found.dp_dt_error), found.dp_dt_error, 0.0
-                ),
+                "period_drift_err": np.where(np.isfinite(found.dp_dt_err), found.dp_dt_err, 0.0),
                 "period_epoch": found.epoch,
             }
         )

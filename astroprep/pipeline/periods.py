@@ -1,23 +1,61 @@
-"""Search the period of every object of a survey file."""
+"""Search, or re-verify, the period of every object of a survey file."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from astroprep.clean import FlagBad
-from astroprep.data import LightCurveBatch
-from astroprep.io import open_survey, replaced
-from astroprep.period import PeriodSearch
+from astroprep.base import Transformer
+from astroprep.clean import FlagBad, SelectBand
+from astroprep.data import LightCurveBatch, Rejected
+from astroprep.errors import ConfigError
+from astroprep.io import ColumnNames, Survey, open_survey, replaced
+from astroprep.period import MultibandSearch, PeriodSearch, VerifyPeriod
 from astroprep.pipeline.account import Counts, Progress, silent
 from astroprep.pipeline.classify import BATCH_OBJECTS, spare_inputs
 from astroprep.pipeline.prepare import apply_steps
 
 __all__ = ["search_periods"]
+
+Method = Literal["search", "multi-band", "verified"]
+
+N_CANDIDATES = 5  # written for each object
+CANDIDATE = pa.struct(
+    [("period", pa.float64()), ("probability", pa.float64()), ("status", pa.string())]
+)
+SCHEMA = pa.schema(
+    [
+        ("row", pa.int64()),
+        ("id", pa.string()),
+        ("period", pa.float64()),
+        ("period_err", pa.float64()),
+        ("significance", pa.float64()),
+        ("status", pa.string()),
+        ("method", pa.string()),
+        ("confidence", pa.float64()),
+        ("known_period", pa.float64()),
+        ("period_drift", pa.float64()),
+        ("period_drift_err", pa.float64()),
+        ("candidates", pa.list_(CANDIDATE)),
+        ("rejected_reason", pa.string()),
+    ]
+)
+# columns of the file, and what the steps call them
+NAMES = {
+    "period": "period",
+    "period_err": "period_err",
+    "significance": "period_fap",
+    "status": "period_status",
+    "confidence": "period_confidence",
+    "period_drift": "period_drift",
+    "period_drift_err": "period_drift_err",
+}
 
 
 def search_periods(
@@ -25,6 +63,8 @@ def search_periods(
     out: str | Path,
     *,
     max_frequency: float = 24.0,
+    bands: Sequence[str] = (),
+    known_period: str | None = None,
     progress: Progress = silent,
 ) -> Counts:
     """Write a Parquet file of periods, one row for every object of the input.
@@ -34,9 +74,19 @@ def search_periods(
     source : path
         Survey file.
     out : path
-        Columns ``row, id, period`` (days), what `PeriodSearch` adds, and ``rejected_reason``.
+        Columns ``row, id``; ``period`` and ``period_err`` (days); ``significance``, log10 of the
+        false-alarm probability; ``status`` (of a search: ``ok``, ``alias?``, ``window``, ``weak``
+        or ``few cycles``; of a known period: ``confirmed``, ``drifted``, ``alias`` or
+        ``harmonic``); ``method`` (``search``, ``multi-band`` or ``verified``); ``confidence``;
+        ``known_period`` and ``period_drift`` (days per day) where one was verified; the most
+        probable ``candidates``; and ``rejected_reason``.
     max_frequency : float, default 24.0
         Cycles per day; 24 reaches the fastest delta Scuti stars of ground surveys.
+    bands : sequence of str, default all
+        Bands that take part. Several are searched together.
+    known_period : str, optional
+        Column of known periods, days. Where one still holds, or the light curve shows how it
+        changed, no search is made; where it is lost or missing, one is.
     progress : callable, optional
         Told stage, done and total.
 
@@ -48,45 +98,114 @@ def search_periods(
     Raises
     ------
     ConfigError
-        If `max_frequency` makes no sense.
+        If `max_frequency` makes no sense, or known periods are to be verified in several bands.
     DataError
-        If the input cannot be read or `out` not written.
+        If the input cannot be read, has no such band, or `out` cannot be written.
     """
-    steps = [
-        FlagBad(missing_errors="estimate", on_bad="reject"),
-        PeriodSearch(max_frequency=max_frequency, on_bad="reject"),
-    ]
     counts = Counts()
     spare_inputs(Path(out), Path(source))
-    with open_survey(source, on_bad="reject") as survey, replaced(out) as temporary:
-        writer = None
-        for batch in survey.iter_batches(BATCH_OBJECTS):
-            given = set(batch.objects)
-            result = apply_steps(steps, batch)
-            table = _table(result, given)
-            if writer is None:
-                writer = pq.ParquetWriter(temporary, table.schema, compression="zstd")
-            writer.write_table(table)
-            counts.add(result.n_curves, result.rejected)
-            progress("period", counts.input, survey.n_objects)
-        if writer is not None:
-            writer.close()
+    names = ColumnNames(period=known_period) if known_period else ColumnNames()
+    with open_survey(source, names, on_bad="reject") as survey, replaced(out) as temporary:
+        used = bands or survey.meta.bands
+        if known_period and len(used) > 1:
+            raise ConfigError(
+                "--known-period verifies one band at a time: choose one with --bands, of "
+                + ", ".join(survey.meta.bands)
+            )
+        chain = _Chain(survey, tuple(bands), max_frequency, known_period is not None)
+        with pq.ParquetWriter(temporary, SCHEMA, compression="zstd") as writer:
+            for batch in survey.iter_batches(BATCH_OBJECTS):
+                table, rejected = chain.table(batch)
+                writer.write_table(table)
+                counts.add(table.num_rows - len(rejected), rejected)
+                progress("period", counts.input, survey.n_objects)
     return counts
 
 
-def _table(result: LightCurveBatch, given: set[str]) -> pa.Table:
-    """Rows of the result and of the rejected, in the order of the input."""
-    away = result.rejected
-    n, m = result.n_curves, len(away)
-    row = np.concatenate([result.objects["row"], away.row])
+class _Chain:
+    """The steps for one survey."""
+
+    def __init__(
+        self, survey: Survey, bands: tuple[str, ...], max_frequency: float, verify: bool
+    ) -> None:
+        self.verify = VerifyPeriod(on_bad="reject") if verify else None
+        self.clean: list[Transformer] = [FlagBad(missing_errors="estimate", on_bad="reject")]
+        together = len(bands or survey.meta.bands) > 1
+        if bands:
+            self.clean.append(SelectBand(band=bands, on_bad="reject"))
+        self.method: Method = "multi-band" if together else "search"
+        self.search: Transformer = (
+            MultibandSearch(max_frequency=max_frequency, on_bad="reject")
+            if together
+            else PeriodSearch(
+                max_frequency=max_frequency, n_candidates=N_CANDIDATES, on_bad="reject"
+            )
+        )
+        self.search.check()
+
+    def table(self, batch: LightCurveBatch) -> tuple[pa.Table, Rejected]:
+        """Rows of every object of the batch, in the order of the input, and the rejected."""
+        good = apply_steps(self.clean, batch)
+        away = [good.rejected]
+        good = replace(good, rejected=Rejected())
+        parts = []
+        if self.verify is not None:
+            held = replace(self.verify.transform(good), rejected=Rejected())
+            held = held.take(np.flatnonzero(held.objects["period_status"] != "lost"))
+            parts.append(_rows(held, "verified"))
+            good = good.take(np.flatnonzero(~np.isin(good.objects["row"], held.objects["row"])))
+        found = self.search.transform(good)
+        away.append(found.rejected)
+        parts.append(_rows(found, self.method))
+        rejected = Rejected.concat(away)
+        parts.append(_rejected_rows(rejected))
+        table = pa.concat_tables(parts)
+        return table.take(np.argsort(table["row"].to_numpy(), kind="stable")), rejected
+
+
+def _rows(result: LightCurveBatch, method: Method) -> pa.Table:
+    """Rows of objects with a period."""
+    n = result.n_curves
     columns: dict[str, Any] = {
-        "row": row,
-        "id": pa.array([*result.ids, *away.id], pa.string()),
+        "row": result.objects["row"],
+        "id": list(result.ids),
+        "method": [method] * n,
+        "candidates": _candidates(result),
     }
-    for name, column in result.objects.items():
-        if name not in given and column.ndim == 1:
-            own = pa.array(column, from_pandas=True)
-            columns[name] = pa.concat_arrays([own, pa.nulls(m, own.type)])
+    for name, source in NAMES.items():
+        if source in result.objects:
+            columns[name] = result.objects[source]
+    if method == "verified":
+        columns["known_period"] = result.objects["catalogue_period"]
+    arrays = [
+        pa.array(columns[field.name], field.type)
+        if field.name in columns
+        else pa.nulls(n, field.type)
+        for field in SCHEMA
+    ]
+    return pa.table(arrays, schema=SCHEMA)
+
+
+def _candidates(result: LightCurveBatch) -> list[list[dict[str, Any]] | None]:
+    """Those that each object has, most probable first; null where none were weighed."""
+    if "candidate_period" not in result.objects:
+        return [None] * result.n_curves
+    period, probability, status = (
+        result.objects[f"candidate_{name}"] for name in ("period", "probability", "status")
+    )
+    return [
+        [{"period": p, "probability": q, "status": s} for p, q, s in zip(*of, strict=True) if p > 0]
+        for of in zip(period.tolist(), probability.tolist(), status.tolist(), strict=True)
+    ]
+
+
+def _rejected_rows(away: Rejected) -> pa.Table:
     reasons = [f"{step} {why}" for step, why in zip(away.step, away.reason, strict=True)]
-    columns["rejected_reason"] = pa.array([*[None] * n, *reasons], pa.string())
-    return pa.table(columns).take(np.argsort(row, kind="stable"))
+    columns = {"row": away.row, "id": list(away.id), "rejected_reason": reasons}
+    arrays = [
+        pa.array(columns[field.name], field.type)
+        if field.name in columns
+        else pa.nulls(len(away), field.type)
+        for field in SCHEMA
+    ]
+    return pa.table(arrays, schema=SCHEMA)

@@ -9,9 +9,9 @@ from astropy.timeseries import LombScargleMultiband
 from astroprep.data import LightCurveBatch, Meta
 from astroprep.errors import ConfigError, DataError
 from astroprep.period import FrequencyGrid, power
-from astroprep.period.multiband_evidence import log_evidence, number_visits
 from astroprep.period.grid import GridRule
 from astroprep.period.multiband import multiband_power
+from astroprep.period.multiband_evidence import log_evidence, number_visits
 from astroprep.period.multiband_grid import power_multiband_ragged
 from astroprep.period.multiband_search import RR_LYRAE, MultibandSearch, search_multiband
 

@@ -105,8 +105,8 @@ def test_the_error_of_the_stored_period_is_respected(make):
     """A difference of 1e-4 is drift for a period known to 1e-6, and none for one known to 1e-4."""
     batch, wrong = make(), 0.6173 * (1 + 1e-4)
 
-    exact = verify(batch, wrong, period_error=np.full(40, 1e-6))
-    vague = verify(batch, wrong, period_error=np.full(40, 1e-4))
+    exact = verify(batch, wrong, period_err=np.full(40, 1e-6))
+    vague = verify(batch, wrong, period_err=np.full(40, 1e-4))
 
     assert share(exact, DRIFTED) == 1
     assert share(vague, CONFIRMED) == 1
@@ -117,7 +117,7 @@ def test_the_error_of_the_period_is_that_of_the_scatter(make):
     found = verify(make(n_curves=300), 0.6173)
     good = found.status == CONFIRMED
 
-    pull = ((found.period - 0.6173) / found.period_error)[good]
+    pull = ((found.period - 0.6173) / found.period_err)[good]
 
     assert abs(np.median(pull)) < 0.2
     assert 0.8 < np.std(pull) < 1.2
@@ -133,7 +133,7 @@ def test_a_linear_change_is_recovered_with_its_error(make, cycles, least):
     assert found.changing.mean() >= least
     seen = found.changing
     assert (found.status[seen] == DRIFTED).all()
-    pull = (found.dp_dt - truth)[seen] / found.dp_dt_error[seen]
+    pull = (found.dp_dt - truth)[seen] / found.dp_dt_err[seen]
     assert abs(np.median(pull)) < 0.4
     assert 0.6 < np.std(pull) < 1.4
 
@@ -201,7 +201,7 @@ def test_o_minus_c_of_a_wrong_period_is_a_straight_line(make):
     for i in range(10):
         of = slice(*found.segment_offsets[i : i + 2])
         cycle = (found.segment_time[of] - found.middle[i]) / wrong
-        pulls.append((found.o_minus_c[of] - cycle * (0.6173 - wrong)) / found.o_minus_c_error[of])
+        pulls.append((found.o_minus_c[of] - cycle * (0.6173 - wrong)) / found.o_minus_c_err[of])
     pulls = np.concatenate(pulls)
 
     assert pulls.size >= 40
@@ -372,10 +372,10 @@ def test_odd_but_possible_curves_give_finite_results(rng):
 
     found = verify(batch, 0.6173)
 
-    for name in ("period", "period_error", "ratio", "power", "power_old", "log10_false_alarm",
-                 "significance", "dp_dt", "epoch", "o_minus_c", "o_minus_c_error"):  # fmt: skip
+    for name in ("period", "period_err", "ratio", "power", "power_old", "log10_false_alarm",
+                 "significance", "dp_dt", "epoch", "o_minus_c", "o_minus_c_err"):  # fmt: skip
         assert np.isfinite(getattr(found, name)).all(), name
-    assert not np.isnan(found.dp_dt_error).any()
+    assert not np.isnan(found.dp_dt_err).any()
     assert found.status[0] == found.status[1] == found.status[2] == CONFIRMED
 
 
