@@ -82,7 +82,7 @@ class Recipe(_Table):
 
     name: str
     about: str = ""
-    seed: int = Field(default=1, ge=0)
+    seed: int = Field(default=1, ge=0, lt=2**63)  # what torch takes
     on_bad: Literal["reject", "raise"] = "reject"
     steps: tuple[dict[str, Any], ...] = Field(min_length=1, strict=False)
     split: SplitTable = SplitTable()

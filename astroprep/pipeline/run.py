@@ -168,7 +168,9 @@ def _prepare(job: Job, roles: Roles) -> None:
                 done += Prepared.load(path).n_objects
         job.progress("prepare", done, total)
         first = done // BATCH_OBJECTS
-        for i, batch in enumerate(survey.iter_batches(BATCH_OBJECTS, first_row=done), first):
+        # past its end a reader gives an empty batch, which would replace the last part
+        left = survey.iter_batches(BATCH_OBJECTS, first_row=done) if done < total else ()
+        for i, batch in enumerate(left, first):
             name = f"part-{i:06d}"
             with job.folder.stage(name, part_of="prepare"):
                 prepare(batch, job.steps).save(job.folder.work / f"{name}.arrow")

@@ -67,6 +67,7 @@ def test_all_mistakes_come_at_once(tmp_path):
         (GOOD.replace('step = "FlagBad"', ""), "a step needs its name"),
         (GOOD + "[training]\nseed = 3", "'seed' belongs at the top"),
         (GOOD + '[training]\nmax_epochs = "many"', "max_epochs"),
+        (f"seed = {2**70}\n" + GOOD, "seed"),
         (GOOD + '[network]\npreset = "smal"', "unknown preset 'smal'; did you mean 'small'?"),
         (GOOD.replace('"PeriodSearch"', '"PeriodSearch"\nmax_frequency = "x"'), "PeriodSearch"),
     ],

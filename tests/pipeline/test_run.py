@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import signal
 import subprocess
 import sys
@@ -139,31 +138,37 @@ def test_another_input_is_not_mixed_in(recipe, result, survey_file, tmp_path):
 
 
 @pytest.mark.slow
-def test_killed_anywhere_it_continues_to_the_same_end(
+def test_killed_at_any_write_it_continues_to_the_same_end(
     recipe, result, predictions, survey_file, tmp_path
 ):
+    """SIGKILL just before the n-th file of each process would appear under its name."""
     out = tmp_path / "out"
     code = textwrap.dedent(f"""
-        import json
+        import json, os, signal, sys
         from astroprep.pipeline.recipe import Recipe
         from astroprep.pipeline.run import run
+        left = int(sys.argv[1])
+        def counted(source, target, replace=os.replace):
+            global left
+            left -= 1
+            if left == 0:
+                os.kill(os.getpid(), signal.SIGKILL)
+            replace(source, target)
+        os.replace = counted
         recipe = Recipe.model_validate(json.loads({json.dumps(recipe.to_dict())!r}))
         run(recipe, {str(survey_file)!r}, {str(out)!r})
     """)
-    for delay in (4.0, 6.0, 8.0, 10.0, 12.0, None):
-        process = subprocess.Popen([sys.executable, "-W", "ignore", "-c", code])
-        try:
-            process.wait(delay)
-            break
-        except subprocess.TimeoutExpired:
-            os.kill(process.pid, signal.SIGKILL)
-            process.wait()
-            assert not (out / "metrics.json").exists()
-    assert process.returncode == 0
+    for write in (1, 3, 6, 5, 8, 7):
+        done = subprocess.run([sys.executable, "-W", "ignore", "-c", code, str(write)], check=False)
+        assert done.returncode == -signal.SIGKILL
+        assert not (out / "metrics.json").exists()
+    subprocess.run([sys.executable, "-W", "ignore", "-c", code, "0"], check=True)
+    assert not [path for path in out.rglob("*") if path.name.endswith(".tmp")]
     again = pq.read_table(out / "predictions.parquet").to_pandas()
     assert again.equals(predictions)
+    assert (out / "bundle.apz").read_bytes() == (result.out / "bundle.apz").read_bytes()
     metrics = json.loads((out / "metrics.json").read_text())
-    assert metrics["compressed"] == result.metrics["compressed"]
+    assert {**metrics, "seconds": 0} == {**result.metrics, "seconds": 0}
 
 
 def test_a_split_column_is_found_in_any_case_and_an_empty_one_divides_nothing(
