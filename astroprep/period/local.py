@@ -273,7 +273,7 @@ def strongest_nearby(
 
 @njit(cache=True)
 def _undamped(x: float) -> float:
-    """One over the square of sin(x) / x, to 1 % where the search ends: what the bins took away."""
+    """One over the square of sin(x) / x, to 2 % where the search ends: what the bins took away."""
     q = x * x
     return 1.0 + q * (1 / 3 + q * (1 / 15 + q * (2 / 189)))
 

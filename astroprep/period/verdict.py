@@ -18,7 +18,7 @@ __all__ = ["Half", "Judgement", "PeriodStatus", "judge", "log10_chance"]
 Half = Literal["keep", "report"]
 
 CHANCE = 1e-3  # of a false alarm per curve, here and in the tests for drift: one good period in a
-# thousand searched again without need costs nothing; at 1e-5 a tenth more of weak stars are lost
+# thousand searched again without need is cheap beside the search that all others are spared
 FAR_BETTER = 0.8  # a rival must leave less than this share of the unexplained variance: shapes that
 # four harmonics cannot follow differ by more than noise, which no number of points mends
 ENOUGH = 0.01  # probability of the other harmonics being noise, above which a fraction is enough
