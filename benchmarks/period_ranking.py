@@ -30,7 +30,7 @@ FOLDS = 3
 BATCH = 256
 # beside the inverse root of the class size: shapes that half of an eclipsing period resembles,
 # and the one class with periods that the baseline barely holds
-IMPORTANCE = {"RRc": 2.0, "RRd": 2.0, "LPV": 2.0}
+IMPORTANCE = {"RRc": 3.0, "RRd": 2.0, "LPV": 2.0}
 TARGET = Path(__file__).parents[1] / "astroprep" / "period" / "coefficients.py"
 HEAD = '''"""Weights of the candidate ranking.
 
@@ -139,7 +139,7 @@ def main() -> None:
     parser.add_argument("--data", type=Path, required=True)
     parser.add_argument("--limit", type=int, default=100_000, help="objects per label")
     parser.add_argument("--peaks", type=int, default=16)
-    parser.add_argument("--epochs", type=int, default=50)
+    parser.add_argument("--epochs", type=int, default=40)
     parser.add_argument("--decay", type=float, default=3e-2)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--jobs", type=int, default=1)
