@@ -1,8 +1,11 @@
 """Which period: periodograms, candidates and their ranking, templates, boxes, folding."""
 
-from astroprep.period.binned import fold_binned
-from astroprep.period.box import BoxSearch
-from astroprep.period.fold import FoldPhase, fold, fold_ragged, fold_sorted
+from astroprep.period.binned import FoldedBins, fold_binned
+from astroprep.period.box import BoxSearch, find_box
+from astroprep.period.boxfit import Box, measure_box
+from astroprep.period.boxgrid import BoxRule
+from astroprep.period.boxpower import BoxPower, box_power
+from astroprep.period.fold import FoldedPoints, FoldPhase, fold, fold_ragged, fold_sorted
 from astroprep.period.grid import FrequencyGrid, GridRule
 from astroprep.period.lombscargle import log10_false_alarm, power, power_ragged
 from astroprep.period.multiband import multiband_power
@@ -25,12 +28,17 @@ from astroprep.period.template_files import (
 )
 from astroprep.period.template_period import TemplatePeriod, sine_candidates
 from astroprep.period.templates import TemplateSet
-from astroprep.period.verify import PeriodStatus, VerifyPeriod, verify_periods
+from astroprep.period.verify import PeriodStatus, Verification, VerifyPeriod, verify_periods
 
 __all__ = [
+    "Box",
+    "BoxPower",
+    "BoxRule",
     "BoxSearch",
     "Candidates",
     "FoldPhase",
+    "FoldedBins",
+    "FoldedPoints",
     "FrequencyGrid",
     "GridRule",
     "MultibandSearch",
@@ -40,8 +48,11 @@ __all__ = [
     "TemplatePeriod",
     "TemplateSet",
     "UseCataloguePeriod",
+    "Verification",
     "VerifyPeriod",
+    "box_power",
     "build_templates",
+    "find_box",
     "fit_templates",
     "fold",
     "fold_binned",
@@ -49,6 +60,7 @@ __all__ = [
     "fold_sorted",
     "load_templates",
     "log10_false_alarm",
+    "measure_box",
     "multiband_power",
     "power",
     "power_multiband_ragged",

@@ -383,7 +383,7 @@ class VerifyPeriod(Transformer):
     Adds to ``objects``, all finite:
 
     - ``period``: days, of the verdict; the known one where it is lost;
-    - ``period_status``: ``confirmed``, ``drifted``, ``alias``, ``harmonic`` or ``lost``;
+    - ``period_verdict``: ``confirmed``, ``drifted``, ``alias``, ``harmonic`` or ``lost``;
     - ``period_err``: days;
     - ``period_ratio``: new over known period;
     - ``period_power``, ``period_power_known``: share of the variance explained at the two;
@@ -467,7 +467,7 @@ class VerifyPeriod(Transformer):
         return batch.with_columns(
             objects={
                 "period": found.period,
-                "period_status": found.text,
+                "period_verdict": found.text,
                 "period_err": found.period_err,
                 "period_ratio": found.ratio,
                 "period_power": found.power,

@@ -151,7 +151,7 @@ class _Chain:
         parts = []
         if self.verify is not None:
             held = replace(self.verify.transform(good), rejected=Rejected())
-            held = held.take(np.flatnonzero(held.objects["period_status"] != "lost"))
+            held = held.take(np.flatnonzero(held.objects["period_verdict"] != "lost"))
             parts.append(_rows(held, "verified"))
             good = good.take(np.flatnonzero(~np.isin(good.objects["row"], held.objects["row"])))
         found = self.search.transform(good)
@@ -176,6 +176,7 @@ def _rows(result: LightCurveBatch, method: Method) -> pa.Table:
         if source in result.objects:
             columns[name] = result.objects[source]
     if method == "verified":
+        columns["status"] = result.objects["period_verdict"]
         columns["known_period"] = result.objects["catalogue_period"]
     arrays = [
         pa.array(columns[field.name], field.type)

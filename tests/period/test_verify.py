@@ -404,7 +404,7 @@ def test_the_step_writes_finite_columns(make):
 
     out = VerifyPeriod(jobs=1).transform(batch)
 
-    status = out.objects["period_status"]
+    status = out.objects["period_verdict"]
     assert status.tolist()[:3] == ["confirmed", "drifted", "harmonic"]
     assert all(type(word) is str for word in status)
     for name, column in out.objects.items():
@@ -458,5 +458,5 @@ def test_catalogue_periods_of_a_survey_are_confirmed(data_dir):
 
     out = VerifyPeriod(on_bad="reject").transform(batch)
 
-    assert np.mean(out.objects["period_status"] == "confirmed") > 0.85
-    assert np.mean(out.objects["period_status"] == "lost") < 0.02
+    assert np.mean(out.objects["period_verdict"] == "confirmed") > 0.85
+    assert np.mean(out.objects["period_verdict"] == "lost") < 0.02
