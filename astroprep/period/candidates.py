@@ -116,10 +116,14 @@ def collect_candidates(
             )
         order = np.argsort(-found[: kept.size, 1], kind="mergesort")
         found[: kept.size] = found[: kept.size][order]
-        standard = weighted / weight
+        standard = np.zeros(weight.size)
+        for j in range(weight.size):
+            if weight[j] > 0:  # zero where an error bar is 1e160 times the smallest
+                standard[j] = weighted[j] / weight[j]
         level = levels(faint * standard, ENTROPY_LEVELS)  # alike in mag and flux
         third, fourth = moments(weight, standard)
-        spread = np.sqrt((weight * centred**2).sum() - (weight * centred).sum() ** 2)
+        away = centred - (weight * centred).sum()
+        spread = np.sqrt((weight * away * away).sum())
         for k in range(kept.size):
             found[k, 3] = baseline
             found[k, 4] = spread

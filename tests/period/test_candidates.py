@@ -218,6 +218,36 @@ def test_period_errors_are_of_the_right_size(name):
     assert (given["period_err"] > 0).all()
 
 
+@pytest.mark.parametrize("kind", ["errors", "repeated times", "spikes", "five points", "step"])
+def test_odd_curves_get_finite_numbers(kind):
+    """Error bars 200 decades apart, tied times, two spikes, next to no points, two values."""
+    rng = np.random.default_rng(6)
+    time, value, error = observed(rng, 0.77, SHAPES["sine"], n_points=60)
+    if kind == "errors":
+        error = np.where(np.arange(60) % 4 == 0, 1e-200, 1.0)
+    elif kind == "repeated times":
+        time = np.repeat(time[::6], 6)
+    elif kind == "spikes":
+        value = np.where(np.arange(60) % 30 == 0, 1e12, 15.0)
+    elif kind == "five points":
+        time, value, error = time[:5], value[:5], error[:5]
+    else:
+        value = np.where(time < 1000, 15.0, 16.0)
+    batch = LightCurveBatch.from_curves([(time, value, error)])
+
+    found = PeriodSearch().transform(batch).objects
+    usable = batch.usable
+    candidates = search(usable.time, usable.value, usable.error, usable.offsets)
+
+    for name, column in found.items():
+        if column.dtype.kind == "f":
+            assert np.isfinite(column).all(), name
+    assert found["period"][0] > 0
+    assert found["period_status"][0] in STATUS
+    for part in (candidates.probability, candidates.fap, candidates.window):
+        assert np.isfinite(part).all()
+
+
 def test_nested_fits_are_those_of_each_order():
     """Brute force: a fit of every order on its own."""
     rng = np.random.default_rng(2)
