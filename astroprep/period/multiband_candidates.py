@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from astroprep.period.backends import PRODUCT
 from astroprep.period.exact import MAX_HARMONICS
 from astroprep.period.multiband import band_edges, multiband_fit, standardise_bands
-from astroprep.period.multiband_evidence import SERIES, log_evidence, number_visits
+from astroprep.period.multiband_evidence import DECAYS, SERIES, log_evidence, number_visits
 from astroprep.period.multiband_grid import grid_power_multiband
 from astroprep.period.peaks import strongest_peaks
 from astroprep.period.series import series_room
@@ -275,12 +275,18 @@ def _weigh(
         if near:
             continue
         if count == 0:  # the best fit tells how the bands of a visit hang together
-            worth = log_evidence(time, levelled, precision, bands, visit, at, 1.0, columns)[1]
+            worth = log_evidence(
+                time, levelled, precision, bands, visit, at, 1.0, DECAYS[0], columns
+            )[1]
+        total = -np.inf
+        for decay in DECAYS:  # equally probable beforehand
+            evidence = log_evidence(
+                time, levelled, precision, bands, visit, at, worth, decay, columns
+            )[0]
+            total = np.logaddexp(total, evidence - np.log(len(DECAYS)))
         kept[count, 0] = at
         kept[count, 1] = confirmed[k, 1]
-        kept[count, 2] = log_evidence(time, levelled, precision, bands, visit, at, worth, columns)[
-            0
-        ]
+        kept[count, 2] = total
         count += 1
     found[:] = 0.0
     best = np.argsort(-kept[:count, 2], kind="mergesort")

@@ -19,14 +19,15 @@ from numpy.typing import NDArray
 
 from astroprep.period.exact import _REORDER
 
-__all__ = ["SERIES", "VISIT", "log_evidence", "number_visits"]
+__all__ = ["DECAYS", "SERIES", "VISIT", "log_evidence", "number_visits"]
 
 VISIT = 0.02  # days from its first point within which points are one visit
 SERIES = 4  # harmonics of the folded curve
-# prior of a coefficient of harmonic h, in units of the band's half range: PRIOR / h ** DECAY. A
-# sine has 1.4; the series of RR Lyrae stars and Cepheids fall about so (measured on simulated
-# stars with published shapes, not on a survey)
-PRIOR, DECAY = 0.7, 1.5
+# prior of a coefficient of harmonic h, in units of the band's half range: PRIOR / h ** decay. A
+# sine has 1.4. The decays stand for sharp curves (RRab, Cepheids) and smooth ones (RRc, contact
+# binaries); both were chosen on simulated stars with published shapes, not on a survey
+PRIOR = 0.7
+DECAYS = (1.0, 2.0)
 # degrees of freedom of the Student errors, the classic robust choice
 # (Lange, Little & Taylor 1989, JASA 84, 881, doi:10.1080/01621459.1989.10478852)
 FREEDOM = 4.0
@@ -197,6 +198,7 @@ def log_evidence(
     visit: NDArray[np.int64],
     frequency: float,
     worth: float,
+    decay: float,
     columns: NDArray[np.float64],
 ) -> tuple[float, float]:
     """Log of the marginal likelihood of a period, up to a constant of the curve.
@@ -214,6 +216,8 @@ def log_evidence(
         Cycles per day.
     worth : float
         How many independent points a visit counts for, 1 to the points in it.
+    decay : float
+        How fast the prior of the harmonics falls, one of `DECAYS`.
     columns : float64 array, shape (n_bands + 2 * SERIES, n_points)
         Overwritten.
 
@@ -237,7 +241,7 @@ def log_evidence(
     _design(time, bands, frequency, columns)
     prior = np.zeros(p)
     for i in range(n_bands, p):
-        prior[i] = (((i - n_bands) // 2 + 1.0) ** DECAY / PRIOR) ** 2
+        prior[i] = (((i - n_bands) // 2 + 1.0) ** decay / PRIOR) ** 2
     matrix = np.empty((p, p))
     coefficient = np.empty(p)
     weight = share * precision

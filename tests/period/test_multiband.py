@@ -245,7 +245,8 @@ class TestEvidence:
         precision = np.ones(t.size)
         bands = np.array([0, t.size])
         columns = np.empty((9, t.size))
-        found, worth = log_evidence(t - t[0], v, precision, bands, visit, frequency, 1.0, columns)
+        given = (t - t[0], v, precision, bands, visit)
+        found, worth = log_evidence(*given, frequency, 1.0, 1.5, columns)
         assert worth == 1.0  # one band: a visit is one point
         h = np.repeat(np.arange(1, 5), 2)
         prior = np.concatenate(([0.0], (h**1.5 / 0.7) ** 2))
