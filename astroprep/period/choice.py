@@ -11,7 +11,14 @@ from numpy.typing import NDArray
 from astroprep.period.candidates import EVIDENCE
 from astroprep.period.lombscargle import log10_false_alarm
 
-__all__ = ["STATUS", "Candidates", "period_status"]
+__all__ = [
+    "STATUS",
+    "Candidates",
+    "period_status",
+    "relate",
+    "share_of_aliases",
+    "strongest",
+]
 
 RATIOS = {  # of the candidate's period to the chosen one
     "same": 1.0,
@@ -43,6 +50,81 @@ WEAK = -2.0  # log10 of the false-alarm probability
 FEW_CYCLES = 4.0  # within the baseline
 ALIAS_SHARE = 0.2  # probability on aliases of the choice that puts it in doubt
 STATUS = ("ok", "alias?", "window", "weak", "few cycles")
+
+
+def relate(
+    frequency: NDArray[np.float64],
+    peak: NDArray[np.float64],
+    window: NDArray[np.float64],
+    chosen: NDArray[np.float64],
+    baseline: NDArray[np.float64],
+) -> NDArray[np.object_]:
+    """How candidates relate to a chosen frequency; the words of `Candidates.relations`.
+
+    Parameters
+    ----------
+    frequency, peak : float64 array, shape (n_curves, n_candidates)
+        Of each candidate, and of the peak that it stands for; cycles per day, 0 where none.
+    window : float64 array, shape (n_curves, n_candidates)
+        Spectral window at the peak.
+    chosen, baseline : float64 array, shape (n_curves,)
+        Cycles per day; days.
+
+    Returns
+    -------
+    object array of str, shape (n_curves, n_candidates)
+        Never ``best``.
+    """
+    centre = chosen[:, None]
+    width = 1.0 / np.maximum(baseline, 1e-12)[:, None]
+    code = np.full(frequency.shape, "other", dtype=object)
+    code[window >= WINDOW] = "window"
+    nearest = np.full(frequency.shape, np.inf)
+    for name, shift in SHIFTS.items():
+        for times in (1.0, 2.0):
+            for at in (frequency, peak):
+                off = np.abs(at - np.abs(times * centre + shift))
+                nearer = (off < width) & (off < nearest) & (code != "window")
+                code[nearer] = name.strip()
+                nearest[nearer] = off[nearer]
+    for name, ratio in reversed(RATIOS.items()):
+        code[np.abs(frequency * ratio - centre) < width * max(1.0, ratio)] = name
+    code[frequency == 0] = ""
+    return code
+
+
+def share_of_aliases(
+    code: NDArray[np.object_], probability: NDArray[np.float64]
+) -> NDArray[np.float64]:
+    """Probability that lies on aliases and sidelobes, shape (n_curves,)."""
+    alias = np.array([str(c).startswith(("alias", "sidelobe")) for c in code.ravel()], bool)
+    total = np.zeros(code.shape[0])
+    for k in range(code.shape[1]):  # column by column: no batch size changes the sum
+        total += np.where(alias.reshape(code.shape)[:, k], probability[:, k], 0.0)
+    return total
+
+
+def strongest(
+    frequency: NDArray[np.float64],
+    probability: NDArray[np.float64],
+    code: NDArray[np.object_],
+    count: int,
+) -> dict[str, NDArray[Any]]:
+    """The most probable candidates as columns per object; see `Candidates.strongest`."""
+    likely = np.where(frequency > 0, probability, -1.0)
+    order = np.argsort(-likely, axis=1, kind="stable")[:, :count]
+    f = np.take_along_axis(frequency, order, axis=1)
+    columns: dict[str, NDArray[Any]] = {
+        "candidate_period": np.where(f > 0, 1 / np.where(f > 0, f, 1.0), 0.0),
+        "candidate_probability": np.take_along_axis(likely, order, axis=1).clip(0.0),
+        "candidate_status": np.take_along_axis(code, order, axis=1),
+    }
+    missing = ((0, 0), (0, count - order.shape[1]))
+    fill = {name: "" if name.endswith("status") else 0.0 for name in columns}
+    return {
+        name: np.pad(column, missing, constant_values=fill[name])
+        for name, column in columns.items()
+    }
 
 
 @dataclass(frozen=True)
@@ -144,26 +226,14 @@ class Candidates:
         """
         best = self.best()
         row = np.arange(best.size)
+        f = self.frequency
         if chosen is None:
-            chosen = self.frequency[row, best]
-        f, centre = self.frequency, chosen[:, None]
-        width = 1.0 / np.maximum(self.baseline, 1e-12)[:, None]
-        code = np.full(f.shape, "other", dtype=object)
-        code[np.tile(self.window >= WINDOW, 2)] = "window"
-        nearest = np.full(f.shape, np.inf)
+            chosen = f[row, best]
         n_peaks = self.power.shape[1]
         peak = np.concatenate([f[:, :n_peaks], 2 * f[:, n_peaks:]], axis=1)  # of each pair
-        for name, shift in SHIFTS.items():
-            for times in (1.0, 2.0):
-                for at in (f, peak):
-                    off = np.abs(at - np.abs(times * centre + shift))
-                    nearer = (off < width) & (off < nearest) & (code != "window")
-                    code[nearer] = name.strip()
-                    nearest[nearer] = off[nearer]
-        for name, ratio in reversed(RATIOS.items()):
-            code[np.abs(f * ratio - centre) < width * max(1.0, ratio)] = name
-        code[f == 0] = ""
-        own = (f[row, best] > 0) & (np.abs(f[row, best] - chosen) < width[:, 0])
+        code = relate(f, peak, np.tile(self.window, 2), chosen, self.baseline)
+        width = 1.0 / np.maximum(self.baseline, 1e-12)
+        own = (f[row, best] > 0) & (np.abs(f[row, best] - chosen) < width)
         code[row[own], best[own]] = "best"
         return code
 
@@ -185,30 +255,11 @@ class Candidates:
             ``candidate_period`` (days), ``candidate_probability`` and ``candidate_status``, shape
             (n_curves, count), most probable first; 0 and ``""`` where there are fewer.
         """
-        likely = np.where(self.frequency > 0, self.probability, -1.0)
-        order = np.argsort(-likely, axis=1, kind="stable")[:, :count]
-        frequency = np.take_along_axis(self.frequency, order, axis=1)
-        there = frequency > 0
-        columns: dict[str, NDArray[Any]] = {
-            "candidate_period": np.where(there, 1 / np.where(there, frequency, 1.0), 0.0),
-            "candidate_probability": np.take_along_axis(likely, order, axis=1).clip(0.0),
-            "candidate_status": np.take_along_axis(self.relations(chosen), order, axis=1),
-        }
-        missing = ((0, 0), (0, count - order.shape[1]))
-        fill = {name: "" if name.endswith("status") else 0.0 for name in columns}
-        return {
-            name: np.pad(column, missing, constant_values=fill[name])
-            for name, column in columns.items()
-        }
+        return strongest(self.frequency, self.probability, self.relations(chosen), count)
 
     def alias_share(self, chosen: NDArray[np.float64] | None = None) -> NDArray[np.float64]:
         """Probability that lies on aliases and sidelobes of the choice, shape (n_curves,)."""
-        code = self.relations(chosen)
-        alias = np.array([str(c).startswith(("alias", "sidelobe")) for c in code.ravel()], bool)
-        total = np.zeros(code.shape[0])
-        for k in range(code.shape[1]):  # column by column: no batch size changes the sum
-            total += np.where(alias.reshape(code.shape)[:, k], self.probability[:, k], 0.0)
-        return total
+        return share_of_aliases(self.relations(chosen), self.probability)
 
 
 def period_status(

@@ -11,6 +11,8 @@ from astroprep.base import Needs, OnBad, Transformer
 from astroprep.data import LightCurveBatch
 from astroprep.errors import ConfigError, DataError
 from astroprep.period.backends import plans
+from astroprep.period.choice import period_status, relate, share_of_aliases, strongest
+from astroprep.period.evidence import window as spectral_window
 from astroprep.period.grid import MAX_SIZE, GridRule
 from astroprep.period.lombscargle import in_chunks, log10_false_alarm
 from astroprep.period.multiband import MAX_BANDS
@@ -23,6 +25,7 @@ from astroprep.period.multiband_candidates import (
 from astroprep.period.multiband_evidence import number_visits
 from astroprep.period.multiband_grid import choose_multiband, count_bands
 from astroprep.period.periodsearch import RELATED, TOLERANCE, Rule
+from astroprep.period.precision import measure_periods
 
 __all__ = ["OVERSAMPLING", "RR_LYRAE", "BandCandidates", "MultibandSearch", "search_multiband"]
 
@@ -229,6 +232,9 @@ class MultibandSearch(Transformer):
     little. A batch without bands is searched as one band. Adds to ``objects``:
 
     - ``period``: days; never NaN;
+    - ``period_err``: days; from the curvature of chi-square at the peak, the bands on one scale,
+      see `astroprep.period.precision.measure_periods`; right only if the peak is;
+    - ``period_status``: text, as for `PeriodSearch`;
     - ``period_power``: share of the variance that three harmonics explain at the period, the
       bands on one scale;
     - ``period_fap``: log10 of the false-alarm probability of the highest sine (Baluev 2008), each
@@ -240,7 +246,9 @@ class MultibandSearch(Transformer):
       ratio to the chosen one, and its probability over that of the choice;
     - ``period_bands``: how many bands took part;
     - ``period_bands_left_out``: names of those that did not, for too few points or for being
-      constant, joined by commas; empty where all did.
+      constant, joined by commas; empty where all did;
+    - with ``n_candidates`` above 0 also ``candidate_period``, ``candidate_probability`` and
+      ``candidate_status``, as for `PeriodSearch`.
 
     Refused, with the reason: no band of ``min_band_points`` usable points that varies, fewer than
     five visits, a baseline below ``min_baseline``, a grid above ``max_grid`` (absurd times).
@@ -263,6 +271,8 @@ class MultibandSearch(Transformer):
         Separate peaks of each of the two searches.
     rule : {"ranked", "highest"}
         ``highest`` takes the highest peak of the three-harmonic periodogram as it is.
+    n_candidates : int, default 0
+        Candidates that are written, for people to look at.
     jobs : int or None, default None
         Threads; None takes numba's number of threads. The result does not depend on it.
 
@@ -289,6 +299,7 @@ class MultibandSearch(Transformer):
         min_band_points: int = LEAST_POINTS,
         n_peaks: int = 15,
         rule: Rule = "ranked",
+        n_candidates: int = 0,
         jobs: int | None = None,
         on_bad: OnBad = "raise",
     ) -> None:
@@ -301,6 +312,7 @@ class MultibandSearch(Transformer):
         self.min_band_points = min_band_points
         self.n_peaks = n_peaks
         self.rule = rule
+        self.n_candidates = n_candidates
         self.jobs = jobs
         self.on_bad = on_bad
 
@@ -313,7 +325,7 @@ class MultibandSearch(Transformer):
             )
         if not self.min_baseline >= 0:
             raise ConfigError(f"min_baseline must be 0 or more days, got {self.min_baseline!r}")
-        for name, least in (("min_band_points", 3), ("n_peaks", 2)):
+        for name, least in (("min_band_points", 3), ("n_peaks", 2), ("n_candidates", 0)):
             number = getattr(self, name)
             if not (isinstance(number, int) and least <= number <= 1000):
                 raise ConfigError(f"{name} must be a whole number from {least}, got {number!r}")
@@ -367,6 +379,27 @@ class MultibandSearch(Transformer):
             names[i] += ("," if names[i] else "") + name
         return names
 
+    def _measured(
+        self, points: _Levelled, frequency: NDArray[np.float64]
+    ) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]]:
+        """Spread of the times, deviation of the frequencies, spectral window there or at half."""
+        n_curves = frequency.size
+        spread, deviation, window = np.zeros(n_curves), np.zeros(n_curves), np.zeros(n_curves)
+        still = np.zeros(n_curves, bool)
+
+        def work(first: int, last: int) -> None:
+            offsets = points.offsets[first : last + 1]
+            curve = (points.time, points.value, points.error, offsets, still[first:last])
+            measure_periods(*curve, frequency[first:last].copy(), deviation[first:last])
+            for i in range(first, last):
+                time = points.time[points.offsets[i] : points.offsets[i + 1]]
+                weight = np.full(time.size, 1 / time.size)
+                spread[i] = time.std()
+                window[i] = max(spectral_window(time, weight, f * frequency[i]) for f in (1, 2))
+
+        in_chunks(n_curves, self.jobs, work)
+        return spread, deviation, window
+
     def _transform(self, batch: LightCurveBatch) -> LightCurveBatch:
         batch = self._searchable(batch)
         points = self._points(batch)
@@ -383,18 +416,28 @@ class MultibandSearch(Transformer):
         other = np.where((found.frequency > 0) & ~related, found.probability, -1.0)
         second = np.argmax(other, axis=1)
         there = other[row, second] >= 0
-        deviation = np.array(
-            [points.time[a:b].std() for a, b in zip(points.offsets, points.offsets[1:])]  # noqa: B905
+        spread, deviation, window = self._measured(points, frequency)
+        fap = log10_false_alarm(found.power, found.n_visits, spread, self.max_frequency)
+        cycles = points.baseline * frequency
+        code = relate(
+            found.frequency,
+            found.frequency,
+            np.zeros(found.frequency.shape),
+            frequency,
+            points.baseline,
         )
+        code[row, chosen] = "best"
+        status = period_status(fap, window, cycles, share_of_aliases(code, found.probability))
+        listed = strongest(found.frequency, found.probability, code, self.n_candidates)
         return batch.with_columns(
             objects={
                 "period": 1 / frequency,
+                "period_err": deviation / frequency**2,
+                "period_status": status,
                 "period_power": found.fit[row, chosen],
-                "period_fap": log10_false_alarm(
-                    found.power, found.n_visits, deviation, self.max_frequency
-                ),
+                "period_fap": fap,
                 "period_confidence": confidence,
-                "period_cycles": points.baseline * frequency,
+                "period_cycles": cycles,
                 "period_highest": 1 / found.highest,
                 "period_second": 1 / np.where(there, found.frequency[row, second], frequency),
                 "period_second_ratio": np.where(
@@ -402,5 +445,6 @@ class MultibandSearch(Transformer):
                 ),
                 "period_bands": count_bands(points.band, points.offsets),
                 "period_bands_left_out": self._left_out(batch, points),
+                **(listed if self.n_candidates else {}),
             }
         )

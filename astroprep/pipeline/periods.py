@@ -135,7 +135,7 @@ class _Chain:
             self.clean.append(SelectBand(band=bands, on_bad="reject"))
         self.method: Method = "multi-band" if together else "search"
         self.search: Transformer = (
-            MultibandSearch(max_frequency=max_frequency, on_bad="reject")
+            MultibandSearch(max_frequency=max_frequency, n_candidates=N_CANDIDATES, on_bad="reject")
             if together
             else PeriodSearch(
                 max_frequency=max_frequency, n_candidates=N_CANDIDATES, on_bad="reject"

@@ -60,9 +60,13 @@ def test_every_object_gets_a_period_or_a_reason(survey, tmp_path, bands, method)
     assert (frame["significance"][:3] < -5).all()
 
 
-def test_candidates_come_with_their_status(survey, tmp_path):
-    search_periods(survey, tmp_path / "p.parquet", bands=("r",))
+@pytest.mark.parametrize("bands", [("r",), ("g", "r")])
+def test_candidates_come_with_their_status(survey, tmp_path, bands):
+    search_periods(survey, tmp_path / "p.parquet", bands=bands)
 
+    frame = read(tmp_path / "p.parquet")
+    assert (frame["period_err"][:3] < 1e-3).all()
+    assert set(frame["status"][:3]) <= {"ok", "alias?"}
     first = read(tmp_path / "p.parquet")["candidates"][0]
     assert first[0]["status"] == "best"
     assert first[0]["period"] == pytest.approx(0.61, rel=1e-3)
