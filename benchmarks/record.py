@@ -58,6 +58,7 @@ def record(
     arguments = [
         word if "/" not in word else "DATA/" if before == "--data" else "FOLDER/"
         for before, word in zip(sys.argv, sys.argv[1:], strict=False)
+        if "--out" not in (before, word)  # where the result went tells nothing
     ]
     content = {
         "benchmark": name,

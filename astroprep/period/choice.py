@@ -31,20 +31,20 @@ RATIOS = {  # of the candidate's period to the chosen one
     "harmonic 3/2": 1.5,
     "harmonic 2/3": 2 / 3,
 }
-SHIFTS = {  # cycles per day between a signal and its alias
-    "alias +1/d": 1.0,
-    "alias -1/d": -1.0,
-    "alias +2/d": 2.0,
-    "alias -2/d": -2.0,
-    "alias +1/sidereal day": 1.0027379,
-    "alias -1/sidereal day": -1.0027379,
-    "sidelobe month": 1 / 29.53,
-    "sidelobe month ": -1 / 29.53,
-    "sidelobe year": 1 / 365.25,
-    "sidelobe year ": -1 / 365.25,
-    "sidelobe two years": 2 / 365.25,
-    "sidelobe two years ": -2 / 365.25,
-}
+SHIFTS = (  # cycles per day between a signal and its alias
+    ("alias +1/d", 1.0),
+    ("alias -1/d", -1.0),
+    ("alias +2/d", 2.0),
+    ("alias -2/d", -2.0),
+    ("alias +1/sidereal day", 1.0027379),
+    ("alias -1/sidereal day", -1.0027379),
+    ("sidelobe month", 1 / 29.53),
+    ("sidelobe month", -1 / 29.53),
+    ("sidelobe year", 1 / 365.25),
+    ("sidelobe year", -1 / 365.25),
+    ("sidelobe two years", 2 / 365.25),
+    ("sidelobe two years", -2 / 365.25),
+)
 WINDOW = 0.5  # spectral window from which the sampling itself explains a peak
 WEAK = -2.0  # log10 of the false-alarm probability
 FEW_CYCLES = 4.0  # within the baseline
@@ -80,12 +80,12 @@ def relate(
     code = np.full(frequency.shape, "other", dtype=object)
     code[window >= WINDOW] = "window"
     nearest = np.full(frequency.shape, np.inf)
-    for name, shift in SHIFTS.items():
+    for name, shift in SHIFTS:
         for times in (1.0, 2.0):
             for at in (frequency, peak):
                 off = np.abs(at - np.abs(times * centre + shift))
                 nearer = (off < width) & (off < nearest) & (code != "window")
-                code[nearer] = name.strip()
+                code[nearer] = name
                 nearest[nearer] = off[nearer]
     for name, ratio in reversed(RATIOS.items()):
         code[np.abs(frequency * ratio - centre) < width * max(1.0, ratio)] = name

@@ -8,10 +8,20 @@ import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
-__all__ = ["MAX_HARMONICS", "harmonic_fit", "harmonic_power", "standardise"]
+__all__ = [
+    "MAX_HARMONICS",
+    "REORDER",
+    "cos_sin",
+    "harmonic_fit",
+    "harmonic_power",
+    "next_harmonic",
+    "solve",
+    "standardise",
+    "sums_with_value",
+]
 
 MAX_HARMONICS = 8
-_REORDER = {"reassoc", "contract", "nsz"}  # lets LLVM sum in vector registers; no NaN tricks
+REORDER = {"reassoc", "contract", "nsz"}  # lets LLVM sum in vector registers; no NaN tricks
 # Taylor coefficients of sine and cosine
 S1, S2, S3, S4, S5, S6, S7 = ((-1) ** k / factorial(2 * k + 1) for k in range(1, 8))
 C1, C2, C3, C4, C5, C6, C7, C8 = ((-1) ** k / factorial(2 * k) for k in range(1, 9))
@@ -57,8 +67,8 @@ def standardise(
     return centred, weight, weighted, deviation
 
 
-@njit(cache=True, fastmath=_REORDER)
-def _turn(
+@njit(cache=True, fastmath=REORDER)
+def cos_sin(
     time: NDArray[np.float64],
     frequency: float,
     cosine: NDArray[np.float64],
@@ -81,13 +91,14 @@ def _turn(
         sine[j] = 2 * s2 * c2
 
 
-@njit(cache=True, fastmath=_REORDER)
-def _sums_with_value(
+@njit(cache=True, fastmath=REORDER)
+def sums_with_value(
     cosine: NDArray[np.float64],
     sine: NDArray[np.float64],
     weight: NDArray[np.float64],
     weighted: NDArray[np.float64],
 ) -> tuple[float, float, float, float]:
+    """Sums of ``weight cos``, ``weight sin``, ``weighted cos`` and ``weighted sin``."""
     a = 0.0
     b = 0.0
     c = 0.0
@@ -100,13 +111,14 @@ def _sums_with_value(
     return a, b, c, d
 
 
-@njit(cache=True, fastmath=_REORDER)
-def _next_harmonic(
+@njit(cache=True, fastmath=REORDER)
+def next_harmonic(
     cosine: NDArray[np.float64],
     sine: NDArray[np.float64],
     c1: NDArray[np.float64],
     s1: NDArray[np.float64],
 ) -> None:
+    """Turn `cosine` and `sine`, in place, by the angles whose cos and sin are `c1` and `s1`."""
     for j in range(cosine.size):
         c = cosine[j] * c1[j] - sine[j] * s1[j]
         sine[j] = sine[j] * c1[j] + cosine[j] * s1[j]
@@ -114,7 +126,7 @@ def _next_harmonic(
 
 
 @njit(cache=True)
-def _solve(matrix: NDArray[np.float64], right: NDArray[np.float64], n: int) -> float:
+def solve(matrix: NDArray[np.float64], right: NDArray[np.float64], n: int) -> float:
     """Cholesky in place of the leading n x n block; returns the share of variance explained.
 
     `right` ends as the coefficients. A column that depends on the ones before it gets coefficient
@@ -196,7 +208,7 @@ def harmonic_fit(
     s1 = work[1, :n]
     ck = work[2, :n]
     sk = work[3, :n]
-    _turn(time, frequency, c1, s1)
+    cos_sin(time, frequency, c1, s1)
     ck[:] = c1
     sk[:] = s1
     w_cos = np.empty(2 * MAX_HARMONICS + 1)
@@ -205,8 +217,8 @@ def harmonic_fit(
     w_sin[0] = 0.0
     for k in range(1, 2 * n_harmonics + 1):
         if k > 1:
-            _next_harmonic(ck, sk, c1, s1)
-        a, b, c, d = _sums_with_value(ck, sk, weight, weighted)
+            next_harmonic(ck, sk, c1, s1)
+        a, b, c, d = sums_with_value(ck, sk, weight, weighted)
         w_cos[k] = a
         w_sin[k] = b
         if k <= n_harmonics:
@@ -224,7 +236,7 @@ def harmonic_fit(
             matrix[row, column + 1] = 0.5 * (plus_sin - minus_sin) - w_cos[j] * w_sin[k]
             matrix[row + 1, column] = 0.5 * (plus_sin + minus_sin) - w_sin[j] * w_cos[k]
             matrix[row + 1, column + 1] = 0.5 * (minus_cos - plus_cos) - w_sin[j] * w_sin[k]
-    explained = _solve(matrix, coefficient, 2 * n_harmonics)
+    explained = solve(matrix, coefficient, 2 * n_harmonics)
     return min(max(explained, 0.0), 1.0)
 
 

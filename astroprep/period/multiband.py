@@ -20,11 +20,11 @@ from numpy.typing import ArrayLike, NDArray
 from astroprep.errors import ConfigError, DataError
 from astroprep.period.exact import (
     MAX_HARMONICS,
-    _next_harmonic,
-    _solve,
-    _sums_with_value,
-    _turn,
+    cos_sin,
     harmonic_fit,
+    next_harmonic,
+    solve,
+    sums_with_value,
 )
 
 __all__ = [
@@ -161,7 +161,7 @@ def multiband_fit(
     n_bands = bands.size - 1
     order = 2 * n_harmonics
     c1, s1, ck, sk = work[0, :n], work[1, :n], work[2, :n], work[3, :n]
-    _turn(time, frequency, c1, s1)
+    cos_sin(time, frequency, c1, s1)
     ck[:] = c1
     sk[:] = s1
     total = np.zeros((order + 1, 2))  # cos and sin sums of all weights
@@ -170,10 +170,10 @@ def multiband_fit(
     coefficient[:order] = 0.0
     for k in range(1, order + 1):
         if k > 1:
-            _next_harmonic(ck, sk, c1, s1)
+            next_harmonic(ck, sk, c1, s1)
         for b in range(n_bands):
             i, j = bands[b], bands[b + 1]
-            w_cos, w_sin, y_cos, y_sin = _sums_with_value(
+            w_cos, w_sin, y_cos, y_sin = sums_with_value(
                 ck[i:j], sk[i:j], weight[i:j], weighted[i:j]
             )
             total[k, 0] += w_cos
@@ -196,7 +196,7 @@ def multiband_fit(
         for i in range(order):
             for k in range(i + 1):
                 matrix[i, k] -= own[b, i] * own[b, k] / share
-    explained = _solve(matrix, coefficient, order)
+    explained = solve(matrix, coefficient, order)
     return min(max(explained, 0.0), 1.0)
 
 
@@ -254,7 +254,7 @@ def scaled_fit(
         sk[:] = s1
         for k in range(n_harmonics):
             if k > 0:
-                _next_harmonic(ck, sk, c1, s1)
+                next_harmonic(ck, sk, c1, s1)
             shape += coefficient[2 * k] * ck + coefficient[2 * k + 1] * sk
         explained = 0.0
         for b in range(n_bands):

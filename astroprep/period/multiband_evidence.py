@@ -17,7 +17,7 @@ import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
-from astroprep.period.exact import _REORDER
+from astroprep.period.exact import REORDER
 
 __all__ = ["DECAYS", "SERIES", "VISIT", "log_evidence", "number_visits"]
 
@@ -83,7 +83,7 @@ def _student(square: NDArray[np.float64]) -> float:
     return float(score)
 
 
-@njit(cache=True, fastmath=_REORDER)
+@njit(cache=True, fastmath=REORDER)
 def _normal_equations(
     columns: NDArray[np.float64],
     value: NDArray[np.float64],
@@ -130,7 +130,7 @@ def _solve_in_place(matrix: NDArray[np.float64], right: NDArray[np.float64]) -> 
         right[k] = value / matrix[k, k]
 
 
-@njit(cache=True, fastmath=_REORDER)
+@njit(cache=True, fastmath=REORDER)
 def _residuals(
     columns: NDArray[np.float64],
     value: NDArray[np.float64],
