@@ -54,9 +54,9 @@ browser:
 		|| echo "no chromium: install it to test the report page"
 
 test-all: $(VENV)/.test $(LSDB)/.test browser
-	$(BIN)/python -m pytest tests -m slow $(if $(DATA),--data=$(DATA))
+	OMP_WAIT_POLICY=passive $(BIN)/python -m pytest tests -m slow -n 2 --dist loadfile $(if $(DATA),--data=$(DATA))
 	$(if $(DATA),$(BIN)/python -m pytest tests -m "not slow and not bench" --only-data --data=$(DATA) --require-data)
-	$(LSDB)/bin/python -m pytest $(CORE_TESTS) $(if $(DATA),--data=$(DATA))
+	$(LSDB)/bin/python -m pytest $(CORE_TESTS) -n 2 --dist loadfile $(if $(DATA),--data=$(DATA))
 
 clean:
 	rm -rf $(VENV) $(LSDB) demo_result
