@@ -70,6 +70,44 @@ def _check_settings(n_harmonics: int, backend: str) -> None:
         raise ConfigError(f"backend must be one of {known}, got {backend!r}")
 
 
+def _check_points(
+    name: str,
+    time: NDArray[np.float64],
+    value: NDArray[np.float64],
+    error: NDArray[np.float64],
+    offsets: NDArray[np.int64],
+) -> None:
+    """Refuse what the kernels would turn into silent nonsense."""
+    if not time.shape == value.shape == error.shape == (offsets[-1],):
+        raise DataError(
+            f"{name} needs one value and one error per time, got shapes {time.shape}, "
+            f"{value.shape} and {error.shape} for {offsets[-1]} points"
+        )
+
+    def refuse(curve: int, need: str) -> None:
+        raise DataError(f"{name} needs {need}: curve {curve}")
+
+    counts = np.diff(offsets)
+    if np.any(counts < 2):
+        curve = int(np.argmax(counts < 2))
+        refuse(curve, f"two points per curve, got {counts[curve]}")
+    good = np.isfinite(time) & np.isfinite(value) & np.isfinite(error) & (error > 0)
+    if not good.all():
+        point = int(np.argmin(good))
+        refuse(
+            int(np.searchsorted(offsets, point, side="right")) - 1,
+            f"finite times and values and positive errors, got time={time[point]}, "
+            f"value={value[point]}, error={error[point]}; leave such points out (see FlagBad)",
+        )
+    falls = np.flatnonzero(time[1:] < time[:-1]) + 1
+    falls = falls[~np.isin(falls, offsets)]  # from one curve to the next it may
+    if falls.size:
+        refuse(int(np.searchsorted(offsets, falls[0], side="right")) - 1, "points sorted by time")
+    baseline = time[offsets[1:] - 1] - time[offsets[:-1]]
+    if np.any(~(baseline > 0)):
+        refuse(int(np.argmax(~(baseline > 0))), "points at different times")
+
+
 @njit(cache=True, nogil=True)
 def _power_rows(
     time: NDArray[np.float64],
@@ -149,7 +187,8 @@ def power_ragged(
     ConfigError
         If a setting is unknown.
     DataError
-        If a curve has fewer than two points or all its points at one time.
+        If a curve has fewer than two points or all its points at one time, is not sorted, or a
+        number is not finite or an error not positive; the message names the curve.
 
     References
     ----------
@@ -159,12 +198,8 @@ def power_ragged(
     _check_settings(n_harmonics, backend)
     n_curves = offsets.size - 1
     counts = np.diff(offsets)
-    if np.any(counts < 2):
-        raise DataError(f"power_ragged needs two points per curve: curve {np.argmax(counts < 2)}")
+    _check_points("power_ragged", time, value, error, offsets)
     baseline = time[offsets[1:] - 1] - time[offsets[:-1]]
-    if np.any(~(baseline > 0)):
-        curve = int(np.argmax(~(baseline > 0)))
-        raise DataError(f"power_ragged needs points at different times: curve {curve}")
     choice = choose(
         counts,
         np.full(n_curves, grid.size),
@@ -230,16 +265,16 @@ def power(
     ConfigError
         If a setting is unknown.
     DataError
-        If the curve has fewer than two points or all at one time.
+        If the curve has fewer than two points or all at one time, is not sorted, or a number is
+        not finite or an error not positive.
     """
     if normalization not in get_args(Normalization):
         known = ", ".join(map(repr, get_args(Normalization)))
         raise ConfigError(f"normalization must be one of {known}, got {normalization!r}")
-    if time.size < 2:
-        raise DataError(f"power needs two points, got {time.size}")
+    _check_settings(n_harmonics, backend)
     offsets = np.array([0, time.size], np.int64)
+    _check_points("power", time, value, error, offsets)
     if backend == "exact":
-        _check_settings(n_harmonics, backend)
         centred, weight, weighted, deviation = standardise(time, value, error)
         share = harmonic_power(centred, weight, weighted, grid.frequencies, n_harmonics)
         share = share if deviation > 0 else np.zeros(grid.size)
@@ -252,9 +287,9 @@ def power(
     if normalization == "log":
         return -np.log(1 - share)
     if normalization == "psd":
-        inverse = error**-2.0
-        mean = (inverse * value).sum() / inverse.sum()
-        return 0.5 * share * float((inverse * (value - mean) ** 2).sum())
+        weight = (error.min() / error) ** 2  # relative: squares of small errors underflow
+        mean = (weight * (value - value[0])).sum() / weight.sum()
+        return 0.5 * share * float((((value - value[0] - mean) / error) ** 2).sum())
     return share
 
 

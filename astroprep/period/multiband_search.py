@@ -11,6 +11,7 @@ from astroprep.base import Needs, OnBad, Transformer
 from astroprep.data import LightCurveBatch
 from astroprep.errors import ConfigError, DataError
 from astroprep.period.backends import plans
+from astroprep.period.candidates import DROWNED, drowned
 from astroprep.period.choice import period_status, relate, share_of_aliases, strongest
 from astroprep.period.evidence import window as spectral_window
 from astroprep.period.grid import MAX_SIZE, GridRule
@@ -354,6 +355,8 @@ class MultibandSearch(Transformer):
                 f"a baseline of at least min_baseline={self.min_baseline:g} days, "
                 f"spans {baseline[i]:.4g}"
             )
+        usable = batch.usable
+        reason[drowned(usable.value, usable.error, usable.offsets)] = DROWNED
         reason[points.used_bands == 0] = "brightness that varies, it is constant in every band"
         reason[points.long_bands == 0] = (
             f"at least min_band_points={self.min_band_points} usable points in one band"

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from astroprep.base import Needs, OnBad, Transformer
 from astroprep.data import LightCurveBatch
 from astroprep.errors import ConfigError
+from astroprep.period.candidates import DROWNED, drowned
 from astroprep.period.grid import FrequencyGrid, GridRule
 from astroprep.period.lombscargle import in_chunks, power_ragged
 from astroprep.period.peaks import strongest_peaks
@@ -260,6 +261,7 @@ class TemplatePeriod(Transformer):
         baseline = usable.time[usable.offsets[1:] - 1] - usable.time[usable.offsets[:-1]]
         reason = GridRule(1.0 / self.min_period, 1.0, OVERSAMPLING).grids(baseline)[3]
         band = np.zeros(usable.time.size, np.int64) if usable.band is None else usable.band
+        reason[(reason == "") & drowned(usable.value, usable.error, usable.offsets)] = DROWNED
         for i in np.flatnonzero(reason == ""):
             part = slice(usable.offsets[i], usable.offsets[i + 1])
             n, codes = int(usable.counts()[i]), np.unique(band[part])
