@@ -17,10 +17,11 @@ from numba import njit
 from numpy.typing import NDArray
 from scipy.special import gammaln
 
-from astroprep.errors import ConfigError, DataError
+from astroprep.errors import ConfigError
 from astroprep.period.backends import EXACT, PRODUCT, choose, grid_power, plans, room_for
 from astroprep.period.exact import MAX_HARMONICS, harmonic_power, standardise
 from astroprep.period.grid import FrequencyGrid
+from astroprep.period.points import check_points
 from astroprep.period.spectrum import Plan
 
 __all__ = [
@@ -68,44 +69,6 @@ def _check_settings(n_harmonics: int, backend: str) -> None:
     if backend not in get_args(Backend):
         known = ", ".join(map(repr, get_args(Backend)))
         raise ConfigError(f"backend must be one of {known}, got {backend!r}")
-
-
-def _check_points(
-    name: str,
-    time: NDArray[np.float64],
-    value: NDArray[np.float64],
-    error: NDArray[np.float64],
-    offsets: NDArray[np.int64],
-) -> None:
-    """Refuse what the kernels would turn into silent nonsense."""
-    if not time.shape == value.shape == error.shape == (offsets[-1],):
-        raise DataError(
-            f"{name} needs one value and one error per time, got shapes {time.shape}, "
-            f"{value.shape} and {error.shape} for {offsets[-1]} points"
-        )
-
-    def refuse(curve: int, need: str) -> None:
-        raise DataError(f"{name} needs {need}: curve {curve}")
-
-    counts = np.diff(offsets)
-    if np.any(counts < 2):
-        curve = int(np.argmax(counts < 2))
-        refuse(curve, f"two points per curve, got {counts[curve]}")
-    good = np.isfinite(time) & np.isfinite(value) & np.isfinite(error) & (error > 0)
-    if not good.all():
-        point = int(np.argmin(good))
-        refuse(
-            int(np.searchsorted(offsets, point, side="right")) - 1,
-            f"finite times and values and positive errors, got time={time[point]}, "
-            f"value={value[point]}, error={error[point]}; leave such points out (see FlagBad)",
-        )
-    falls = np.flatnonzero(time[1:] < time[:-1]) + 1
-    falls = falls[~np.isin(falls, offsets)]  # from one curve to the next it may
-    if falls.size:
-        refuse(int(np.searchsorted(offsets, falls[0], side="right")) - 1, "points sorted by time")
-    baseline = time[offsets[1:] - 1] - time[offsets[:-1]]
-    if np.any(~(baseline > 0)):
-        refuse(int(np.argmax(~(baseline > 0))), "points at different times")
 
 
 @njit(cache=True, nogil=True)
@@ -198,7 +161,7 @@ def power_ragged(
     _check_settings(n_harmonics, backend)
     n_curves = offsets.size - 1
     counts = np.diff(offsets)
-    _check_points("power_ragged", time, value, error, offsets)
+    check_points("power_ragged", time, value, error, offsets)
     baseline = time[offsets[1:] - 1] - time[offsets[:-1]]
     choice = choose(
         counts,
@@ -273,7 +236,7 @@ def power(
         raise ConfigError(f"normalization must be one of {known}, got {normalization!r}")
     _check_settings(n_harmonics, backend)
     offsets = np.array([0, time.size], np.int64)
-    _check_points("power", time, value, error, offsets)
+    check_points("power", time, value, error, offsets)
     if backend == "exact":
         centred, weight, weighted, deviation = standardise(time, value, error)
         share = harmonic_power(centred, weight, weighted, grid.frequencies, n_harmonics)

@@ -26,6 +26,7 @@ from astroprep.period.multiband_candidates import (
 from astroprep.period.multiband_evidence import number_visits
 from astroprep.period.multiband_grid import choose_multiband, count_bands
 from astroprep.period.periodsearch import RELATED, TOLERANCE, Rule
+from astroprep.period.points import check_points
 from astroprep.period.precision import measure_periods
 
 __all__ = ["OVERSAMPLING", "RR_LYRAE", "BandCandidates", "MultibandSearch", "search_multiband"]
@@ -169,8 +170,10 @@ def search_multiband(
     Raises
     ------
     DataError
-        If a curve has no grid, or no band of so many points that varies.
+        If a curve has no grid or no band of so many points that varies, is not sorted, or has a
+        number that is not finite or an error that is not positive.
     """
+    check_points("search_multiband", time, value, error, offsets)
     points = _level(time, value, error, band, offsets, min_band_points)
     rule = grid or GridRule(oversampling=OVERSAMPLING)
     reason = _grids(rule, min_frequency, points.baseline)[3]

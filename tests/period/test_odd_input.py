@@ -8,14 +8,22 @@ import pytest
 from astroprep.data import LightCurveBatch
 from astroprep.errors import DataError
 from astroprep.period import (
+    BoxRule,
     FrequencyGrid,
     GridRule,
     MultibandSearch,
     PeriodSearch,
     TemplatePeriod,
     VerifyPeriod,
+    box_power,
+    find_box,
+    measure_box,
     power,
+    power_multiband_ragged,
     power_ragged,
+    search,
+    search_multiband,
+    sine_candidates,
 )
 
 GRID = FrequencyGrid(0.05, 0.003, 900)
@@ -48,6 +56,46 @@ def test_a_number_that_is_not_finite_is_refused(star, backend, column, number):
 
     with pytest.raises(DataError, match="finite times and values and positive errors"):
         power(*curve, GRID, backend=backend)
+
+
+ALL = np.array([0, 60])
+BANDS = (np.arange(60) % 2).astype(np.int16)
+RULE = BoxRule(min_period=2.0, durations=(0.2, 0.5))
+DOORS = {
+    "search": lambda *curve: search(*curve, ALL),
+    "search_multiband": lambda *curve: search_multiband(*curve, BANDS, ALL),
+    "power_multiband_ragged": lambda *curve: power_multiband_ragged(*curve, BANDS, ALL, GRID),
+    "sine_candidates": lambda *curve: sine_candidates(*curve, BANDS, ALL),
+    "box_power": lambda *curve: box_power(*curve, RULE),
+    "find_box": lambda *curve: find_box(*curve, RULE),
+    "measure_box": lambda *curve: measure_box(*curve, PERIOD, 59_000.0, 0.1),
+}
+
+
+@pytest.mark.parametrize("door", DOORS)
+@pytest.mark.parametrize(
+    ("column", "number"), [(0, np.nan), (0, np.inf), (1, np.nan), (2, np.nan), (2, 0.0), (2, -1.0)]
+)
+def test_every_door_refuses_what_is_no_measurement(star, door, column, number):
+    curve = [c.copy() for c in star]
+    curve[column][7] = number
+    with pytest.raises(DataError, match=f"{door} needs finite times and values and positive"):
+        DOORS[door](*curve)
+
+
+@pytest.mark.parametrize("door", DOORS)
+def test_every_door_refuses_times_that_fall(star, door):
+    time, value, error = star
+    with pytest.raises(DataError, match=f"{door} needs points sorted by time: curve 0"):
+        DOORS[door](time[::-1].copy(), value, error)
+
+
+def test_a_search_without_a_grid_is_refused(star):
+    time, value, error = star
+    with pytest.raises(DataError, match="search needs a grid of at most"):
+        search(time * 1e6, value, error, ALL)
+    with pytest.raises(DataError, match="search needs points at different times"):
+        search(np.full(60, 59_000.0), value, error, ALL)
 
 
 @pytest.mark.parametrize("number", [0.0, -0.02])
