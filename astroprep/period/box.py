@@ -21,6 +21,7 @@ from astroprep.errors import ConfigError, DataError
 from astroprep.period.boxfit import Box, measure_box
 from astroprep.period.boxgrid import MAX_BOX_GRID, BoxRule
 from astroprep.period.boxpower import astropy_power, box_power, scaled
+from astroprep.period.points import check_numbers
 
 __all__ = ["BoxSearch", "find_box"]
 
@@ -123,8 +124,10 @@ def find_box(
     Raises
     ------
     DataError
-        If there is no grid, or no box with enough transits.
+        If there is no grid or no box with enough transits, the times are not sorted, or a number
+        is not finite or an error not positive.
     """
+    check_numbers("find_box", time, brightness, error, np.array([0, time.size]))
     rule = rule or BoxRule()
     if reason := rule.lacking(float(np.ptp(time)) if time.size else 0.0):
         raise DataError(f"find_box needs {reason}")

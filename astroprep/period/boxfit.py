@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from astroprep.errors import DataError
+from astroprep.period.points import check_numbers
 
 __all__ = ["Box", "measure_box"]
 
@@ -115,13 +116,15 @@ def measure_box(
     Raises
     ------
     DataError
-        If no point lies in the box, or none outside.
+        If no point lies in the box or none outside, the times are not sorted, or a number is not
+        finite or an error not positive.
 
     References
     ----------
     .. [1] Pont, Zucker & Queloz 2006, MNRAS 373, 231, doi:10.1111/j.1365-2966.2006.11012.x
        (noise that remembers, and the error of a depth)
     """
+    check_numbers("measure_box", time, brightness, error, np.array([0, time.size]))
     weight = error**-2.0
     away = _away(time, period, epoch)
     inside = away < 0.5 * duration

@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from astroprep.period.boxgrid import BoxRule
+from astroprep.period.points import check_numbers
 
 __all__ = ["COARSE_BINS", "BoxPower", "astropy_power", "box_power", "scaled"]
 
@@ -85,12 +86,14 @@ def box_power(
     Raises
     ------
     DataError
-        If the baseline has no grid, or one above the ceiling.
+        If the baseline has no grid, or one above the ceiling, the times are not sorted, or a
+        number is not finite or an error not positive.
 
     References
     ----------
     .. [1] Kovacs, Zucker & Mazeh 2002, A&A 391, 369, doi:10.1051/0004-6361:20020802
     """
+    check_numbers("box_power", time, brightness, error, np.array([0, time.size]))
     rule = rule or BoxRule()
     period = rule.periods(float(np.ptp(time)) if time.size else 0.0)
     _, curve = scaled(time, brightness, error)

@@ -21,7 +21,7 @@ from astroprep.period.peaks import confirm_peak, strongest_peaks
 from astroprep.period.pool import pool, screen
 from astroprep.period.spectrum import Plan
 
-__all__ = ["EVIDENCE", "collect_candidates", "describe", "suitability"]
+__all__ = ["DROWNED", "EVIDENCE", "collect_candidates", "describe", "drowned", "suitability"]
 
 SEPARATION = 1.0  # peaks closer than this over the baseline belong together
 RELATIVE_SEPARATION = (
@@ -29,6 +29,8 @@ RELATIVE_SEPARATION = (
 )
 
 POOL = 4  # local maxima screened per peak that is weighed
+ENORMOUS = 1e100  # errors over the range of the values; their squares overflow from 1e154 on
+DROWNED = "errors below 1e100 times the range of the brightness (see FlagBad)"
 ALWAYS = 0.4  # share of the weighed peaks that are the highest, whatever the screening says
 
 
@@ -223,3 +225,31 @@ def suitability(
         for j in range(offsets[i] + 1, offsets[i + 1]):
             distinct[i] += time[j] != time[j - 1]
     return distinct, varies
+
+
+@njit(cache=True)
+def drowned(
+    value: NDArray[np.float64], error: NDArray[np.float64], offsets: NDArray[np.int64]
+) -> NDArray[np.bool_]:
+    """Whether a curve has an error whose square overflows beside its brightness.
+
+    Parameters
+    ----------
+    value, error : float64 array, shape (n_points,)
+        Finite, ``error > 0``.
+    offsets : int64 array, shape (n_curves + 1,)
+        Curve i is ``offsets[i]:offsets[i + 1]``.
+
+    Returns
+    -------
+    bool array, shape (n_curves,)
+        True where an error is above `ENORMOUS` times the range of the values; False for constant
+        and empty curves.
+    """
+    found = np.zeros(offsets.size - 1, np.bool_)
+    for i in range(found.size):
+        part = slice(offsets[i], offsets[i + 1])
+        if offsets[i + 1] > offsets[i]:
+            half_range = 0.5 * value[part].max() - 0.5 * value[part].min()
+            found[i] = half_range > 0 and error[part].max() / half_range > ENORMOUS
+    return found

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from math import factorial
+from math import factorial, frexp, ldexp
 
 import numpy as np
 from numba import njit
@@ -25,6 +25,9 @@ REORDER = {"reassoc", "contract", "nsz"}  # lets LLVM sum in vector registers; n
 # Taylor coefficients of sine and cosine
 S1, S2, S3, S4, S5, S6, S7 = ((-1) ** k / factorial(2 * k + 1) for k in range(1, 8))
 C1, C2, C3, C4, C5, C6, C7, C8 = ((-1) ** k / factorial(2 * k) for k in range(1, 9))
+# A point this much heavier than all others together is as good as known exactly: the power has
+# reached its limit within 1e-7, and with more weight the others would drown in its rounding.
+HEAVIEST = 1e7
 TINY_PIVOT = 1e-9  # a direction that the other columns explain up to this share is left out
 
 
@@ -44,7 +47,8 @@ def standardise(
     centred : float64 array, shape (n_points,)
         Days from the middle of the baseline.
     weight : float64 array, shape (n_points,)
-        Inverse variances, normalised to a sum of one.
+        Inverse variances, normalised to a sum of one; one point counts for `HEAVIEST` times the
+        others together at most.
     weighted : float64 array, shape (n_points,)
         ``weight * (value - mean) / deviation``, with the weighted mean and standard deviation.
     deviation : float
@@ -53,17 +57,25 @@ def standardise(
     centred = time - 0.5 * (time[0] + time[-1])
     smallest = error.min()
     weight = (smallest / error) ** 2
+    heaviest = np.argmax(weight)
+    others = weight[:heaviest].sum() + weight[heaviest + 1 :].sum()
+    if 0.0 < others < 1 / HEAVIEST:
+        weight[heaviest] = HEAVIEST * others
     weight /= weight.sum()
-    level = value[0]
-    mean = (weight * (value - level)).sum()
-    rest = (value - level) - mean
-    deviation = np.sqrt((weight * rest * rest).sum())
+    rest = value - value[0]
+    # a power of two costs no bit, and keeps squares of huge and tiny values finite
+    _, exponent = frexp(np.abs(rest).max())
+    for j in range(rest.size):
+        rest[j] = ldexp(rest[j], -exponent)
+    rest -= (weight * rest).sum()
+    spread = np.sqrt((weight * rest * rest).sum())
+    deviation = ldexp(spread, exponent)
     # rounding of equal values must read as constant
-    if deviation <= 1e-13 * max(np.abs(value).max(), 1e-290):
+    if deviation <= 1e-13 * np.abs(value).max():
         deviation = 0.0
     weighted = weight * rest
     if deviation > 0:
-        weighted /= deviation
+        weighted /= spread
     return centred, weight, weighted, deviation
 
 

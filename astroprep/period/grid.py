@@ -14,6 +14,11 @@ __all__ = ["MAX_SIZE", "FrequencyGrid", "GridRule"]
 MAX_SIZE = 2_000_000  # frequencies; a 20-year survey at 24 cycles per day asks for 0.9 million
 
 
+def _spelled(count: float) -> str:
+    """A count in full, or its order of magnitude where nobody would read the digits."""
+    return f"{count:,.0f}" if count < 1e15 else f"{count:.2g}"
+
+
 @dataclass(frozen=True)
 class FrequencyGrid:
     """Frequencies ``start + step * k``, k from 0 to ``size - 1``.
@@ -129,7 +134,7 @@ class GridRule:
         for i in np.flatnonzero(possible & (count > self.max_size)):
             reason[i] = (
                 f"a grid of at most {self.max_size:,} frequencies, a baseline of "
-                f"{baseline[i]:,.6g} days asks for {count[i]:,.0f}; flag absurd times first "
+                f"{baseline[i]:,.6g} days asks for {_spelled(count[i])}; flag absurd times first "
                 "(FlagBad), lower max_frequency or oversampling, or raise max_grid"
             )
         bad = reason != ""

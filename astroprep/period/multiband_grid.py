@@ -35,6 +35,7 @@ from astroprep.period.multiband import (
     multiband_fit,
     standardise_bands,
 )
+from astroprep.period.points import check_points
 from astroprep.period.series import series_power, series_room
 from astroprep.period.spectrum import Plan
 
@@ -206,25 +207,20 @@ def power_multiband_ragged(
     ConfigError
         If a setting is unknown.
     DataError
-        If a curve has fewer than two points, all its points at one time, or too many bands.
+        If a curve has fewer than two points, all its points at one time, or too many bands, is
+        not sorted, or has a number that is not finite or an error that is not positive.
 
     References
     ----------
     .. [1] VanderPlas & Ivezic 2015, ApJ 812, 18, doi:10.1088/0004-637X/812/1/18
     """
     check_harmonics(n_harmonics)
+    check_points("power_multiband_ragged", time, value, error, offsets)
     n_points = np.diff(offsets)
     n_bands = count_bands(band, offsets)
-    for bad, what in (
-        (n_points < 2, "two points per curve"),
-        (n_bands > MAX_BANDS, f"at most {MAX_BANDS} bands"),
-    ):
-        if bad.any():
-            raise DataError(f"power_multiband_ragged needs {what}: curve {int(np.argmax(bad))}")
-    baseline = time[offsets[1:] - 1] - time[offsets[:-1]]
-    if np.any(~(baseline > 0)):
-        curve = int(np.argmax(~(baseline > 0)))
-        raise DataError(f"power_multiband_ragged needs points at different times: curve {curve}")
+    if np.any(n_bands > MAX_BANDS):
+        curve = int(np.argmax(n_bands > MAX_BANDS))
+        raise DataError(f"power_multiband_ragged needs at most {MAX_BANDS} bands: curve {curve}")
     choice = choose_multiband(n_points, n_bands, np.full(n_points.size, grid.size), n_harmonics)
     out = np.empty((n_points.size, grid.size), np.float32)
 

@@ -11,6 +11,7 @@ from astroprep.base import Needs, OnBad, Transformer
 from astroprep.data import LightCurveBatch
 from astroprep.errors import ConfigError, DataError
 from astroprep.period.backends import plans
+from astroprep.period.candidates import DROWNED, drowned
 from astroprep.period.choice import period_status, relate, share_of_aliases, strongest
 from astroprep.period.evidence import window as spectral_window
 from astroprep.period.grid import MAX_SIZE, GridRule
@@ -25,6 +26,7 @@ from astroprep.period.multiband_candidates import (
 from astroprep.period.multiband_evidence import number_visits
 from astroprep.period.multiband_grid import choose_multiband, count_bands
 from astroprep.period.periodsearch import RELATED, TOLERANCE, Rule
+from astroprep.period.points import check_points
 from astroprep.period.precision import measure_periods
 
 __all__ = ["OVERSAMPLING", "RR_LYRAE", "BandCandidates", "MultibandSearch", "search_multiband"]
@@ -168,8 +170,10 @@ def search_multiband(
     Raises
     ------
     DataError
-        If a curve has no grid, or no band of so many points that varies.
+        If a curve has no grid or no band of so many points that varies, is not sorted, or has a
+        number that is not finite or an error that is not positive.
     """
+    check_points("search_multiband", time, value, error, offsets)
     points = _level(time, value, error, band, offsets, min_band_points)
     rule = grid or GridRule(oversampling=OVERSAMPLING)
     reason = _grids(rule, min_frequency, points.baseline)[3]
@@ -354,6 +358,8 @@ class MultibandSearch(Transformer):
                 f"a baseline of at least min_baseline={self.min_baseline:g} days, "
                 f"spans {baseline[i]:.4g}"
             )
+        usable = batch.usable
+        reason[drowned(usable.value, usable.error, usable.offsets)] = DROWNED
         reason[points.used_bands == 0] = "brightness that varies, it is constant in every band"
         reason[points.long_bands == 0] = (
             f"at least min_band_points={self.min_band_points} usable points in one band"

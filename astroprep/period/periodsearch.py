@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from astroprep.base import Needs, OnBad, Transformer
 from astroprep.data import LightCurveBatch
-from astroprep.errors import ConfigError
+from astroprep.errors import ConfigError, DataError
 from astroprep.period.backends import choose, plans
 from astroprep.period.candidates import (
     EVIDENCE,
@@ -20,6 +20,7 @@ from astroprep.period.candidates import (
 from astroprep.period.choice import Candidates, period_status
 from astroprep.period.grid import MAX_SIZE, GridRule
 from astroprep.period.lombscargle import in_chunks, log10_false_alarm
+from astroprep.period.points import check_points
 from astroprep.period.precision import measure_periods
 from astroprep.period.ranking import rank
 
@@ -76,6 +77,12 @@ def search(
     Returns
     -------
     Candidates
+
+    Raises
+    ------
+    DataError
+        If a curve has fewer than two points, all at one time, or no grid by the rule, is not
+        sorted, or has a number that is not finite or an error that is not positive.
     """
     evidence = weigh(
         time, value, error, offsets, grid=grid, n_peaks=n_peaks, quantity=quantity, jobs=jobs
@@ -103,10 +110,18 @@ def weigh(
     -------
     float64 array, shape (n_curves, n_peaks, len(EVIDENCE))
         See `astroprep.period.candidates.EVIDENCE`.
+
+    Raises
+    ------
+    DataError
+        As `search`.
     """
+    check_points("search", time, value, error, offsets)
     n_points = np.diff(offsets)
     baseline = time[offsets[1:] - 1] - time[offsets[:-1]]
-    start, step, size, _ = (grid or GridRule()).grids(baseline)
+    start, step, size, reason = (grid or GridRule()).grids(baseline)
+    for i in np.flatnonzero(reason != ""):
+        raise DataError(f"search needs {reason[i]}: curve {i}")
     evidence = np.zeros((n_points.size, n_peaks, len(EVIDENCE)))
     choice = choose(n_points, size, step, baseline)
     faint = 1.0 if quantity == "mag" else -1.0

@@ -10,9 +10,11 @@ from numpy.typing import NDArray
 from astroprep.base import Needs, OnBad, Transformer
 from astroprep.data import LightCurveBatch
 from astroprep.errors import ConfigError
+from astroprep.period.candidates import DROWNED, drowned
 from astroprep.period.grid import FrequencyGrid, GridRule
 from astroprep.period.lombscargle import in_chunks, power_ragged
 from astroprep.period.peaks import strongest_peaks
+from astroprep.period.points import check_points
 from astroprep.period.template import CLIP, MISMATCH, TemplateFit, check_settings, fit_near
 from astroprep.period.template_files import by_name, check_name
 from astroprep.period.template_layout import TemplateTable, by_band
@@ -65,6 +67,12 @@ def sine_candidates(
         Cycles per day by falling power, 0 where there are fewer peaks or no band has four points
         at two times.
 
+    Raises
+    ------
+    DataError
+        If a curve has fewer than two points, all at one time, is not sorted, or has a number that
+        is not finite or an error that is not positive.
+
     Notes
     -----
     The sum over bands of the chi-square that a sine with its own mean, amplitude and phase
@@ -78,6 +86,7 @@ def sine_candidates(
     """
     if offsets.size < 2:
         return np.zeros((0, n_candidates or FEWEST))
+    check_points("sine_candidates", time, value, error, offsets)
     if n_candidates is None:
         wanted = np.clip(TRIED // np.diff(offsets), FEWEST, MOST)
     else:
@@ -260,6 +269,7 @@ class TemplatePeriod(Transformer):
         baseline = usable.time[usable.offsets[1:] - 1] - usable.time[usable.offsets[:-1]]
         reason = GridRule(1.0 / self.min_period, 1.0, OVERSAMPLING).grids(baseline)[3]
         band = np.zeros(usable.time.size, np.int64) if usable.band is None else usable.band
+        reason[(reason == "") & drowned(usable.value, usable.error, usable.offsets)] = DROWNED
         for i in np.flatnonzero(reason == ""):
             part = slice(usable.offsets[i], usable.offsets[i + 1])
             n, codes = int(usable.counts()[i]), np.unique(band[part])

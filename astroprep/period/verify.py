@@ -31,6 +31,8 @@ EpochOf = Literal["lowest", "highest"]
 MIN_POINTS = 8  # one sine, a frequency and a mean leave four points to judge them by
 NARROWEST = 1.5  # 1 / baseline; the window reaches at least as far on either side
 ERRORS = 5.0  # standard deviations of the stored period that the window covers
+LONGEST = 1e5  # days; the oldest photographs of stars are of 1850, more is an absurd time
+RESOLVED = 1e3  # steps of a float64 time within a period, so that phases are good to a thousandth
 WHOLE = 0.05  # of the smallest gap; gaps this near to its multiples make the sampling regular
 
 
@@ -176,10 +178,23 @@ def unverifiable(
     baseline = np.zeros(period.size)
     baseline[some] = time[offsets[1:][some] - 1] - time[offsets[:-1][some]]
     give(
+        ~(baseline <= LONGEST),
+        "a baseline of at most 100,000 days, spans {:.6g}; flag absurd times first (FlagBad)",
+        baseline,
+    )
+    give(
         baseline < period,
         "a baseline of at least one period, {:.6g} days, spans {:.6g}",
         period,
         baseline,
+    )
+    step = np.zeros(period.size)
+    step[some] = np.spacing(np.abs(time[offsets[1:][some] - 1]))
+    give(
+        period < RESOLVED * step,
+        "a period that the times resolve, {:.2g} days apart at least, has {:.6g}",
+        step,
+        period,
     )
     give(
         period < 2 * cadence,
@@ -395,8 +410,9 @@ class VerifyPeriod(Transformer):
     - ``period_epoch``: time of the extreme nearest the middle of the light curve.
 
     Refused, with the reason: fewer than eight usable points or different times, constant
-    brightness, a baseline below one period, a known period that is not positive and finite or
-    below twice the cadence of regular sampling.
+    brightness, a baseline below one period or above 100,000 days (absurd times), a known period
+    that is not positive and finite, below twice the cadence of regular sampling, or too short for
+    the precision of the times.
 
     Parameters
     ----------

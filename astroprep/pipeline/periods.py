@@ -98,10 +98,14 @@ def search_periods(
     Raises
     ------
     ConfigError
-        If `max_frequency` makes no sense, or known periods are to be verified in several bands.
+        If `max_frequency` makes no sense, `known_period` is empty, or known periods are to be
+        verified in several bands.
     DataError
         If the input cannot be read, has no such band, or `out` cannot be written.
     """
+    if known_period is not None and not known_period.strip():
+        raise ConfigError("--known-period needs the name of a column, got an empty one")
+    bands = tuple(dict.fromkeys(bands))  # a band named twice is one band
     counts = Counts()
     spare_inputs(Path(out), Path(source))
     names = ColumnNames(period=known_period) if known_period else ColumnNames()
@@ -112,7 +116,7 @@ def search_periods(
                 "--known-period verifies one band at a time: choose one with --bands, of "
                 + ", ".join(survey.meta.bands)
             )
-        chain = _Chain(survey, tuple(bands), max_frequency, known_period is not None)
+        chain = _Chain(survey, bands, max_frequency, known_period is not None)
         with pq.ParquetWriter(temporary, SCHEMA, compression="zstd") as writer:
             for batch in survey.iter_batches(BATCH_OBJECTS):
                 table, rejected = chain.table(batch)

@@ -84,6 +84,15 @@ def test_known_periods_are_verified_and_searched_only_where_lost(survey, tmp_pat
     assert frame["known_period"][0] == pytest.approx(0.61)
 
 
+def test_a_band_named_twice_is_one_band(survey, tmp_path):
+    search_periods(survey, tmp_path / "once.parquet", bands=("g",), known_period="known")
+    search_periods(survey, tmp_path / "twice.parquet", bands=("g", "g"), known_period="known")
+
+    assert pq.read_table(tmp_path / "twice.parquet").equals(
+        pq.read_table(tmp_path / "once.parquet")
+    )
+
+
 def test_what_cannot_be_asked_is_said(survey, tmp_path):
     with pytest.raises(ConfigError, match=r"one band at a time.*g, r"):
         search_periods(survey, tmp_path / "p.parquet", known_period="known")
@@ -91,5 +100,7 @@ def test_what_cannot_be_asked_is_said(survey, tmp_path):
         search_periods(survey, tmp_path / "p.parquet", bands=("i",))
     with pytest.raises(DataError, match="no column 'P'"):
         search_periods(survey, tmp_path / "p.parquet", bands=("g",), known_period="P")
+    with pytest.raises(ConfigError, match="--known-period needs the name of a column"):
+        search_periods(survey, tmp_path / "p.parquet", bands=("g",), known_period="")
     assert not (tmp_path / "p.parquet").exists()
     assert pa.types.is_list(SCHEMA.field("candidates").type)
