@@ -297,7 +297,8 @@ class PeriodSearch(_PeriodStep):
       at twice it;
     - ``period_cycles``: baseline over period;
     - ``period_confidence``: probability of the choice among the candidates;
-    - ``period_highest``: period of the plain highest peak, days;
+    - ``period_highest``: period of the plain highest peak, days; refined with several harmonics,
+      so up to two grid steps from the summit of the sine;
     - ``period_second``, ``period_second_ratio``: period (days) of the strongest peak in no simple
       ratio to the chosen one, and its power over the highest;
     - with ``n_candidates`` above 0 also ``candidate_period`` (days), ``candidate_probability`` and
