@@ -112,7 +112,8 @@ def draw(rows: list[dict[str, Any]], picture: Path) -> None:
                 label="nifty-ls" if shade == 0 else None,
             )
         ax.set_xlabel(along)
-        ax.legend(frameon=False, fontsize="small")
+        ax.set_ylim(0.04, 300)
+        ax.legend(frameon=False, fontsize="small", loc="upper left", ncols=2)
         ax.grid(alpha=0.3)
     left.set_ylabel("milliseconds a curve, one thread")
     figure.savefig(picture, dpi=110)
