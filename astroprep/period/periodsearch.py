@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import ClassVar, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -154,6 +154,7 @@ def _related(a: NDArray[np.float64], b: NDArray[np.float64]) -> NDArray[np.bool_
 class _PeriodStep(Transformer):
     """What both steps share: refusals, the search, the columns."""
 
+    version: ClassVar[int] = 2  # candidates are chosen and ranked in another way than in 1
     max_frequency: float
     min_cycles: float
     oversampling: float
