@@ -1,9 +1,9 @@
 """Fourier transforms of one long complex array, eight numbers to an instruction.
 
 An array of ``8 R`` cells stands as R rows of eight neighbours, real and imaginary parts in planes
-of their own. `transform` works down the columns (`columns_forward`), where all eight lanes share
+of their own. A transform goes down the columns (`columns_forward`), where all eight lanes share
 their twiddles, and then across the lanes (`across_lanes`), eight rows at a time; the frequencies
-come out in their natural order. Sizes are ``2^a``, ``3 2^a`` and ``5 2^a``.
+come out in their natural order. R is ``2^a``, ``3 2^a`` or ``5 2^a``.
 """
 
 from __future__ import annotations
