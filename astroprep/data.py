@@ -42,10 +42,14 @@ class PointFlag(enum.IntFlag):
     OUTLIER = 32
     DUPLICATE = 64  # the same time and value again
     OTHER_BAND = 128  # outside the band that was selected
+    UPPER_LIMIT = 256  # a non-detection: the value is a limit, not a measurement
+    NOISE = 512  # alone in time and brightness
     ESTIMATED_ERROR = 1 << 16  # the error bar is ours, the point is fine
+    EVENT = 1 << 17  # part of a flare, a dip or an eclipse: real, but no trend is made of it
+    IMPUTED = 1 << 18  # the value is a model's, its error the model's
 
 
-INFORMATIVE = PointFlag.ESTIMATED_ERROR
+INFORMATIVE = PointFlag.ESTIMATED_ERROR | PointFlag.EVENT | PointFlag.IMPUTED
 """Bits that tell something about a point without excluding it."""
 
 
