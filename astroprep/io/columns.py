@@ -60,6 +60,7 @@ class ColumnNames:
     error: str | None = None
     band: str | None = None
     extra: tuple[str, ...] = ()
+    points: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         reserved = {"id", "row", "ra", "dec", "label", "split", "catalogue_period"}

@@ -141,7 +141,7 @@ def read_space_curve(path: Path, names: ColumnNames, flux: Literal["pdcsap", "sa
                 return _curve(file[0].header, table, names, flux, str(path))
     except DataError:
         raise
-    except BROKEN as error:
+    except (*BROKEN, fits.VerifyError) as error:
         raise DataError(
             f"{path}: cannot be read as FITS ({first_line(error)}); it may be truncated or of "
             "another format: fetch it again"
@@ -150,9 +150,11 @@ def read_space_curve(path: Path, names: ColumnNames, flux: Literal["pdcsap", "sa
 
 def _light_curve_table(file: Any, path: Path) -> Any:
     """Extension that holds the light curve."""
-    names = [str(hdu.name) for hdu in file]
-    if "LIGHTCURVE" in names:
-        return file[names.index("LIGHTCURVE")]
+    names = []
+    for hdu in file:  # loaded one by one: what follows the light curve is not read
+        names.append(str(hdu.name))
+        if names[-1] == "LIGHTCURVE":
+            return hdu
     what = "; it holds " + ", ".join(name or "an unnamed extension" for name in names)
     if any(name in ("TARGETTABLES", "PIXELS") for name in names):
         what = "; it is a target pixel file, of which an aperture must be summed first"
