@@ -96,7 +96,9 @@ def open_survey(
     return LongCsvReader(path, names)
 
 
-def write_survey(path: str | Path, batch: LightCurveBatch) -> None:
+def write_survey(
+    path: str | Path, batch: LightCurveBatch, *, points: Sequence[str] | Literal["all"] = ()
+) -> None:
     """Write a batch in the format that the suffix names; the file appears whole or not at all.
 
     Parameters
@@ -105,6 +107,8 @@ def write_survey(path: str | Path, batch: LightCurveBatch) -> None:
         ``.parquet`` (see `write_batch`), ``.csv`` or ``.csv.gz`` (see `write_long_csv`).
     batch : LightCurveBatch
         What to write.
+    points : sequence of str or "all", default ()
+        Which of ``batch.points`` to write, such as ``("trend", "trend_err")``.
 
     Raises
     ------
@@ -115,9 +119,9 @@ def write_survey(path: str | Path, batch: LightCurveBatch) -> None:
     if kind == "fits":
         raise DataError(f"{path}: FITS light curves are read only; write .parquet or .csv")
     if kind == "parquet":
-        write_batch(path, batch)
+        write_batch(path, batch, points=points)
     else:
-        write_long_csv(path, batch)
+        write_long_csv(path, batch, points=points)
 
 
 def _format(path: Path) -> str:

@@ -102,7 +102,7 @@ class SpaceCurve:
     @staticmethod
     def point_names(names: ColumnNames) -> tuple[str, ...]:
         """Names of the columns in `points`."""
-        return ("cadence", "survey_flags", *OPTIONAL, *getattr(names, "points", ()))
+        return ("cadence", "survey_flags", *OPTIONAL, *names.points)
 
     @staticmethod
     def object_names(names: ColumnNames) -> tuple[str, ...]:
@@ -192,7 +192,7 @@ def _curve(
     }
     for name, source in OPTIONAL.items():
         points[name] = get.floats(source, optional=True)
-    for name in getattr(names, "points", ()):
+    for name in names.points:
         points[name] = get.floats(name)
     return SpaceCurve(
         mission=mission,
