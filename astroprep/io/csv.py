@@ -381,8 +381,7 @@ def write_long_csv(
         columns[FLAGS] = batch.flags
     if (batch.weight != 1).any():
         columns[WEIGHT] = batch.weight
-    for name, column in further.items():
-        columns[name] = column
+    columns |= further
     for name in ("ra", "dec", "label", "split", "catalogue_period"):
         if name in batch.objects:
             values = batch.objects[name][curve]
