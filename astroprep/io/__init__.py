@@ -5,7 +5,8 @@ from astroprep.io.csv import LongCsvReader, write_long_csv
 from astroprep.io.door import Survey, open_survey, write_survey
 from astroprep.io.files import replaced
 from astroprep.io.fits import SpaceFitsReader
-from astroprep.io.parquet import NestedParquetReader, write_batch
+from astroprep.io.nestedwrite import survey_writer, write_batch
+from astroprep.io.parquet import NestedParquetReader
 
 __all__ = [
     "ColumnNames",
@@ -15,6 +16,7 @@ __all__ = [
     "Survey",
     "open_survey",
     "replaced",
+    "survey_writer",
     "write_batch",
     "write_long_csv",
     "write_survey",

@@ -12,7 +12,8 @@ from astroprep.errors import DataError
 from astroprep.io.columns import ColumnNames
 from astroprep.io.csv import LongCsvReader, write_long_csv
 from astroprep.io.fits import FITS_SUFFIXES, SpaceFitsReader
-from astroprep.io.parquet import NestedParquetReader, write_batch
+from astroprep.io.nestedwrite import write_batch
+from astroprep.io.parquet import NestedParquetReader
 
 __all__ = ["Survey", "open_survey", "write_survey"]
 
