@@ -112,6 +112,7 @@ def insert_points(
     absent: AbsentCadences,
     value: NDArray[np.float64],
     error: NDArray[np.float64],
+    weight: NDArray[np.float64],
 ) -> LightCurveBatch:
     """Put points into the holes of a batch.
 
@@ -121,13 +122,13 @@ def insert_points(
         That `absent` was found in.
     absent : AbsentCadences
         Where.
-    value, error : float64 array, shape (n_absent,)
+    value, error, weight : float64 array, shape (n_absent,)
         What; the points are flagged ``IMPUTED``. Nothing is inserted where the value is NaN.
 
     Returns
     -------
     LightCurveBatch
-        Each new point stands behind the one before its hole, with weight 1 and the band of that
+        Each new point stands behind the one before its hole, in the band of that
         one. Further columns hold NaN there where they are floats, the number of the cadence in
         ``"cadence"``, and nothing (0, False, ``""``) otherwise.
     """
@@ -153,7 +154,7 @@ def insert_points(
         error=put(batch.error, error[chosen]),
         offsets=batch.offsets + np.concatenate(([0], np.cumsum(added))),
         flags=put(batch.flags, np.uint32(PointFlag.IMPUTED)),
-        weight=put(batch.weight, 1.0),
+        weight=put(batch.weight, weight[chosen]),
         band=None if batch.band is None else put(batch.band, batch.band[after]),
         points=points,
     )

@@ -19,7 +19,7 @@ def gaussian_process_at(
     value: NDArray[np.float64],
     error: NDArray[np.float64],
     target: NDArray[np.float64],
-) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+) -> tuple[NDArray[np.float64], NDArray[np.float64], float]:
     """Mean and standard deviation of a Matérn-3/2 process with jitter, fitted to one curve.
 
     Parameters
@@ -35,6 +35,8 @@ def gaussian_process_at(
     at, sigma : float64 array, shape (n_targets,)
         ``sigma² = variance of the process + jitter² + mean(error²)``: that of a measurement.
         NaN where the curve has fewer than 5 times, is constant, or the fit fails.
+    quoted : float
+        Root mean square of the errors, 0 where unknown.
 
     Raises
     ------
@@ -51,7 +53,7 @@ def gaussian_process_at(
     .. [1] Foreman-Mackey et al. 2017, AJ 154, 220, arXiv:1703.09710
     """
     celerite2 = need("celerite2", extra="gp", who="Impute(method='gp')")
-    nothing = np.full(target.size, np.nan), np.full(target.size, np.nan)
+    nothing = np.full(target.size, np.nan), np.full(target.size, np.nan), 0.0
     level, spread = float(np.mean(value)), float(np.std(value))
     span = time[-1] - time[0] if time.size else 0.0
     if np.unique(time).size < 5 or not spread > 1e-12 * abs(level) or not span > 0:
@@ -85,4 +87,5 @@ def gaussian_process_at(
     at, sigma = np.empty(target.size), np.empty(target.size)
     at[order], sigma[order] = level + spread * mean, spread * np.sqrt(predicted)
     good = np.isfinite(at) & np.isfinite(sigma) & (sigma > 0)
-    return np.where(good, at, np.nan), np.where(good, sigma, np.nan)
+    quoted = spread * float(np.sqrt(noise.mean()))
+    return np.where(good, at, np.nan), np.where(good, sigma, np.nan), quoted

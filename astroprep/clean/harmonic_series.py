@@ -8,7 +8,14 @@ import numpy as np
 from numba import njit, prange
 from numpy.typing import NDArray
 
-from astroprep.clean.local_line import CERTAIN, TINY_PIVOT, first_not_before
+from astroprep.clean.local_line import (
+    CERTAIN,
+    LEAST_FACTOR,
+    LEAST_LEFT_OUT,
+    TINY_PIVOT,
+    first_not_before,
+    one_sigma,
+)
 
 __all__ = ["harmonic_at"]
 
@@ -93,6 +100,33 @@ def _series(
 
 
 @njit(cache=True)
+def _left_out(
+    design: NDArray[np.float64],
+    value: NDArray[np.float64],
+    variance: NDArray[np.float64],
+    extra: float,
+    noise: float,
+    factor: NDArray[np.float64],
+    solution: NDArray[np.float64],
+) -> float:
+    """Factor on the errors that makes one sigma hold for points left out in turn.
+
+    The fit without a point follows from the fit with it and the leverage of the point.
+    """
+    n, p = design.shape
+    deviation = np.empty(n)
+    row = np.empty(p)
+    for j in range(n):
+        row[:] = design[j]
+        _forward(factor, row)
+        of_model = np.sum(row * row)
+        left = max(1.0 - of_model / (variance[j] + extra), TINY_PIVOT)
+        residual = (value[j] - np.sum(row * solution)) / left
+        deviation[j] = residual / math.sqrt(of_model / left + noise)
+    return one_sigma(deviation)
+
+
+@njit(cache=True)
 def _phase_gap(phase: NDArray[np.float64], at: float) -> float:
     """Distance on the circle of the sorted phases before and after `at`."""
     right = first_not_before(phase, at)
@@ -113,6 +147,7 @@ def _series_of_curve(
     min_points: int,
     result: NDArray[np.float64],
     sigma: NDArray[np.float64],
+    quoted: NDArray[np.float64],
 ) -> None:
     n = time.size
     harmonics = min(n_harmonics, (n // 3 - 1) // 2)  # three points a coefficient
@@ -134,12 +169,16 @@ def _series_of_curve(
     solved, excess, slope = _series(design, scaled, variance, 0.0, factor, solution)
     if not solved:
         return
-    intrinsic, stretch, noise = 0.0, 1.0, variance.mean()
-    if not known:
-        stretch = (excess + n - p) / (n - p)
-    elif excess > 0 and slope > 0:
+    intrinsic, noise = 0.0, variance.mean()
+    if known and excess > 0 and slope > 0:
         intrinsic = excess / slope
         _series(design, scaled, variance, intrinsic, factor, solution)
+    noise += intrinsic
+    stretch = _left_out(design, scaled, variance, intrinsic, noise, factor, solution)
+    if known:
+        stretch = max(stretch, LEAST_FACTOR)
+    elif n < LEAST_LEFT_OUT:
+        stretch = math.sqrt((excess + n - p) / (n - p))
     row = np.empty(p)
     for k in range(target.size):
         if not time[0] <= target[k] <= time[n - 1]:
@@ -150,10 +189,11 @@ def _series_of_curve(
         _row(target[k] - time[0], frequency, row)
         _forward(factor, row)
         at = level + size * np.sum(row * solution)
-        spread = size * math.sqrt(stretch * (np.sum(row * row) + intrinsic + noise))
+        spread = size * stretch * math.sqrt(np.sum(row * row) + noise)
         if math.isfinite(spread) and math.isfinite(at) and spread > CERTAIN * abs(at):
             result[k] = at
             sigma[k] = spread
+            quoted[k] = size * math.sqrt(variance.mean()) if known else 0.0
 
 
 @njit(parallel=True, cache=True)
@@ -168,7 +208,7 @@ def harmonic_at(
     n_harmonics: int,
     max_phase_gap: float,
     min_points: int,
-) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]]:
     """Fourier series of each curve at its period, evaluated at the target times.
 
     Parameters
@@ -186,13 +226,15 @@ def harmonic_at(
 
     Returns
     -------
-    at, sigma : float64 array, shape (n_targets,)
-        The series at the target and the standard deviation of a measurement about it, by the
-        same rule as in `local_linear_at`. NaN outside the first to the last point, in a wider
-        gap of phase, with too few points, and where the points do not fix the series.
+    at, sigma, quoted : float64 array, shape (n_targets,)
+        The series at the target, the standard deviation of a measurement about it, by the same
+        rule as in `local_linear_at`, and the root mean square of the errors (0 where unknown).
+        NaN outside the first to the last point, in a wider gap of phase, with too few points,
+        and where the points do not fix the series.
     """
     result = np.full(target.size, np.nan)
     sigma = np.full(target.size, np.nan)
+    quoted = np.full(target.size, np.nan)
     for i in prange(offsets.size - 1):
         points = slice(offsets[i], offsets[i + 1])
         targets = slice(target_offsets[i], target_offsets[i + 1])
@@ -208,5 +250,6 @@ def harmonic_at(
                 min_points,
                 result[targets],
                 sigma[targets],
+                quoted[targets],
             )
-    return result, sigma
+    return result, sigma, quoted

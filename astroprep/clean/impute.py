@@ -20,6 +20,7 @@ from astroprep.errors import ConfigError
 __all__ = ["Impute"]
 
 Points = tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64], NDArray[np.int64]]
+Predicted = tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]]
 
 METHODS = ("linear", "harmonic", "gp")
 REASONS = ("missing_value", "missing_error", "sentinel", "survey")
@@ -38,7 +39,8 @@ class Impute(Transformer):
     """Fill points that lack a measurement with a regression on those that have one.
 
     The imputed point stays in use, flagged ``IMPUTED``. Its error is the standard deviation of a
-    measurement about the model, so that it counts for no more than a real one. It still adds
+    measurement about the model, and its weight is such that it never counts for more than the
+    measurements that made it, where the survey quotes larger errors than that. It still adds
     nothing that was not known before: trees and networks learn as well from the mask
     (`KeepMissing`), and what is missing for a reason, faint stars and deep minima, is filled as
     if it were missing at random. Impute for methods that take no gaps.
@@ -150,14 +152,17 @@ class Impute(Transformer):
         if absent is not None:
             curve = np.concatenate((curve, absent.curve))
             time = np.concatenate((time, absent.time))
-        at, sigma = self._predict(batch, curve, time)
-        result = self._fill(batch, flagged, at[: flagged.size], sigma[: flagged.size])
+        at, sigma, quoted = self._predict(batch, curve, time)
+        with np.errstate(divide="ignore"):  # an unknown error of the survey is 0
+            weight = np.fmin(1.0, (sigma / quoted) ** 2)
+        result = self._fill(batch, flagged, at, sigma, weight)
         filled = np.isfinite(at)
         left = count_per_curve(missing_points(result, self.reasons), result.offsets)
         left += np.bincount(curve[flagged.size :][~filled[flagged.size :]], minlength=left.size)
         n_imputed = np.bincount(curve[filled], minlength=left.size)
         if absent is not None:
-            result = insert_points(result, absent, at[flagged.size :], sigma[flagged.size :])
+            behind = slice(flagged.size, None)
+            result = insert_points(result, absent, at[behind], sigma[behind], weight[behind])
         return result.with_columns(objects={"n_imputed": n_imputed, "n_left_missing": left})
 
     def _gap(self) -> float:
@@ -176,26 +181,32 @@ class Impute(Transformer):
         where: NDArray[np.int64],
         at: NDArray[np.float64],
         sigma: NDArray[np.float64],
+        trust: NDArray[np.float64],
     ) -> LightCurveBatch:
         """Replace the measurement at `where` by the model, if that has a value there."""
-        has = np.isfinite(at)
+        has = np.flatnonzero(np.isfinite(at[: where.size]))
         where = where[has]
         value, error, flags = batch.value.copy(), batch.error.copy(), batch.flags.copy()
+        weight = batch.weight.copy()
         replaced = np.array(
             batch.points.get("replaced_flags", np.zeros(batch.n_points)), dtype=np.uint32
         )
         excluding = flags[where] & np.uint32(~int(INFORMATIVE) & 0xFFFFFFFF)
         replaced[where] |= excluding
-        value[where], error[where] = at[has], sigma[has]
+        value[where], error[where], weight[where] = at[has], sigma[has], trust[has]
         flags[where] = (flags[where] & ~excluding) | np.uint32(PointFlag.IMPUTED)
         return batch.with_columns(
-            value=value, error=error, flags=flags, points={"replaced_flags": replaced}
+            value=value,
+            error=error,
+            flags=flags,
+            weight=weight,
+            points={"replaced_flags": replaced},
         )
 
     def _predict(
         self, batch: LightCurveBatch, curve: NDArray[np.int64], time: NDArray[np.float64]
-    ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-        """Model and its error at `time` of `curve`; NaN beyond the limits."""
+    ) -> Predicted:
+        """Model, its error and that of the survey at `time` of `curve`; NaN beyond the limits."""
         order = np.argsort(curve, kind="stable")
         target = time[order]
         ends = np.concatenate(([0], np.cumsum(np.bincount(curve, minlength=batch.n_curves))))
@@ -205,12 +216,12 @@ class Impute(Transformer):
         offsets = np.concatenate(([0], np.cumsum(count_per_curve(keep, usable.offsets))))
         points = usable.time[keep], usable.value[keep], usable.error[keep], offsets
         if self.method == "linear":
-            at, sigma = local_linear_at(
+            at, sigma, quoted = local_linear_at(
                 *points, target, ends, self.window, self._gap(), int(self.min_points)
             )
         elif self.method == "harmonic":
             period = np.ascontiguousarray(batch.objects["period"], dtype=np.float64)
-            at, sigma = harmonic_at(
+            at, sigma, quoted = harmonic_at(
                 *points,
                 target,
                 ends,
@@ -220,26 +231,26 @@ class Impute(Transformer):
                 int(self.min_points),
             )
         else:
-            at, sigma = self._process(points, target, ends)
+            at, sigma, quoted = self._process(points, target, ends)
         event = (flags & np.uint32(PointFlag.EVENT)) != 0
         near = beside(usable.time, event, usable.offsets, target, ends, self._gap())
         at[near] = np.nan
         back = np.empty(order.size, np.int64)
         back[order] = np.arange(order.size)
-        return at[back], sigma[back]
+        return at[back], sigma[back], quoted[back]
 
     def _process(
         self, points: Points, target: NDArray[np.float64], ends: NDArray[np.int64]
-    ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    ) -> Predicted:
         """Gaussian process, curve by curve."""
         time, value, error, offsets = points
-        at, sigma = np.full(target.size, np.nan), np.full(target.size, np.nan)
+        at, sigma, quoted = (np.full(target.size, np.nan) for _ in range(3))
         inside = bridged(time, offsets, target, ends, self._gap())
         for i in np.flatnonzero(np.diff(ends)):
             own = slice(offsets[i], offsets[i + 1])
             chosen = ends[i] + np.flatnonzero(inside[ends[i] : ends[i + 1]])
             if chosen.size and own.stop - own.start >= self.min_points:
-                at[chosen], sigma[chosen] = gaussian_process_at(
+                at[chosen], sigma[chosen], quoted[chosen] = gaussian_process_at(
                     time[own], value[own], error[own], target[chosen]
                 )
-        return at, sigma
+        return at, sigma, quoted
