@@ -1,18 +1,25 @@
-"""Flag what is no measurement and what stands alone; set aside what is too short."""
+"""Flag, mark, weigh, fill and smooth points; set aside what is too short."""
 
 from astroprep.clean.bands import SelectBand
 from astroprep.clean.flags import FlagBad, flag_counts
+from astroprep.clean.impute import Impute
+from astroprep.clean.limits import MarkUpperLimits
+from astroprep.clean.missing import DropMissing, KeepMissing, missing_points
 from astroprep.clean.outliers import SigmaClip
 from astroprep.clean.short import DropShort
 from astroprep.clean.survey_bits import SURVEY_BITS, KeplerFlag, LsstFlag, TessFlag, ZtfFlag
 from astroprep.clean.survey_flags import SurveyFlags, describe_flags, pack_flags
 
 __all__ = [
-    "SURVEY_BITS",
+    "DropMissing",
     "DropShort",
     "FlagBad",
+    "Impute",
+    "KeepMissing",
     "KeplerFlag",
     "LsstFlag",
+    "MarkUpperLimits",
+    "SURVEY_BITS",
     "SelectBand",
     "SigmaClip",
     "SurveyFlags",
@@ -20,5 +27,6 @@ __all__ = [
     "ZtfFlag",
     "describe_flags",
     "flag_counts",
+    "missing_points",
     "pack_flags",
 ]
