@@ -3,6 +3,7 @@
 from astroprep.clean.bands import SelectBand
 from astroprep.clean.binning import Bin, BinDown
 from astroprep.clean.cluster import ClusterNoise
+from astroprep.clean.errors import ErrorRescaler
 from astroprep.clean.flags import FlagBad, flag_counts
 from astroprep.clean.kept import amplitude_kept, spline_response, window_response
 from astroprep.clean.outliers import SigmaClip
@@ -14,6 +15,7 @@ __all__ = [
     "BinDown",
     "ClusterNoise",
     "DropShort",
+    "ErrorRescaler",
     "FlagBad",
     "SelectBand",
     "SigmaClip",

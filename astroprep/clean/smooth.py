@@ -126,7 +126,7 @@ class Smooth(Transformer):
         where = np.repeat(np.arange(series.offsets.size - 1), series.counts())
         n_series = series.offsets.size - 1
         rss = np.bincount(where, square, minlength=n_series)
-        dof = np.bincount(where, leverage, minlength=n_series)
+        dof = np.bincount(where, leverage, minlength=n_series).astype(np.float64)
         free = series.counts() - dof
         noise = np.full(n_series, np.nan)  # variance of a point of weight 1
         judged = free > 1e-6 * np.maximum(series.counts(), 1)
@@ -137,7 +137,7 @@ class Smooth(Transformer):
         value[series.index] = fit
         has = np.isfinite(new_error) & (new_error > 0)
         error[series.index[has]] = new_error[has]
-        chi2 = np.where(known & judged, rss / np.where(known, unit, 1.0) ** 2, 0.0)
+        chi2: NDArray[np.float64] = np.where(known & judged, rss / np.where(known, unit, 1.0) ** 2, 0.0)
         freedom = np.where(known & judged, free, 0.0)
         objects = {
             "smooth_dof": _per_curve(dof, series),

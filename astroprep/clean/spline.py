@@ -174,7 +174,7 @@ def _evaluate(
 @njit(cache=True)
 def _penalty(cutoff: float, density: float) -> float:
     """Penalty with which a sine of period `cutoff` keeps half its amplitude."""
-    return density * (cutoff / (2 * np.pi)) ** 4
+    return float(density * (cutoff / (2 * np.pi)) ** 4)
 
 
 @njit(cache=True)
