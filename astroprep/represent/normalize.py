@@ -1,112 +1,279 @@
-"""Auxiliaries of the network: features on one robust scale, missing ones marked."""
+"""Light curves on a common scale, and back again."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Any, Self
+from dataclasses import replace
+from typing import Any, Literal
 
 import numpy as np
+from numba import njit, prange
 from numpy.typing import NDArray
 
-from astroprep.errors import DataError
+from astroprep.base import Needs, OnBad, Transformer
+from astroprep.clean.series import band_names, series_of
+from astroprep.data import LightCurveBatch
+from astroprep.errors import ConfigError, DataError
 
-__all__ = ["AuxiliaryScale"]
+__all__ = ["Normalize", "scale_of_series"]
 
-IQR_TO_SIGMA = 1 / 1.349  # Gaussian sigma per unit of the interquartile range
-MARK_SHARE = 0.01  # of objects that miss a feature, above which it earns a mark
+METHODS = ("min_max", "z_score", "robust_z", "decimal")
+MAD_TO_SIGMA = 1.4826  # Gaussian sigma per unit of MAD; Rousseeuw & Croux 1993
+TINY = 2.3e-308  # smallest normal float64: less is no scale that errors can be divided by
+OFFSET, SCALE = "normalize_offset", "normalize_scale"
+PREFIX = "normalized "  # of the unit
+LARGEST_POWER = 300  # of ten: its inverse is still a normal float64
 
 
-@dataclass(frozen=True, eq=False)
-class AuxiliaryScale:
-    """Robust scale of each feature, learned once, applied everywhere.
+@njit(cache=True)
+def _decimal(largest: float) -> float:
+    """Smallest power of ten above `largest`; 1 for zero."""
+    if largest == 0.0:
+        return 1.0
+    power = int(np.floor(np.log10(largest))) + 1
+    power = min(max(power, -LARGEST_POWER), LARGEST_POWER)
+    while power < LARGEST_POWER and not largest < 10.0**power:  # the logarithm was rounded
+        power += 1
+    while power > -LARGEST_POWER and largest < 10.0 ** (power - 1):
+        power -= 1
+    return float(10.0**power)
+
+
+@njit(cache=True)
+def _offset_and_scale(value: NDArray[np.float64], method: int) -> tuple[float, float]:
+    """Offset and scale of one series; scale 1 where all values are one."""
+    if value.size == 0:
+        return 0.0, 1.0
+    low, high = value.min(), value.max()
+    if method == 3:
+        return 0.0, _decimal(max(abs(low), abs(high)))
+    if high - low < TINY:
+        return low, 1.0
+    if method == 0:
+        return low, high - low
+    centre = low + np.mean(value - low)
+    spread = np.sqrt(np.mean((value - centre) ** 2))
+    if method == 2:
+        middle = np.median(value)
+        scatter = MAD_TO_SIGMA * np.median(np.abs(value - middle))
+        if scatter == 0.0:  # more than half the values are one number, as after rounding
+            scatter = spread
+        centre, spread = middle, scatter
+    return centre, spread if spread > 0 else 1.0
+
+
+@njit(parallel=True, cache=True)
+def scale_of_series(
+    value: NDArray[np.float64], offsets: NDArray[np.int64], method: int
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Offset and scale that put each series on the common range.
 
     Parameters
     ----------
-    median : float64 array, shape (n_features,)
-        Of the features that were learned from; subtracted.
-    sigma : float64 array, shape (n_features,)
-        Interquartile range / 1.349, positive; divided by.
-    marked : int64 array, shape (n_marked,)
-        Features that were missing for more than 1 % of the objects: each adds an auxiliary
-        that is 1 where it is missing. A rarer gap teaches nothing that its mark could carry.
-    limit : float
-        Clip after the inverse hyperbolic sine.
+    value : float64 array, shape (n_points,)
+        Finite, any unit.
+    offsets : int64 array, shape (n_series + 1,)
+        Series i is ``offsets[i]:offsets[i + 1]``.
+    method : int
+        0 for the smallest value and the range, 1 for mean and standard deviation (of the
+        points at hand, divided by n), 2 for median and 1.4826 MAD (the standard deviation where
+        that is zero), 3 for 0 and the smallest power of ten above all sizes.
+
+    Returns
+    -------
+    offset, scale : float64 arrays, shape (n_series,)
+        Unit of the value. An empty series has 0 and 1, a constant one its value and 1.
+    """
+    offset, scale = np.empty(offsets.size - 1), np.empty(offsets.size - 1)
+    for i in prange(offsets.size - 1):
+        offset[i], scale[i] = _offset_and_scale(value[offsets[i] : offsets[i + 1]], method)
+    return offset, scale
+
+
+class Normalize(Transformer):
+    """Put values on a common scale, ``(value - offset) / scale``; errors are divided too.
+
+    Parameters
+    ----------
+    method : {"min_max", "z_score", "robust_z", "decimal"}, default "robust_z"
+        ``"min_max"``: smallest value to 0, largest to 1. ``"z_score"``: mean 0, standard
+        deviation 1 (divided by n). ``"robust_z"``: median 0, 1.4826 times the median deviation
+        1, which a few outliers or an eclipse do not move. ``"decimal"``: divided by the smallest
+        power of ten that brings all sizes below 1; digits stay what they were.
+    per : {"object", "band", "survey"}, default "object"
+        Which points share offset and scale: all of a curve, those of one band of it, or all of
+        a band of the survey that ``fit`` saw, so that amplitudes of curves stay comparable.
+    on_bad : {"raise", "reject"}, default "raise"
+        What to do with curves that have usable points in a band that the survey had none of, or
+        values too far apart for float64.
+
+    Attributes
+    ----------
+    bands_ : list of str
+        With ``per="survey"``: names of the bands; ``[""]`` where there are none.
+    offset_, scale_ : float64 array, shape (n_bands,)
+        With ``per="survey"``: learned, NaN for a band without usable points.
 
     Notes
     -----
-    The auxiliary is ``clip(asinh((x - median) / sigma), -limit, limit)``: linear within a sigma
-    and logarithmic beyond, so that heavy tails (chi squares, ratios) neither dominate nor
-    saturate. A missing feature becomes 0, the median.
+    Offset and scale are taken from usable points and applied to all, so flagged points keep
+    their place relative to the others (infinite ones stay infinite). They are stored as
+    ``objects["normalize_offset"]`` and ``objects["normalize_scale"]``, one number a curve, or
+    one a curve and band unless ``per="object"`` (0 and 1 for a band without points), so that
+    `inverse_transform` needs nothing but its batch. It is exact to rounding: within a few units
+    in the last place of the larger of value and offset. ``points["trend"]`` and
+    ``points["trend_err"]``, which are in the unit of the value, go along. The unit becomes
+    ``"normalized mag"`` and the like.
+
+    A constant curve becomes 0 (with ``"decimal"`` it is divided), a curve of one point too, and
+    an empty curve stays as it is: scale 1. ``fit`` learns nothing unless ``per="survey"``, but
+    is asked for always.
+
+    References
+    ----------
+    .. [1] Han, Kamber & Pei 2012, Data Mining, 3rd ed., sect. 3.5.2
     """
 
-    median: NDArray[np.float64]
-    sigma: NDArray[np.float64]
-    marked: NDArray[np.int64]
-    limit: float = 5.0
+    needs = Needs(single_band=False)
 
-    @classmethod
-    def fit(cls, features: NDArray[np.floating[Any]], limit: float = 5.0) -> Self:
-        """Learn the scale.
+    def __init__(
+        self,
+        method: Literal["min_max", "z_score", "robust_z", "decimal"] = "robust_z",
+        per: Literal["object", "band", "survey"] = "object",
+        on_bad: OnBad = "raise",
+    ) -> None:
+        self.method = method
+        self.per = per
+        self.on_bad = on_bad
+
+    def _check(self) -> None:
+        wrong = []
+        if self.method not in METHODS:
+            wrong.append(f"method must be one of {', '.join(METHODS)}, got {self.method!r}")
+        if self.per not in ("object", "band", "survey"):
+            wrong.append(f"per must be 'object', 'band' or 'survey', got {self.per!r}")
+        if wrong:
+            raise ConfigError("Normalize: " + "; ".join(wrong))
+
+    def _fit(self, batch: LightCurveBatch) -> None:
+        if self.per != "survey":
+            return
+        series = series_of(batch)
+        band = np.repeat(np.arange(series.offsets.size - 1) % series.n_bands, series.counts())
+        order = np.argsort(band, kind="stable")
+        counts = np.bincount(band, minlength=series.n_bands)
+        if not band.size:
+            raise DataError("Normalize: no usable point to learn the scale of the survey from")
+        offset, scale = scale_of_series(
+            series.value[order], np.concatenate(([0], np.cumsum(counts))), self._code
+        )
+        self.bands_ = list(band_names(batch))
+        self.offset_ = np.where(counts > 0, offset, np.nan)
+        self.scale_ = np.where(counts > 0, scale, np.nan)
+
+    def _transform(self, batch: LightCurveBatch) -> LightCurveBatch:
+        if OFFSET in batch.objects or batch.meta.unit.startswith(PREFIX):
+            raise DataError(
+                "Normalize: this batch is normalised already, and a second time could not be "
+                "undone; call inverse_transform first"
+            )
+        offset, scale = self._learned(batch) if self.per == "survey" else self._own(batch)
+        strange = np.asarray(~np.isfinite(offset) | ~np.isfinite(scale))
+        wide = np.asarray(strange if strange.ndim == 1 else strange.any(axis=1))
+        if wide.any():
+            reason = (
+                f"only bands that the survey had ({', '.join(map(repr, self.bands_))})"
+                if self.per == "survey"
+                else "values whose differences are finite in float64"
+            )
+            batch = self.refuse(batch, wide, reason)
+            offset, scale = offset[~wide], scale[~wide]
+        return _apply(
+            batch.with_columns(
+                objects={OFFSET: offset, SCALE: scale},
+                meta=replace(batch.meta, unit=PREFIX + batch.meta.unit),
+            ),
+            inverse=False,
+        )
+
+    def inverse_transform(self, batch: LightCurveBatch) -> LightCurveBatch:
+        """Values, errors, trends and unit as they were before.
 
         Parameters
         ----------
-        features : float array, shape (n_objects, n_features)
-            Of the training objects; NaN or infinity where one is missing.
-        limit : float, default 5.0
-            Clip after the inverse hyperbolic sine: 5 is 74 sigmas.
+        batch : LightCurveBatch
+            Normalised by any `Normalize`; offset and scale are in its columns, which are
+            taken out.
 
         Raises
         ------
         DataError
-            If there is no object or the array is not two-dimensional.
+            If the batch was not normalised.
         """
-        x = np.asarray(features, dtype=np.float64)
-        if x.ndim != 2 or not len(x):
+        if OFFSET not in batch.objects or SCALE not in batch.objects:
             raise DataError(
-                f"AuxiliaryScale needs features of shape (n_objects, n_features) with one object "
-                f"at least, got shape {x.shape}"
+                f"Normalize.inverse_transform needs the columns {OFFSET!r} and {SCALE!r} per "
+                f"object, but the batch has {', '.join(sorted(batch.objects))}"
             )
-        median, sigma, marked = np.zeros(x.shape[1]), np.ones(x.shape[1]), []
-        for k, column in enumerate(x.T):
-            good = column[np.isfinite(column)]
-            if column.size - good.size > MARK_SHARE * column.size:
-                marked.append(k)
-            if good.size:
-                low, median[k], high = np.percentile(good, [25, 50, 75])
-                width = (high - low) * IQR_TO_SIGMA
-                sigma[k] = next((s for s in (width, good.std()) if s > 0 and np.isfinite(s)), 1.0)
-        return cls(median, sigma, np.array(marked, dtype=np.int64), float(limit))
+        back = _apply(batch, inverse=True)
+        kept = {k: v for k, v in back.objects.items() if k not in (OFFSET, SCALE)}
+        return replace(
+            back,
+            objects=kept,
+            meta=replace(batch.meta, unit=batch.meta.unit.removeprefix(PREFIX)),
+        )
 
     @property
-    def n_auxiliary(self) -> int:
-        """Columns that `apply` gives: the features and their marks."""
-        return int(self.median.size + self.marked.size)
+    def _code(self) -> int:
+        return METHODS.index(self.method)
 
-    def apply(self, features: NDArray[np.floating[Any]]) -> NDArray[np.float32]:
-        """Put features on the learned scale.
+    def _own(self, batch: LightCurveBatch) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        """Offset and scale of each curve, or of each curve and band."""
+        if self.per == "object":
+            usable = batch.usable
+            return scale_of_series(usable.value, usable.offsets, self._code)
+        series = series_of(batch)
+        offset, scale = scale_of_series(series.value, series.offsets, self._code)
+        shape = (batch.n_curves, series.n_bands)
+        return offset.reshape(shape), scale.reshape(shape)
 
-        Parameters
-        ----------
-        features : float array, shape (n_objects, n_features)
-            The same features in the same order as were learned from.
+    def _learned(self, batch: LightCurveBatch) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        """Offset and scale of the survey for each curve and band; NaN in a band not learned."""
+        names = band_names(batch)
+        offset, scale = np.full(len(names), np.nan), np.full(len(names), np.nan)
+        for code, name in enumerate(names):
+            if name in self.bands_:
+                offset[code] = self.offset_[self.bands_.index(name)]
+                scale[code] = self.scale_[self.bands_.index(name)]
+        empty = series_of(batch).counts().reshape(batch.n_curves, len(names)) == 0
+        return np.where(empty, 0.0, offset), np.where(empty, 1.0, scale)
 
-        Returns
-        -------
-        float32 array, shape (n_objects, n_auxiliary)
-            Finite. First the features, then the marks.
 
-        Raises
-        ------
-        DataError
-            If the number of features is another one.
-        """
-        x = np.asarray(features, dtype=np.float64)
-        if x.ndim != 2 or x.shape[1] != self.median.size:
-            raise DataError(
-                f"AuxiliaryScale learned {self.median.size} features, got an array of shape "
-                f"{x.shape}; describe the curves with the same FeatureExtractor"
-            )
-        missing = ~np.isfinite(x)
-        z = np.arcsinh((np.where(missing, self.median, x) - self.median) / self.sigma)
-        scaled = np.clip(z, -self.limit, self.limit)
-        return np.concatenate([scaled, missing[:, self.marked]], axis=1).astype(np.float32)
+def _apply(batch: LightCurveBatch, *, inverse: bool) -> LightCurveBatch:
+    """Values, errors and trends by the offset and scale in the batch's columns, or back."""
+    offset, scale = _at_points(batch, OFFSET), _at_points(batch, SCALE)
+
+    def moved(column: NDArray[Any]) -> NDArray[np.float64]:
+        with np.errstate(over="ignore", invalid="ignore"):
+            result = column * scale + offset if inverse else (column - offset) / scale
+        return np.asarray(result, dtype=np.float64)
+
+    def stretched(column: NDArray[Any]) -> NDArray[np.float64]:
+        with np.errstate(over="ignore", invalid="ignore"):
+            return np.asarray(column * scale if inverse else column / scale, dtype=np.float64)
+
+    trends = {
+        name: change(batch.points[name])
+        for name, change in (("trend", moved), ("trend_err", stretched))
+        if name in batch.points
+    }
+    return batch.with_columns(value=moved(batch.value), error=stretched(batch.error), points=trends)
+
+
+def _at_points(batch: LightCurveBatch, name: str) -> NDArray[np.float64]:
+    """A column per object, or per object and band, at every point."""
+    column = np.asarray(batch.objects[name], dtype=np.float64)
+    curve = np.repeat(np.arange(batch.n_curves), np.diff(batch.offsets))
+    if column.ndim == 1:
+        return np.asarray(column[curve])
+    band = np.zeros(batch.n_points, np.int16) if batch.band is None else batch.band
+    return np.asarray(column[curve, band])
