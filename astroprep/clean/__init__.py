@@ -2,7 +2,8 @@
 
 from astroprep.clean.bands import SelectBand
 from astroprep.clean.flags import FlagBad, flag_counts
+from astroprep.clean.mixture import OutlierMixture
 from astroprep.clean.outliers import SigmaClip
 from astroprep.clean.short import DropShort
 
-__all__ = ["DropShort", "FlagBad", "SelectBand", "SigmaClip", "flag_counts"]
+__all__ = ["DropShort", "FlagBad", "OutlierMixture", "SelectBand", "SigmaClip", "flag_counts"]

@@ -29,8 +29,8 @@ class OutlierMixture(Transformer):
         gap: float = 30.0,
         period: str | None = None,
         junk_rate: float = 0.003,
-        event_rate: float = 0.02,
-        duration: float = 0.1,
+        event_rate: float = 0.005,
+        duration: float = 0.25,
         junk_spread: float = JUNK_SPREAD,
         event_spread: float = EVENT_SPREAD,
         mark_events: float = 0.9,
@@ -75,15 +75,15 @@ class OutlierMixture(Transformer):
     def _transform(self, batch: LightCurveBatch) -> LightCurveBatch:
         period = None if self.period is None else periods_of(batch, self.period, "OutlierMixture")
         usable = batch.usable
-        level, order, phase = level_of(usable, self.window, self.gap, period)
-        none = np.empty(0)
+        level = level_of(usable, self.window, self.gap, period)
         outlier, event, theta, good = fit_mixtures(
             usable.time,
-            usable.value - level,
+            usable.value - level.value,
             usable.error,
+            level.blur,
             usable.offsets,
-            none.astype(np.int64) if order is None else order,
-            none if phase is None else phase,
+            level.order,
+            level.phase,
             (self.duration, PHASE_DURATION),
             (self.junk_spread, self.event_spread),
             self._rates(),

@@ -19,7 +19,10 @@ EVENT_STRENGTH = 20.0  # new draws of the state
 JITTER_STRENGTH = 5.0  # points
 ERROR_STRENGTH = 20.0  # points
 FAR = 1e6  # sigma; further is as far, and no square overflows
+NOVEL = 0.1  # of the events of a star with a known period do not come with it
+PHASE_TURNS = 8  # M steps for the shares of recurring events
 TOLERANCE = 1e-3  # of the logarithm of the posterior density
+ONSET = 2.0  # sigma; what is displaced by less is not told from noise by any neighbour
 GATE = 1.702  # logistic of GATE x is within 0.01 of the normal distribution function
 
 
@@ -30,8 +33,9 @@ def one_sided(u: float, spread: float) -> float:
     A Cauchy density of width `spread` times a smooth step (Azzalini 1985): both tails of an
     outlier's size are open, and the integral is 1 whatever the step.
     """
-    t = u / spread
-    return 2.0 / (np.pi * spread * (1.0 + t * t)) / (1.0 + np.exp(-GATE * u))
+    beyond = u - ONSET
+    t = beyond / spread
+    return 2.0 / (np.pi * spread * (1.0 + t * t)) / (1.0 + np.exp(-GATE * beyond))
 
 
 @njit(cache=True)
@@ -91,20 +95,26 @@ def _emissions(
     z: NDArray[np.float64],
     variance: NDArray[np.float64],
     broad: NDArray[np.float64],
+    folded: NDArray[np.float64],
     theta: NDArray[np.float64],
     emission: NDArray[np.float64],
     quiet: NDArray[np.float64],
     junk: NDArray[np.float64],
 ) -> None:
-    """Fill the densities of the points in the three states, and their quiet and junk parts."""
+    """Fill the densities of the points in the three states, and their quiet and junk parts.
+
+    What recurs with the period, `folded`, is no event of its own: it belongs to state 0.
+    """
     honest = 1.0 - theta[1] - theta[2]
     for j in range(z.size):
         total = variance[j] + theta[0]
         quiet[j] = honest * np.exp(-0.5 * z[j] * z[j] / total) / np.sqrt(2.0 * np.pi * total)
         junk[j] = theta[1] * broad[j, 0] + theta[2] * broad[j, 1]
-        emission[j, 0] = quiet[j] + junk[j]
-        emission[j, 1] = honest * broad[j, 2] + junk[j]
-        emission[j, 2] = honest * broad[j, 3] + junk[j]
+        up, down = honest * broad[j, 2], honest * broad[j, 3]
+        quiet[j] *= 1.0 - folded[j, 0] - folded[j, 1]
+        emission[j, 0] = quiet[j] + folded[j, 0] * up + folded[j, 1] * down + junk[j]
+        emission[j, 1] = up + junk[j]
+        emission[j, 2] = down + junk[j]
 
 
 @njit(cache=True)
@@ -166,6 +176,7 @@ def _log_prior(theta: NDArray[np.float64], prior: NDArray[np.float64]) -> float:
 @njit(cache=True)
 def _combine(
     emission: NDArray[np.float64],
+    quiet: NDArray[np.float64],
     junk: NDArray[np.float64],
     cavity: NDArray[np.float64],
     outlier: NDArray[np.float64],
@@ -173,15 +184,12 @@ def _combine(
 ) -> None:
     """Posteriors of each point from its densities and what the others say."""
     for j in range(junk.size):
-        states = cavity[j, 0] + cavity[j, 1] + cavity[j, 2]
-        total = 0.0
+        total, lively = 0.0, -cavity[j, QUIET] * quiet[j]
         for h in range(N_STATES):
             total += cavity[j, h] * emission[j, h]
-        outlier[j] = junk[j] * states / total
-        # an event is told of the good points only: junk within an eclipse is junk
-        lively = cavity[j, 1] * (emission[j, 1] - junk[j])
-        lively += cavity[j, 2] * (emission[j, 2] - junk[j])
-        event[j] = lively / total
+            lively += cavity[j, h] * (emission[j, h] - junk[j])
+        outlier[j] = junk[j] * (cavity[j, 0] + cavity[j, 1] + cavity[j, 2]) / total
+        event[j] = max(lively / total, 0.0)  # of the good points: junk in an eclipse is junk
 
 
 @njit(cache=True)
@@ -189,11 +197,13 @@ def maximise_posterior(
     z: NDArray[np.float64],
     variance: NDArray[np.float64],
     broad: NDArray[np.float64],
+    folded: NDArray[np.float64],
     stay: NDArray[np.float64],
     prior: NDArray[np.float64],
     max_iterations: int,
     theta: NDArray[np.float64],
     emission: NDArray[np.float64],
+    quiet: NDArray[np.float64],
     junk: NDArray[np.float64],
     cavity: NDArray[np.float64],
 ) -> NDArray[np.float64]:
@@ -205,13 +215,15 @@ def maximise_posterior(
         Residuals and squared errors.
     broad : float64 array, shape (n_points, 4)
         Densities of junk up and down, of events up and down.
+    folded : float64 array, shape (n_points, 2)
+        Probabilities of recurring events, up and down, that the neighbours in phase tell of.
     stay : float64 array, shape (n_points,)
         See `astroprep.clean.markov.stay_probability`.
     prior, theta : float64 array, shape (6,)
         Variance of the jitter, rates of junk up and down, shares of quiet, up and down.
     max_iterations : int
         M steps.
-    emission, junk, cavity : float64 array
+    emission, quiet, junk, cavity : float64 array
         Filled with what the posteriors are made of.
 
     Returns
@@ -219,11 +231,11 @@ def maximise_posterior(
     float64 array, shape (n_steps + 1,)
         Logarithm of the posterior density before each M step and after the last; never falls.
     """
-    quiet, scale = np.empty(z.size), np.empty(z.size)
+    scale = np.empty(z.size)
     drawn, history = np.empty(N_STATES), np.empty(max_iterations + 1)
     steps = 0
     for turn in range(max_iterations + 1):
-        _emissions(z, variance, broad, theta, emission, quiet, junk)
+        _emissions(z, variance, broad, folded, theta, emission, quiet, junk)
         history[turn] = forward_backward(stay, emission, theta[3:], cavity, scale, drawn)
         history[turn] += _log_prior(theta, prior)
         steps = turn
@@ -233,44 +245,32 @@ def maximise_posterior(
     return history[: steps + 1]
 
 
-PHASE_TURNS = 8  # M steps for the shares by phase; the rest is known from the time series
-
-
 @njit(cache=True)
-def _ask_phase(
+def _recurring(
     order: NDArray[np.int64],
     phase: NDArray[np.float64],
     duration: float,
     prior: NDArray[np.float64],
-    theta: NDArray[np.float64],
     emission: NDArray[np.float64],
-    cavity: NDArray[np.float64],
+    folded: NDArray[np.float64],
 ) -> None:
-    """Let the neighbours in phase be heard too.
+    """Fill `folded` with the events that the neighbours in phase tell of.
 
-    A point is in an event that its neighbours in time tell of or, failing that, in one that those in
-    phase do; for the latter only what they say beyond the mean share counts.
+    Only what they say beyond the mean share counts, so that a point without any is told nothing.
     """
     n = phase.size
     stay = stay_probability(phase, duration)
     ordered, near = emission[order], np.empty((n, N_STATES))
-    scale, drawn = np.empty(n), np.empty(N_STATES)
-    shares = theta.copy()
+    scale, drawn, shares = np.empty(n), np.empty(N_STATES), prior.copy()
     for _ in range(PHASE_TURNS):
         forward_backward(stay, ordered, shares[3:], near, scale, drawn)
         _new_shares(drawn, prior, shares)
-    forward_backward(stay, ordered, shares[3:], near, scale, drawn)
     for k in range(n):
-        j = order[k]
-        total, sure = near[k].sum(), cavity[j].sum()
-        calm = cavity[j, QUIET] / sure
-        left = calm
+        total = near[k].sum()
         for h in (1, 2):
             share = shares[3 + h]
-            beyond = max((near[k, h] / total - share) / (1.0 - share), 0.0)
-            cavity[j, h] = cavity[j, h] / sure + calm * beyond
-            left -= calm * beyond
-        cavity[j, QUIET] = left
+            beyond = (near[k, h] / total - share) / (1.0 - share)
+            folded[order[k], h - 1] = max(beyond, 0.0)
 
 
 @njit(cache=True)
@@ -289,6 +289,7 @@ def curve_posterior(
     time: NDArray[np.float64],
     residual: NDArray[np.float64],
     error: NDArray[np.float64],
+    blur: NDArray[np.float64],
     order: NDArray[np.int64],
     phase: NDArray[np.float64],
     durations: tuple[float, float],
@@ -313,19 +314,26 @@ def curve_posterior(
     z = residual / unit
     e = e / unit
     jitter, factor = _scatters(z, e)
-    variance = factor * e * e
+    variance = factor * e * e + (blur / unit) ** 2
     theta[0] = jitter
     prior = theta.copy()
-    broad, emission = np.empty((n, 4)), np.empty((n, N_STATES))
-    junk, cavity = np.empty(n), np.empty((n, N_STATES))
+    broad, folded = np.empty((n, 4)), np.zeros((n, 2))
+    emission, cavity = np.empty((n, N_STATES)), np.empty((n, N_STATES))
+    quiet, junk = np.empty(n), np.empty(n)
     _broad_densities(z, variance, jitter, spreads[0], spreads[1], broad)
+    if phase.size and phase[0] < 1.0:
+        _emissions(z, variance, broad, folded, theta, emission, quiet, junk)
+        _recurring(order, phase, durations[1], prior, emission, folded)
+        for h in (4, 5):  # most events recur, and those are explained
+            prior[h] *= NOVEL
+        prior[3] = 1.0 - prior[4] - prior[5]
+        theta[3:] = prior[3:]
     stay = stay_probability(time, durations[0])
     maximise_posterior(
-        z, variance, broad, stay, prior, max_iterations, theta, emission, junk, cavity
-    )
-    if phase.size and phase[0] < 1.0:
-        _ask_phase(order, phase, durations[1], prior, theta, emission, cavity)
-    _combine(emission, junk, cavity, outlier, event)
+        z, variance, broad, folded, stay, prior, max_iterations, theta,
+        emission, quiet, junk, cavity,
+    )  # fmt: skip
+    _combine(emission, quiet, junk, cavity, outlier, event)
     theta[0] = np.sqrt(theta[0]) * unit
     return True
 
@@ -335,6 +343,7 @@ def fit_mixtures(
     time: NDArray[np.float64],
     residual: NDArray[np.float64],
     error: NDArray[np.float64],
+    blur: NDArray[np.float64],
     offsets: NDArray[np.int64],
     order: NDArray[np.int64],
     phase: NDArray[np.float64],
@@ -342,9 +351,7 @@ def fit_mixtures(
     spreads: tuple[float, float],
     rates: NDArray[np.float64],
     max_iterations: int,
-) -> tuple[
-    NDArray[np.float64], NDArray[np.float64], NDArray[np.float64], NDArray[np.bool_]
-]:
+) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64], NDArray[np.bool_]]:
     """Posterior of each point of many curves to be an outlier, or part of an event.
 
     Parameters
@@ -352,6 +359,8 @@ def fit_mixtures(
     time, residual, error : float64 array, shape (n_points,)
         Sorted by time within each curve; days, and value minus its level with its error in any unit;
         errors that are not finite and positive are unknown.
+    blur : float64 array, shape (n_points,)
+        Further scatter of each point; 0 where there is none.
     offsets : int64 array, shape (n_curves + 1,)
         Curve i is ``offsets[i]:offsets[i + 1]``.
     order : int64 array, shape (n_points,) or (0,)
@@ -386,6 +395,7 @@ def fit_mixtures(
             time[first:last],
             residual[first:last],
             error[first:last],
+            blur[first:last],
             order[start:end] - start,
             phase[start:end],
             durations,

@@ -159,7 +159,7 @@ def find_outliers(
         True where the point is beyond a threshold and no neighbour confirms it.
     """
     verdict = judge_points(time, residual, error, offsets, low, high, neighbour, support, witnesses)
-    return (verdict == ALONE_IN_COMPANY) | (judge_lone & (verdict == LONE))
+    return np.asarray((verdict == ALONE_IN_COMPANY) | (judge_lone & (verdict == LONE)))
 
 
 class SigmaClip(Transformer):
@@ -311,22 +311,26 @@ class SigmaClip(Transformer):
         self, usable: Usable, period: NDArray[np.float64] | None, low: float, high: float
     ) -> NDArray[np.bool_]:
         """Outliers among the points that are still usable."""
-        level, order, phase = level_of(usable, self.window, self.gap, period)
-        residual = usable.value - level
+        level = level_of(usable, self.window, self.gap, period)
+        residual, offsets = usable.value - level.value, usable.offsets
         if not self.support:
-            return self._plain(residual, usable.offsets, low, high, 1)
-        limits = (low, high)
+            return self._plain(residual, offsets, low, high, 1)
         how = (self.support, self.witnesses)
+        with np.errstate(invalid="ignore"):
+            error = np.where(usable.error > 0, np.hypot(usable.error, level.blur), level.blur)
         verdict = judge_points(
-            usable.time, residual, usable.error, usable.offsets, *limits, self.neighbour, *how
+            usable.time, residual, error, offsets, low, high, self.neighbour, *how
         )
-        if order is not None:
+        order = level.order
+        if order.size:
             by_phase = judge_points(
-                phase, residual[order], usable.error[order], usable.offsets, *limits,
+                level.phase, residual[order], error[order], offsets, low, high,
                 PHASE_NEIGHBOUR, *how,
             )  # fmt: skip
             verdict[order] = _joined(verdict[order], by_phase)
-        return (verdict == ALONE_IN_COMPANY) | ((verdict == LONE) & (self.lone == "clip"))
+        return np.asarray(
+            (verdict == ALONE_IN_COMPANY) | ((verdict == LONE) & (self.lone == "clip"))
+        )
 
 
 def _joined(one: NDArray[np.int8], other: NDArray[np.int8]) -> NDArray[np.int8]:
