@@ -9,6 +9,7 @@ from astroprep.clean.impute import Impute
 from astroprep.clean.kept import amplitude_kept, spline_response, window_response
 from astroprep.clean.limits import MarkUpperLimits
 from astroprep.clean.missing import DropMissing, KeepMissing, missing_points
+from astroprep.clean.mixture import OutlierMixture
 from astroprep.clean.outliers import SigmaClip
 from astroprep.clean.short import DropShort
 from astroprep.clean.smooth import Smooth
@@ -28,6 +29,7 @@ __all__ = [
     "KeplerFlag",
     "LsstFlag",
     "MarkUpperLimits",
+    "OutlierMixture",
     "SURVEY_BITS",
     "SelectBand",
     "SigmaClip",

@@ -7,7 +7,7 @@ import pytest
 
 from astroprep.clean import FlagBad, SigmaClip
 from astroprep.data import LightCurveBatch, Meta, PointFlag
-from astroprep.errors import ConfigError
+from astroprep.errors import ConfigError, DataError
 from astroprep.io import ColumnNames, open_survey
 from astroprep.synthetic import simulate_survey
 
@@ -175,3 +175,113 @@ def test_real_eclipses_are_kept(data_dir):
     assert eclipsed.sum() > 3000
     assert flagged[eclipsed].mean() < 0.01
     assert plain[eclipsed].mean() > 0.5
+
+
+class TestPlainClipping:
+    """support=0: the masks of astropy's sigma_clip."""
+
+    @pytest.mark.parametrize("centre", ["median", "mean"])
+    @pytest.mark.parametrize("scatter", ["mad", "std"])
+    @pytest.mark.parametrize("iterations", [1, 3, 60])
+    def test_equals_astropy(self, rng, centre, scatter, iterations):
+        from astropy.stats import sigma_clip
+
+        curves, masks = [], []
+        for n in (1, 2, 7, 40, 333, 1500, 4001):
+            value = 15 + rng.standard_t(2, n)
+            if n % 2 == 0:
+                value = np.round(value, 2)  # ties
+            curves.append((np.arange(n), value, None))
+            masks.append(
+                np.ma.getmaskarray(
+                    sigma_clip(
+                        value, sigma_lower=2.5, sigma_upper=3.5, maxiters=iterations,
+                        cenfunc=centre, stdfunc={"mad": "mad_std", "std": "std"}[scatter],
+                    )
+                )
+            )  # fmt: skip
+        step = SigmaClip(
+            bright=2.5, faint=3.5, support=0, centre=centre, scatter=scatter,
+            max_iterations=iterations,
+        )  # fmt: skip
+        flux = LightCurveBatch.from_curves(curves, meta=Meta(quantity="flux"))
+        flipped = step.set_params(bright=3.5, faint=2.5).transform(flux)  # bright is up in flux
+        np.testing.assert_array_equal((flipped.flags & OUTLIER) > 0, np.concatenate(masks))
+
+    def test_numbers_that_are_mostly_one_keep_their_points(self):
+        """The MAD about the mean is zero, and bounds without a width would take everything."""
+        value = np.append(np.full(50, 15.0), 16.0)
+        assert marked(np.arange(51.0), value, support=0, centre="mean") == []
+        assert marked(np.arange(51.0), value, support=0) == [50]
+
+    def test_events_are_not_kept(self, nights):
+        time, value = nights
+        value[40:44] += 0.6
+        assert marked(time, value, support=0) == [40, 41, 42, 43]
+
+    def test_about_a_moving_level(self, nights):
+        time, value = nights
+        value = value + 2 * np.sin(time / 15)
+        value[101] += 0.8
+        assert marked(time, value, support=0) == []
+        found = marked(time, value, support=0, window=5.0)
+        assert [j for j in found if 12 <= j < 188] == [101]  # half a window at the ends is cut
+
+
+class TestFolded:
+    """With a period the folded curve is the level."""
+
+    @pytest.fixture
+    def binary(self, rng):
+        """One point a night, eclipses of a mag that last 0.08 of 2.37 days, three strays."""
+        time = 55000 + np.arange(400.0) + rng.uniform(-0.1, 0.1, 400)
+        phase = time / 2.37 % 1
+        eclipsed = np.minimum(phase, 1 - phase) < 0.04
+        value = 15 + 1.0 * eclipsed + rng.normal(0, 0.02, 400)
+        strays = np.flatnonzero(np.abs(phase - 0.5) < 0.3)[[10, 60, 90]]
+        value[strays] += [0.8, -0.5, 0.4]
+        return time, value, np.flatnonzero(eclipsed), strays
+
+    def marked(self, time, value, period, **options):
+        batch = LightCurveBatch.from_curves(
+            [(time, value, np.full(time.size, 0.02))], objects={"period": np.array([period])}
+        )
+        step = SigmaClip(period="period", **options)
+        return np.flatnonzero(step.transform(batch).flags & OUTLIER)
+
+    def test_strays_are_found_and_eclipses_kept_in_one_point_a_night(self, binary):
+        time, value, eclipsed, strays = binary
+        for options in ({}, {"support": 0}):
+            found = self.marked(time, value, 2.37, **options)
+            assert np.isin(strays, found).all()
+            assert np.isin(eclipsed, found).mean() < 0.05  # contacts as sharp as no star has
+            assert np.isin(found, np.append(strays, eclipsed)).all()
+
+    def test_without_a_period_the_points_are_lone(self, binary):
+        time, value, eclipsed, _ = binary
+        assert self.marked(time, value, np.nan).size == 0
+        assert np.isin(eclipsed, self.marked(time, value, np.nan, lone="clip")).mean() > 0.5
+
+    def test_a_narrow_eclipse_has_its_witnesses_in_phase(self, rng):
+        """Two points in 0.002 of a turn: the median does not follow them, they confirm."""
+        time = 55000 + np.arange(300.0)
+        period = 1 / 0.3183098861
+        value = 15 + rng.normal(0, 0.02, 300)
+        phase = (time - time[0]) / period % 1
+        near = np.argsort(np.abs(phase - 0.25))[:2]
+        value[near] += 0.7
+        assert self.marked(time, value, period).size == 0
+
+    def test_columns(self, nights):
+        batch = LightCurveBatch.from_curves([(*nights, None)])
+        with pytest.raises(DataError, match=r"SigmaClip needs the periods in the column 'p'"):
+            SigmaClip(period="p").transform(batch)
+
+
+def test_dense_cadence_asks_only_the_nearest(rng):
+    """In two-minute cadence half a day has 360 neighbours, and chance would confirm a stray."""
+    time = np.arange(2000) / 720
+    value = 15 + rng.normal(0, 0.02, 2000)
+    value[700] += 0.16
+    assert marked(time, value) == [700]
+    assert marked(time, value, witnesses=1000) == []
