@@ -40,7 +40,54 @@ class Prior(StrEnum):
     estimate = "estimate"
 
 
+class Outliers(StrEnum):
+    """What becomes of outliers."""
+
+    mixture = "mixture"
+    clip = "clip"
+    none = "none"
+
+
+class Missing(StrEnum):
+    """What becomes of missing points."""
+
+    keep = "keep"
+    drop = "drop"
+    linear = "linear"
+    harmonic = "harmonic"
+    gp = "gp"
+
+
+class Method(StrEnum):
+    """How a trend is found."""
+
+    biweight = "biweight"
+    median = "median"
+    mean = "mean"
+    cbv = "cbv"
+    telemetry = "telemetry"
+    ensemble = "ensemble"
+
+
+class Flux(StrEnum):
+    """Which flux of space photometry."""
+
+    pdcsap = "pdcsap"
+    sap = "sap"
+
+
 Input = Annotated[Path, typer.Argument(help="Survey file: nested Parquet, or long CSV.")]
+AnyInput = Annotated[
+    str,
+    typer.Argument(
+        metavar="INPUT",
+        help="Survey file, or light-curve FITS of Kepler, K2 or TESS: a file, folder or pattern.",
+    ),
+]
+Steps = Annotated[
+    Path | None, typer.Option(help="Take the steps of this recipe instead; a TOML file.")
+]
+Curves = Annotated[Path, typer.Option(help="Parquet file of light curves.")]
 PeriodColumn = Annotated[
     str | None,
     typer.Option(help="Take periods from this column; without it they are searched."),
@@ -184,6 +231,123 @@ def period(
             progress=tell,
         )
     show.out.print(str(out))
+    _finish(counts, strict)
+
+
+@app.command()
+def clean(
+    input_: AnyInput,
+    out: Curves,
+    outliers: Annotated[
+        Outliers, typer.Option(help="Weigh them down and keep events, flag them, or neither.")
+    ] = Outliers.mixture,
+    missing: Annotated[
+        Missing, typer.Option(help="Keep flagged, drop, or fill by regression.")
+    ] = Missing.keep,
+    recipe: Steps = None,
+    flux: Annotated[Flux, typer.Option(help="Of space photometry.")] = Flux.pdcsap,
+    period_column: Annotated[
+        str | None, typer.Option(help="Column of known periods, for --missing harmonic.")
+    ] = None,
+    jobs: Jobs = None,
+    strict: Strict = False,
+) -> None:
+    """Flag bad points, weigh outliers down, keep or fill what is missing.
+
+    Objects that cannot be cleaned are listed beside the result, in FILE.rejected.csv.
+
+    Example: `astroprep clean data_samples/survey.parquet --out cleaned.parquet`
+
+    Example: `astroprep clean tess/ --missing linear --out cleaned.parquet`
+    """
+    from astroprep.pipeline.chains import cleaning_steps
+
+    chosen = _steps_of(recipe) or cleaning_steps(outliers.value, missing.value)
+    if missing is Missing.harmonic and period_column is None:
+        raise ConfigError("--missing harmonic needs --period-column, the column of the periods")
+    _treat(chosen, input_, out, flux.value, period_column, jobs, strict)
+
+
+@app.command()
+def detrend(
+    input_: AnyInput,
+    out: Curves,
+    method: Annotated[
+        Method,
+        typer.Option(
+            help="A moving average; basis vectors; telescope pointing; what a field shares."
+        ),
+    ] = Method.biweight,
+    window: Annotated[
+        float | None, typer.Option(help="Width of the moving average, days.")
+    ] = None,
+    vectors: Annotated[
+        list[str] | None, typer.Option(help="File of cotrending basis vectors, for cbv.")
+    ] = None,
+    keep_events: Annotated[
+        bool,
+        typer.Option(
+            "--keep-events/--all-points", help="Make no trend of flares, dips and eclipses."
+        ),
+    ] = True,
+    recipe: Steps = None,
+    flux: Annotated[
+        Flux | None,
+        typer.Option(help="Of space photometry; sap for cbv and telemetry, else pdcsap."),
+    ] = None,
+    jobs: Jobs = None,
+    strict: Strict = False,
+) -> None:
+    """Take slow changes out of light curves and leave events in.
+
+    The trend and its uncertainty are kept beside each point. Objects that cannot be detrended
+    are listed beside the result, in FILE.rejected.csv.
+
+    Example: `astroprep detrend tess/ --out flat.parquet --window 1.5`
+
+    Example: `astroprep detrend k2/ --method telemetry --out corrected.parquet`
+
+    Example: `astroprep detrend q5/ --method cbv --vectors kplr_q05_cbv.fits --out corrected.parquet`
+    """
+    from astroprep.pipeline.chains import detrending_steps
+
+    chosen = _steps_of(recipe) or detrending_steps(
+        method.value, window=window, vectors=vectors or (), keep_events=keep_events
+    )
+    raw = method in (Method.cbv, Method.telemetry)
+    which = flux or (Flux.sap if raw else Flux.pdcsap)
+    _treat(chosen, input_, out, which.value, None, jobs, strict)
+
+
+def _steps_of(recipe: Path | None) -> list[Any] | None:
+    """Steps of a recipe file, if one is given."""
+    if recipe is None:
+        return None
+    from astroprep.pipeline.recipe import read_recipe
+
+    return read_recipe(recipe).make_steps()
+
+
+def _treat(
+    steps: list[Any],
+    source: str,
+    out: Path,
+    flux: Any,
+    period_column: str | None,
+    jobs: int | None,
+    strict: bool,
+) -> None:
+    """Send a survey through steps and say where it went."""
+    from astroprep.io import ColumnNames
+    from astroprep.pipeline.treat import rejected_path, treat_survey
+
+    _use_threads(jobs)
+    names = ColumnNames(period=period_column)
+    with show.bars() as tell:
+        counts = treat_survey(steps, source, out, names=names, flux=flux, progress=tell)
+    show.out.print(str(out))
+    if counts.rejected:
+        show.out.print(str(rejected_path(out)))
     _finish(counts, strict)
 
 
