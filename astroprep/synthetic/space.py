@@ -91,9 +91,9 @@ def simulate_space(
         as in the missions' files. Per object ``label``, ``segment``, ``channel``, ``brightness``,
         ``crowding``, ``flux_fraction``, and the truth: ``rotation_period``,
         ``rotation_amplitude`` (its bound), ``transit_period``, ``transit_epoch``,
-        ``transit_duration`` (days), ``transit_depth`` (of the star alone: times ``crowding`` in the aperture),
-        ``n_flares``, and, padded with NaN, ``flare_start`` (days) and ``flare_energy``
-        (equivalent duration, seconds), shape (n_stars, 40). NaN where a star has none.
+        ``transit_duration`` (days), ``transit_depth`` (of the star alone: times ``crowding`` in
+        the aperture) and ``n_flares``; padded with NaN, shape (n_stars, 40), ``flare_start``
+        (days) and ``flare_energy`` (equivalent duration, seconds). NaN where a star has none.
 
     Raises
     ------
