@@ -1,14 +1,18 @@
 """Seeded stars with known truth, for samples, tests, notebooks and benchmarks."""
 
+from astroprep.synthetic.space import EVENT_BITS, SPACE_SHARES, simulate_space
 from astroprep.synthetic.stars import CLASSES, Stars, draw_stars, magnitude
 from astroprep.synthetic.survey import CLASS_SHARES, content_sha256, simulate_survey
 
 __all__ = [
     "CLASSES",
     "CLASS_SHARES",
+    "EVENT_BITS",
+    "SPACE_SHARES",
     "Stars",
     "content_sha256",
     "draw_stars",
     "magnitude",
+    "simulate_space",
     "simulate_survey",
 ]

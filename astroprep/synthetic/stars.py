@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["CLASSES", "Stars", "draw_stars", "magnitude"]
+__all__ = ["CLASSES", "Stars", "disc_overlap", "draw_stars", "magnitude"]
 
 HARMONICS = 6
 
@@ -218,7 +218,7 @@ CLASSES: Mapping[str, Callable[[np.random.Generator, int], Stars]] = {
 """What draws the stars of each class."""
 
 
-def _overlap(
+def disc_overlap(
     separation: NDArray[np.float64], r1: NDArray[np.float64], r2: NDArray[np.float64]
 ) -> NDArray[np.float64]:
     """Area that two discs share; Mandel & Agol 2002, eq. 1, times pi."""
@@ -237,7 +237,7 @@ def _binary_light(stars: Stars, phase: NDArray[np.float64]) -> NDArray[np.float6
     tilt = np.sin(stars.inclination)
     separation = np.sqrt(1.0 - (tilt * np.cos(angle)) ** 2)
     r1, r2 = stars.radius[:, 0], stars.radius[:, 1]
-    hidden = _overlap(separation, r1, r2)
+    hidden = disc_overlap(separation, r1, r2)
     light1, light2 = np.pi * r1**2, stars.brightness * np.pi * r2**2
     lost = np.where(np.cos(angle) > 0, hidden, stars.brightness * hidden)
     light = 1.0 - lost / (light1 + light2)

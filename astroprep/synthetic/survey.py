@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
@@ -319,7 +319,7 @@ def simulate_survey(
     )
 
 
-def content_sha256(batch: LightCurveBatch) -> str:
+def content_sha256(batch: LightCurveBatch, points: Sequence[str] = ()) -> str:
     """Checksum of what a batch says, whatever file format or library version carried it.
 
     Parameters
@@ -328,6 +328,8 @@ def content_sha256(batch: LightCurveBatch) -> str:
         Its points (time, value, error, band), ids and metadata count, and of the columns per
         object ``ra``, ``dec``, ``label``, ``split`` and ``catalogue_period``. The sign and
         payload of a NaN do not.
+    points : sequence of str
+        Further columns per point that count.
 
     Returns
     -------
@@ -351,6 +353,8 @@ def content_sha256(batch: LightCurveBatch) -> str:
         add(name, getattr(batch, name))
     if batch.band is not None:
         add("band", np.array([*batch.meta.bands, ""], dtype=object)[batch.band])
+    for name in points:
+        add(name, batch.points[name])
     for name in ("id", "ra", "dec", "label", "split", "catalogue_period"):
         if name in batch.objects:
             add(name, batch.objects[name])
