@@ -21,7 +21,7 @@ _HOME = {
     "simulate_survey": "synthetic",
     "FlagBad": "clean",
     "SigmaClip": "clean",
-    "MovingMedian": "detrend",
+    "MovingTrend": "detrend",
     "PeriodSearch": "period",
     "FeatureExtractor": "features",
     "FoldedChannels": "represent",

@@ -1,5 +1,5 @@
 """Take slow changes, of the instrument or of the star, out of light curves."""
 
-from astroprep.detrend.moving import MovingMedian
+from astroprep.detrend.moving import MovingTrend
 
-__all__ = ["MovingMedian"]
+__all__ = ["MovingTrend"]

@@ -1,4 +1,4 @@
-"""Take out slow changes with a moving median that does not look across gaps."""
+"""Take out slow changes with a moving average that does not look across gaps."""
 
 from __future__ import annotations
 
@@ -10,10 +10,11 @@ from numpy.typing import NDArray
 
 from astroprep.base import Needs, OnBad, Transformer
 from astroprep.clean.window import moving_median
-from astroprep.data import LightCurveBatch, PointFlag
+from astroprep.data import LightCurveBatch, PointFlag, Usable
+from astroprep.detrend.average import AVERAGES, moving_average
 from astroprep.errors import ConfigError
 
-__all__ = ["MovingMedian", "between_points"]
+__all__ = ["MovingTrend", "between_points"]
 
 
 @njit(cache=True)
@@ -76,25 +77,35 @@ def between_points(
     return result
 
 
-class MovingMedian(Transformer):
-    """Subtract or divide by the median of a moving window, keeping the level of the curve.
+class MovingTrend(Transformer):
+    """Subtract or divide by the average in a moving window, keeping the level of the curve.
 
-    The median follows changes slower than the window and leaves an event alone that fills
+    A robust average follows changes slower than the window and leaves an event alone that fills
     less than half of it: take a window three times as long as the longest eclipse or transit.
     A gap cuts the curve in pieces that do not see each other.
 
     Parameters
     ----------
+    average : {"biweight", "median", "mean"}, default "biweight"
+        In the comparison of [1]_ Tukey's biweight kept most transits of all averages and splines
+        that it tried. It stands as many outliers as the median, and in Gaussian noise its error
+        is 12 % smaller (1.10 against 1.25 times that of a mean). A mean follows every event.
     window : float, default 3.0
-        Full width in days.
+        Full width in days; a point half a window later is no longer in it.
     gap : float or None, default None
         Longest distance of neighbours in one piece, days; None for half the window.
+    edge : float, default 0.0
+        Days at either end of a piece without a trend, at most half a window: points there keep
+        their value, have the trend NaN and get the weight 0. With 0 the window is cut off at the
+        ends, where the trend then is that of one side.
     min_points : int, default 5
         A window with fewer points is widened to that many of its piece; a piece with fewer
         takes the median of the curve, and so is left as it is. A window longer than the curve,
         or a constant curve, changes nothing but the level of pieces.
     method : {"auto", "subtract", "divide"}, default "auto"
         ``"auto"`` subtracts from magnitudes and divides fluxes.
+    tuning : float, default 5.0
+        Points beyond so many MAD (3.4 sigma by default, as in [1]_) have no weight in a biweight.
     on_bad : {"raise", "reject"}, default "raise"
         What to do with curves whose trend is not positive when it must be divided by
         (difference fluxes: subtract there), or with points of several bands.
@@ -102,29 +113,43 @@ class MovingMedian(Transformer):
     Notes
     -----
     ``value - trend + level`` or ``value / trend * level``, where ``level`` is the median of the
-    curve; dividing scales the errors too. The trend is kept as ``points["trend"]``, in the unit
-    of the value. It is made from the usable points; flagged points are corrected by the trend
-    between those, and left alone where their time is flagged or not finite (trend NaN).
+    curve; dividing scales the errors too. The trend is kept as ``points["trend"]`` and its
+    standard error as ``points["trend_err"]``, in the unit of the value. It is made from the usable
+    points that are no ``EVENT``; events are corrected by the trend at their times, flagged points
+    by that between usable ones. A point is left alone where its time is flagged or not finite, or
+    where the curve holds nothing but events (trend NaN).
+
+    ``trend_err`` comes from the scatter in the window, not from the error bars, and takes it for
+    independent from point to point: where neighbours are correlated over k points (granulation,
+    pointing jitter) it is too small by about ``sqrt(k)``. It does not know of curvature, by which
+    an average is wrong at the crest of a wave that is shorter than a few windows. The error
+    column does not contain it, because it is the same error for all points of a window.
 
     References
     ----------
-    .. [1] Hippke et al. 2019, AJ 158, 143, arXiv:1906.00966 (which window keeps transits)
+    .. [1] Hippke et al. 2019, AJ 158, 143, arXiv:1906.00966
     """
 
     needs = Needs()
 
     def __init__(
         self,
+        average: Literal["biweight", "median", "mean"] = "biweight",
         window: float = 3.0,
         gap: float | None = None,
+        edge: float = 0.0,
         min_points: int = 5,
         method: Literal["auto", "subtract", "divide"] = "auto",
+        tuning: float = 5.0,
         on_bad: OnBad = "raise",
     ) -> None:
+        self.average = average
         self.window = window
         self.gap = gap
+        self.edge = edge
         self.min_points = min_points
         self.method = method
+        self.tuning = tuning
         self.on_bad = on_bad
 
     def _check(self) -> None:
@@ -133,51 +158,90 @@ class MovingMedian(Transformer):
             for name in ("window", "gap", "min_points")
             if (value := getattr(self, name)) is not None and not value > 0
         ]
+        if self.average not in AVERAGES:
+            wrong.append(f"average must be 'biweight', 'median' or 'mean', got {self.average!r}")
+        if not 0 <= self.edge <= 0.5 * self.window:
+            wrong.append(f"edge must be from 0 to half the window, got {self.edge!r}")
         if self.method not in ("auto", "subtract", "divide"):
             wrong.append(f"method must be 'auto', 'subtract' or 'divide', got {self.method!r}")
+        if not 1 <= self.tuning < np.inf:  # with less, the half nearest to the median is cut
+            wrong.append(f"tuning must be at least 1 and finite, got {self.tuning!r}")
         if wrong:
-            raise ConfigError("MovingMedian: " + "; ".join(wrong))
+            raise ConfigError("MovingTrend: " + "; ".join(wrong))
 
     def _transform(self, batch: LightCurveBatch) -> LightCurveBatch:
         divide = self.method == "divide" or (
             self.method == "auto" and batch.meta.quantity == "flux"
         )
-        trend = self._trend(batch)
+        trend, error, level = self._trend(batch)
         if divide:
             curve = np.repeat(np.arange(batch.n_curves), batch.usable.counts())
-            negative = np.bincount(curve[~(trend > 0)], minlength=batch.n_curves) > 0
+            negative = np.bincount(curve[trend <= 0], minlength=batch.n_curves) > 0
             if negative.any():
                 batch = self.refuse(
                     batch, negative, "a positive trend to divide by (method='subtract' needs none)"
                 )
-                trend = self._trend(batch)
+                trend, error, level = self._trend(batch)
         usable = batch.usable
-        everywhere = between_points(batch.time, batch.offsets, usable.time, trend, usable.offsets)
-        everywhere[(batch.flags & np.uint32(PointFlag.BAD_TIME)) > 0] = np.nan
-        everywhere[usable.index] = trend
-        level = moving_median(
-            usable.time, usable.value, usable.offsets, np.inf, np.inf, 1
-        )  # one number a curve
+        columns = {
+            "trend": _everywhere(batch, usable, trend),
+            "trend_err": _everywhere(batch, usable, error),
+        }
+        everywhere = columns["trend"]
         known = np.isfinite(everywhere)
-        per_curve = np.full(batch.n_curves, np.nan)
-        has = usable.counts() > 0
-        per_curve[has] = level[usable.offsets[:-1][has]]
-        at_point = np.repeat(per_curve, np.diff(batch.offsets))
-        value, error = batch.value.copy(), batch.error.copy()
+        at_point = np.repeat(level, np.diff(batch.offsets))
+        value, uncertainty = batch.value.copy(), batch.error.copy()
         if divide:
             scale = at_point[known] / everywhere[known]
             value[known] *= scale
-            error[known] *= np.abs(scale)
+            uncertainty[known] *= np.abs(scale)
         else:
             value[known] += at_point[known] - everywhere[known]
-        return batch.with_columns(value=value, error=error, points={"trend": everywhere})
+        weight = None
+        if self.edge > 0:
+            weight = batch.weight.copy()
+            weight[usable.index[np.isnan(trend)]] = 0.0
+        return batch.with_columns(value=value, error=uncertainty, weight=weight, points=columns)
 
-    def _trend(self, batch: LightCurveBatch) -> NDArray[np.float64]:
-        """Trend at the usable points."""
+    def _trend(
+        self, batch: LightCurveBatch
+    ) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]]:
+        """Trend and its error at the usable points, and the level of each curve."""
         usable = batch.usable
+        leads = (batch.flags[usable.index] & np.uint32(PointFlag.EVENT)) == 0
+        time, value, offsets = usable.time, usable.value, usable.offsets
+        if not leads.all():
+            offsets = np.concatenate(([0], np.cumsum(leads)))[offsets]
+            time, value = time[leads], value[leads]
         gap = 0.5 * self.window if self.gap is None else self.gap
-        return np.asarray(
-            moving_median(
-                usable.time, usable.value, usable.offsets, self.window, gap, self.min_points
-            )
+        trend, error = moving_average(
+            usable.time,
+            usable.offsets,
+            time,
+            value,
+            offsets,
+            AVERAGES[self.average],
+            self.window,
+            gap,
+            self.edge,
+            self.min_points,
+            self.tuning,
+            True,
         )
+        medians = moving_median(time, value, offsets, np.inf, np.inf, 1)  # one number a curve
+        level = np.full(batch.n_curves, np.nan)
+        has = np.diff(offsets) > 0
+        level[has] = medians[offsets[:-1][has]]
+        return trend, error, level
+
+
+def _everywhere(
+    batch: LightCurveBatch, usable: Usable, found: NDArray[np.float64]
+) -> NDArray[np.float64]:
+    """Column of what was found at the usable points, interpolated at the flagged ones."""
+    known = np.isfinite(found)
+    offsets = np.concatenate(([0], np.cumsum(known)))[usable.offsets]
+    column = between_points(batch.time, batch.offsets, usable.time[known], found[known], offsets)
+    column[(batch.flags & np.uint32(PointFlag.BAD_TIME)) > 0] = np.nan
+    column[usable.index] = found
+    return np.asarray(column)

@@ -3,7 +3,7 @@
 Astropy evaluates the boxes (`boxpower`) at the trial periods of `boxgrid`; here are the choice
 among peaks and the finer search around each, with the dip in the middle of the fold. What is
 measured at the end is in `boxfit`.
-Slow changes must be gone before: see `astroprep.detrend.MovingMedian`.
+Slow changes must be gone before: see `astroprep.detrend.MovingTrend`.
 """
 
 from __future__ import annotations

@@ -10,7 +10,7 @@ from astropy.io import fits
 from astropy.timeseries import BoxLeastSquares
 
 from astroprep.data import LightCurveBatch, Meta
-from astroprep.detrend import MovingMedian
+from astroprep.detrend import MovingTrend
 from astroprep.errors import ConfigError, DataError
 from astroprep.period.box import BoxSearch, find_box
 from astroprep.period.boxfit import measure_box
@@ -346,7 +346,8 @@ def with_transit(star, period, depth, flatten):
     ],
 )
 def test_a_transit_put_into_a_real_curve_is_recovered(data_dir, name, period, depth):
-    flat = with_transit(space_curve(data_dir / "space" / name), period, depth, MovingMedian(1.0))
+    star = space_curve(data_dir / "space" / name)
+    flat = with_transit(star, period, depth, MovingTrend(window=1.0))
 
     result = BoxSearch().fit_transform(flat).objects
 
@@ -363,7 +364,7 @@ def test_two_known_planets_are_found_in_one_quarter(data_dir):
     """
     star = space_curve(data_dir / "space/kepler/kplr009579641-2010174085026_llc.fits")
 
-    flat = MovingMedian(1.0).fit_transform(star)
+    flat = MovingTrend(window=1.0).fit_transform(star)
     b = BoxSearch().fit_transform(flat).objects
     inside = dips(flat.time, b["period"][0], b["epoch"][0], 1.4 * b["box_duration"][0]) > 0
     rest = batch_of((flat.time[~inside], flat.value[~inside], flat.error[~inside]))
