@@ -84,6 +84,7 @@ def fold_channels(
     n_bins: int,
     sign: float,
     limit: float,
+    trust: NDArray[np.float64] | None = None,
 ) -> NDArray[np.float32]:
     """Fold each light curve at multiples of its period into channels on one circle of bins.
 
@@ -107,14 +108,16 @@ def fold_channels(
         -1 for magnitudes, +1 for flux: bright is up.
     limit : float
         Brightness and scatter are clipped to this many robust sigmas.
+    trust : float64 array, shape (n_points,), optional
+        Weight of each point in the occupancy, 0 to 1; by default 1.
 
     Returns
     -------
     float32 array, shape (n_curves, 3 * n_folds, n_bins)
         For each fold `CHANNELS`: the error-weighted mean of the standardised brightness; the
         error-weighted standard deviation about that mean; and ``k / (k + 1)`` for k points in
-        the bin. In an empty bin the last is 0 and the first two are interpolated between the
-        neighbours on the circle. Finite.
+        the bin, or points of total trust k. In an empty bin the last is 0 and the first two are
+        interpolated between the neighbours on the circle. Finite.
 
     Notes
     -----
@@ -132,6 +135,7 @@ def fold_channels(
         for f in range(n_folds):
             bins = n_bins * multiples[f] // longest
             count = np.zeros(bins, np.int64)
+            trusted = np.zeros(bins)
             total = np.zeros(bins)
             mean = np.zeros(bins)
             spread = np.zeros(bins)
@@ -143,6 +147,7 @@ def fold_channels(
                 where[j - a] = bin_
                 weight = max((least / error[j]) ** 2, LEAST_WEIGHT)
                 count[bin_] += 1
+                trusted[bin_] += 1.0 if trust is None else trust[j]
                 total[bin_] += weight
                 mean[bin_] += weight * z[j - a]
             for k in range(bins):
@@ -161,7 +166,7 @@ def fold_channels(
                 c = k % bins
                 folded[i, 3 * f, k] = min(max(mean[c], -limit), limit)
                 folded[i, 3 * f + 1, k] = min(spread[c], limit)
-                folded[i, 3 * f + 2, k] = count[c] / (count[c] + 1.0)
+                folded[i, 3 * f + 2, k] = trusted[c] / (trusted[c] + 1.0)
     return folded
 
 
@@ -179,9 +184,16 @@ class FoldedChannels(Transformer):
         Clip of the standardised brightness, in robust sigmas of the light curve.
     on_bad : {"raise", "reject"}
         What happens to a curve that misses the needs.
+
+    Notes
+    -----
+    Missing points need no filling: a flagged point is in no channel, whatever its value, and
+    the occupancy tells the network how much stands behind a bin. It counts points by their
+    ``batch.weight``: two points of trust 0.5 are worth one.
     """
 
     needs = Needs(min_points=5, errors=True, objects=("period",))
+    version = 2  # the occupancy counts trust
 
     def __init__(
         self,
@@ -224,5 +236,6 @@ class FoldedChannels(Transformer):
             int(self.n_bins),
             -1.0 if batch.meta.quantity == "mag" else 1.0,
             float(self.limit),
+            batch.weight[usable.index],
         )
         return batch.with_columns(objects={"folded": folded})

@@ -170,3 +170,20 @@ def test_refuses_a_period_that_is_not_positive(rng):
 def test_wrong_settings_are_named(rng, settings, message):
     with pytest.raises(ConfigError, match=message):
         FoldedChannels(**settings).transform(batch_of([star(rng)], [0.61]))
+
+
+def test_occupancy_counts_trust(rng):
+    """Two points of trust one half are worth one; full trust is the count of points."""
+    time, mag, error = star(rng, 120)
+    batch = batch_of([(time, mag, error)], [0.61])
+    twice = batch_of([tuple(np.repeat(x, 2) for x in (time, mag, error))], [0.61])
+    step = FoldedChannels(n_bins=16)
+
+    plain = step.transform(batch).objects["folded"][0]
+    halves = step.transform(twice.with_columns(weight=np.full(240, 0.5))).objects["folded"][0]
+    doubted = step.transform(batch.with_columns(weight=np.full(120, 0.01))).objects["folded"][0]
+
+    np.testing.assert_array_equal(plain, fold_one((time, mag, error), 0.61))
+    np.testing.assert_allclose(halves[OCCUPANCY::3], plain[OCCUPANCY::3], rtol=1e-6)
+    assert (doubted[OCCUPANCY::3] < 0.25).all()
+    np.testing.assert_allclose(doubted[BRIGHTNESS], plain[BRIGHTNESS], rtol=1e-5)
