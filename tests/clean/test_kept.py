@@ -42,7 +42,7 @@ def test_splines_keep_what_their_equivalent_kernel_says(dense):
 
 
 def test_bins_keep_a_sinc(dense):
-    """One point a bin: a sinc. The stairs of bins in place are smoothed a second time by the fit."""
+    """One point a bin: a sinc. Of the stairs of bins in place a sine fit sees another sinc."""
     truth = np.abs(np.sinc(0.5 / PERIODS))
     down = amplitude_kept(BinDown(size=0.5), dense, PERIODS)[0]
     np.testing.assert_allclose(down[1:], truth[1:], atol=0.02)
