@@ -9,19 +9,29 @@ from astroprep.clean.kept import amplitude_kept, spline_response, window_respons
 from astroprep.clean.outliers import SigmaClip
 from astroprep.clean.short import DropShort
 from astroprep.clean.smooth import Smooth
+from astroprep.clean.survey_bits import SURVEY_BITS, KeplerFlag, LsstFlag, TessFlag, ZtfFlag
+from astroprep.clean.survey_flags import SurveyFlags, describe_flags, pack_flags
 
 __all__ = [
+    "SURVEY_BITS",
     "Bin",
     "BinDown",
     "ClusterNoise",
     "DropShort",
     "ErrorRescaler",
     "FlagBad",
+    "KeplerFlag",
+    "LsstFlag",
     "SelectBand",
     "SigmaClip",
     "Smooth",
+    "SurveyFlags",
+    "TessFlag",
+    "ZtfFlag",
     "amplitude_kept",
+    "describe_flags",
     "flag_counts",
+    "pack_flags",
     "spline_response",
     "window_response",
 ]
