@@ -51,7 +51,7 @@ class ErrorRescaler(Transformer):
         Bins of brightness with equally many stars; fewer where there are not enough stars.
     min_stars : int, default 20
         Constant stars that a bin needs; with fewer in a whole band nothing is learned and the
-        fit is refused. The floor of a bin of 20 stars with 100 points is good to some 5 %.
+        fit is refused. The errors of 20 stars with 100 points are good to some 3 %.
     max_scatter : float, default 3.0
         A star varies when its scatter exceeds the typical one of its brightness by so many
         sigmas of that scatter.

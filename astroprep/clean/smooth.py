@@ -128,6 +128,9 @@ class Smooth(Transformer):
         rss = np.bincount(where, square, minlength=n_series)
         dof = np.bincount(where, leverage, minlength=n_series).astype(np.float64)
         free = series.counts() - dof
+        if self.method == "polynomial":  # no projection: a point's residual also holds the noise
+            # of the others, in all 1 - 2 h + w var(fit) of a variance
+            free += np.bincount(where, weight * variance - leverage, minlength=n_series)
         noise = np.full(n_series, np.nan)  # variance of a point of weight 1
         judged = free > 1e-6 * np.maximum(series.counts(), 1)
         noise[judged] = rss[judged] / free[judged]
@@ -137,7 +140,9 @@ class Smooth(Transformer):
         value[series.index] = fit
         has = np.isfinite(new_error) & (new_error > 0)
         error[series.index[has]] = new_error[has]
-        chi2: NDArray[np.float64] = np.where(known & judged, rss / np.where(known, unit, 1.0) ** 2, 0.0)
+        chi2: NDArray[np.float64] = np.where(
+            known & judged, rss / np.where(known, unit, 1.0) ** 2, 0.0
+        )
         freedom = np.where(known & judged, free, 0.0)
         objects = {
             "smooth_dof": _per_curve(dof, series),

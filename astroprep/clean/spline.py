@@ -14,132 +14,94 @@ N_FINE = 24  # golden sections; the last interval is 1e-5 of the first
 GOLDEN = 0.6180339887498949
 
 
+@njit(cache=True, inline="always")
+def _carry(
+    a: float, b: float, c: float, det: float, u: float, v: float, h: float, q: float
+) -> tuple[float, float, float, float, float, float]:
+    """Information of (g, g') after a step `h` in which g' wandered with variance `q` a day.
+
+    ``[[a, b], [b, c]]`` is the information matrix, `det` its determinant, (u, v) the matrix
+    times the mean. Information of (g, g') is first expressed at the new time; then
+    ``(M + det(M) adj(Q)) / det(1 + M Q)`` adds the wandering. Determinants are carried along
+    rather than formed: every operation on them is a sum of positive numbers, so that neither
+    equal times nor an unknown slope need care.
+    """
+    b -= h * a
+    v -= h * u
+    c = (det + b * b) / a
+    k = abs(h)  # backwards it wanders alike, and g' points the other way
+    q00, q01, q11 = q * k * k * k / 3, q * h * k / 2, q * k
+    whole = 1 + max(a * q00 + 2 * b * q01 + c * q11, 0.0) + det * (q * k * k) ** 2 / 12
+    s, t = c * u - b * v, a * v - b * u
+    return (
+        (a + det * q11) / whole,
+        (b - det * q01) / whole,
+        (c + det * q00) / whole,
+        det / whole,
+        (u + q11 * s - q01 * t) / whole,
+        (v - q01 * s + q00 * t) / whole,
+    )
+
+
 @njit(cache=True)
-def _merge(
+def _forward(
     time: NDArray[np.float64],
     value: NDArray[np.float64],
     weight: NDArray[np.float64],
-    gap: float,
-    knots: NDArray[np.float64],
-    place: NDArray[np.int64],
-    run: NDArray[np.int64],
-) -> tuple[int, int]:
-    """Join points of one time into a knot (time, mean, weight); number of knots and of runs."""
-    n, n_runs = 0, 0
+    q: float,
+    state: NDArray[np.float64],
+) -> None:
+    """Rows of `state`: information from each point and those before it in its run."""
+    a, b, c, det, u, v = 0.0, 0.0, 0.0, 0.0, 0.0, 0.0
     for j in range(time.size):
-        if j > 0 and time[j] == time[j - 1]:
-            total = knots[2, n - 1] + weight[j]
-            knots[1, n - 1] += (value[j] - knots[1, n - 1]) * weight[j] / total
-            knots[2, n - 1] = total
-        else:
-            if j == 0 or time[j] - time[j - 1] > gap:
-                run[n_runs] = n
-                n_runs += 1
-            knots[0, n], knots[1, n], knots[2, n] = time[j], value[j], weight[j]
-            n += 1
-        place[j] = n - 1
-    run[n_runs] = n
-    return n, n_runs
-
-
-@njit(cache=True)
-def _factor(
-    x: NDArray[np.float64], w: NDArray[np.float64], penalty: float, band: NDArray[np.float64]
-) -> None:
-    """LDL' of ``R + penalty Q' W^-1 Q`` for one run: rows D, first and second off-diagonal of L."""
-    m = x.size - 2
-    for j in range(m):
-        left, right = 1 / (x[j + 1] - x[j]), 1 / (x[j + 2] - x[j + 1])
-        centre = -left - right
-        d = (x[j + 2] - x[j]) / 3 + penalty * (
-            left * left / w[j] + centre * centre / w[j + 1] + right * right / w[j + 2]
-        )
-        e, f = 0.0, 0.0
-        if j + 1 < m:
-            after = 1 / (x[j + 3] - x[j + 2])
-            e = (x[j + 2] - x[j + 1]) / 6 + penalty * (
-                centre * right / w[j + 1] + right * (-right - after) / w[j + 2]
-            )
-        if j + 2 < m:
-            f = penalty * right * (1 / (x[j + 3] - x[j + 2])) / w[j + 2]
         if j > 0:
-            d -= band[0, j - 1] * band[1, j - 1] ** 2
-            e -= band[0, j - 1] * band[1, j - 1] * band[2, j - 1]
-        if j > 1:
-            d -= band[0, j - 2] * band[2, j - 2] ** 2
-        band[0, j], band[1, j], band[2, j] = d, e / d, f / d
+            a, b, c, det, u, v = _carry(a, b, c, det, u, v, time[j] - time[j - 1], q)
+        a += weight[j]
+        det += weight[j] * c
+        u += weight[j] * value[j]
+        state[0, j], state[1, j], state[2, j] = a, b, c
+        state[3, j], state[4, j], state[5, j] = det, u, v
 
 
 @njit(cache=True)
-def _bend(
-    x: NDArray[np.float64],
-    y: NDArray[np.float64],
-    band: NDArray[np.float64],
-    gamma: NDArray[np.float64],
-) -> None:
-    """Second derivatives at the inner knots: solve for ``Q' y``."""
-    m = x.size - 2
-    for j in range(m):
-        g = (y[j + 2] - y[j + 1]) / (x[j + 2] - x[j + 1]) - (y[j + 1] - y[j]) / (x[j + 1] - x[j])
-        if j > 0:
-            g -= band[1, j - 1] * gamma[j - 1]
-        if j > 1:
-            g -= band[2, j - 2] * gamma[j - 2]
-        gamma[j] = g
-    for j in range(m - 1, -1, -1):
-        gamma[j] /= band[0, j]
-        if j + 1 < m:
-            gamma[j] -= band[1, j] * gamma[j + 1]
-        if j + 2 < m:
-            gamma[j] -= band[2, j] * gamma[j + 2]
-
-
-@njit(cache=True)
-def _shrink(
-    x: NDArray[np.float64],
-    w: NDArray[np.float64],
-    penalty: float,
-    band: NDArray[np.float64],
+def _backward(
+    time: NDArray[np.float64],
+    value: NDArray[np.float64],
+    weight: NDArray[np.float64],
+    q: float,
+    state: NDArray[np.float64],
+    fit: NDArray[np.float64],
     leverage: NDArray[np.float64],
-) -> float:
-    """Diagonal of the hat matrix of one run and its sum, from the band of the inverse."""
-    n = x.size
-    m = n - 2
-    leverage[:] = 0.0
-    z01, z11, z12, z22 = 0.0, 0.0, 0.0, 0.0  # the inverse at (j+1, j+1), ... below the row
-    z02 = 0.0
-    for j in range(m - 1, -1, -1):
-        l1 = band[1, j] if j + 1 < m else 0.0
-        l2 = band[2, j] if j + 2 < m else 0.0
-        z01 = -l1 * z11 - l2 * z12
-        z02 = -l1 * z12 - l2 * z22
-        z00 = 1 / band[0, j] - l1 * z01 - l2 * z02
-        a, c = 1 / (x[j + 1] - x[j]), 1 / (x[j + 2] - x[j + 1])
-        b = -a - c
-        leverage[j] += a * a * z00
-        leverage[j + 1] += b * b * z00
-        leverage[j + 2] += c * c * z00
-        if j + 1 < m:  # columns j and j + 1 meet in rows j + 1 and j + 2
-            d = 1 / (x[j + 3] - x[j + 2])
-            leverage[j + 1] += 2 * b * c * z01
-            leverage[j + 2] += 2 * c * (-c - d) * z01
-            if j + 2 < m:
-                leverage[j + 2] += 2 * c * d * z02
-        z22, z12, z11 = z11, z01, z00
-    trace = 0.0
-    for j in range(n):
-        leverage[j] = 1 - penalty * leverage[j] / w[j]
+) -> tuple[float, float]:
+    """Add what later points say; fit, leverage, weighted sum of squares and trace."""
+    a, b, c, det, u, v = 0.0, 0.0, 0.0, 0.0, 0.0, 0.0
+    rss, trace = 0.0, 0.0
+    for j in range(time.size - 1, -1, -1):
+        if j + 1 < time.size:
+            a, b, c, det, u, v = _carry(a, b, c, det, u, v, time[j] - time[j + 1], q)
+        e, f, g, d = state[0, j], state[1, j], state[2, j], state[3, j]
+        total = d + det + max(e * c + g * a - 2 * f * b, 0.0)
+        first, second = state[4, j] + u, state[5, j] + v
+        if total > 0:
+            fit[j] = ((g + c) * first - (f + b) * second) / total
+            leverage[j] = weight[j] * (g + c) / total
+        else:  # all of one time: no slope to speak of
+            fit[j] = first / (e + a)
+            leverage[j] = weight[j] / (e + a)
+        rss += weight[j] * (value[j] - fit[j]) ** 2
         trace += leverage[j]
-    return trace
+        a += weight[j]
+        det += weight[j] * c
+        u += weight[j] * value[j]
+    return rss, trace
 
 
 @njit(cache=True)
 def _evaluate(
-    knots: NDArray[np.float64],
+    points: NDArray[np.float64],
     run: NDArray[np.int64],
     penalty: float,
-    band: NDArray[np.float64],
-    gamma: NDArray[np.float64],
+    state: NDArray[np.float64],
     fit: NDArray[np.float64],
     leverage: NDArray[np.float64],
 ) -> tuple[float, float]:
@@ -147,27 +109,11 @@ def _evaluate(
     rss, trace = 0.0, 0.0
     for r in range(run.size - 1):
         a, b = run[r], run[r + 1]
-        x, y, w = knots[0, a:b], knots[1, a:b], knots[2, a:b]
-        n = b - a
-        if n < 3:
-            fit[a:b] = y
-            leverage[a:b] = 1.0
-            trace += n
-            continue
-        _factor(x, w, penalty, band)
-        _bend(x, y, band, gamma)
-        for j in range(n):
-            turn = 0.0
-            if j < n - 2:
-                turn += gamma[j] / (x[j + 1] - x[j])
-            if 0 < j < n - 1:
-                turn -= gamma[j - 1] * (1 / (x[j] - x[j - 1]) + 1 / (x[j + 1] - x[j]))
-            if j > 1:
-                turn += gamma[j - 2] / (x[j] - x[j - 1])
-            change = penalty * turn / w[j]
-            fit[a + j] = y[j] - change
-            rss += w[j] * change * change
-        trace += _shrink(x, w, penalty, band, leverage[a:b])
+        t, y, w = points[0, a:b], points[1, a:b], points[2, a:b]
+        _forward(t, y, w, 1 / penalty, state[:, a:b])
+        more = _backward(t, y, w, 1 / penalty, state[:, a:b], fit[a:b], leverage[a:b])
+        rss += more[0]
+        trace += more[1]
     return rss, trace
 
 
@@ -178,63 +124,77 @@ def _penalty(cutoff: float, density: float) -> float:
 
 
 @njit(cache=True)
-def _cost(rss: float, trace: float, n: int, inner: float, rule: int, dof: float) -> float:
-    """What is minimised: the GCV score, or the distance from the wanted degrees of freedom."""
+def _cost(
+    at: float,
+    points: NDArray[np.float64],
+    run: NDArray[np.int64],
+    density: float,
+    rule: int,
+    dof: float,
+    state: NDArray[np.float64],
+    fit: NDArray[np.float64],
+    leverage: NDArray[np.float64],
+) -> float:
+    """What is minimised over the log of the cut-off: the GCV score, or the miss of the dof."""
+    penalty = _penalty(np.exp(at), density)
+    rss, trace = _evaluate(points, run, penalty, state, fit, leverage)
     if rule == BY_DOF:
-        return abs(np.log(max(trace, 1e-300) / dof))
-    left = n - trace
-    return n * (rss + inner) / (left * left) if left > 1e-9 * n else np.inf
+        return float(abs(np.log(trace / dof)))
+    n = fit.size
+    return n * rss / (n - trace) ** 2 if n - trace > 1e-9 * n else np.inf
 
 
 @njit(cache=True)
 def _choose(
-    knots: NDArray[np.float64],
+    points: NDArray[np.float64],
     run: NDArray[np.int64],
     density: float,
-    inner: float,
-    n: int,
     rule: int,
     dof: float,
-    band: NDArray[np.float64],
-    gamma: NDArray[np.float64],
+    state: NDArray[np.float64],
     fit: NDArray[np.float64],
     leverage: NDArray[np.float64],
 ) -> float:
-    """Cut-off period that minimises the cost: a coarse grid, then golden sections in its log."""
-    x = knots[0]
-    span = x[x.size - 1] - x[0]
-    low, high = np.log(0.02 * span / x.size), np.log(100 * span)
+    """Cut-off period of least cost: a coarse grid, then golden sections in its logarithm."""
+    n = fit.size
+    span = points[0, n - 1] - points[0, 0]
+    low, high = np.log(0.02 * span / n), np.log(100 * span)
     step = (high - low) / (N_COARSE - 1)
     best, least = low, np.inf
     for k in range(N_COARSE):
-        at = low + k * step
-        rss, trace = _evaluate(
-            knots, run, _penalty(np.exp(at), density), band, gamma, fit, leverage
-        )
-        cost = _cost(rss, trace, n, inner, rule, dof)
+        cost = _cost(low + k * step, points, run, density, rule, dof, state, fit, leverage)
         if cost < least:
-            best, least = at, cost
+            best, least = low + k * step, cost
     low, high = best - step, best + step
     p, q = high - GOLDEN * (high - low), low + GOLDEN * (high - low)
-    cost_p, cost_q = np.nan, np.nan
+    cost_p = _cost(p, points, run, density, rule, dof, state, fit, leverage)
+    cost_q = _cost(q, points, run, density, rule, dof, state, fit, leverage)
     for _ in range(N_FINE):
-        if np.isnan(cost_p):
-            rss, trace = _evaluate(
-                knots, run, _penalty(np.exp(p), density), band, gamma, fit, leverage
-            )
-            cost_p = _cost(rss, trace, n, inner, rule, dof)
-        if np.isnan(cost_q):
-            rss, trace = _evaluate(
-                knots, run, _penalty(np.exp(q), density), band, gamma, fit, leverage
-            )
-            cost_q = _cost(rss, trace, n, inner, rule, dof)
         if cost_p <= cost_q:
             high, q, cost_q = q, p, cost_p
-            p, cost_p = high - GOLDEN * (high - low), np.nan
+            p = high - GOLDEN * (high - low)
+            cost_p = _cost(p, points, run, density, rule, dof, state, fit, leverage)
         else:
             low, p, cost_p = p, q, cost_q
-            q, cost_q = low + GOLDEN * (high - low), np.nan
+            q = low + GOLDEN * (high - low)
+            cost_q = _cost(q, points, run, density, rule, dof, state, fit, leverage)
     return float(np.exp(0.5 * (low + high)))
+
+
+@njit(cache=True)
+def _cut(time: NDArray[np.float64], gap: float) -> tuple[NDArray[np.int64], float, int]:
+    """Offsets of the runs, the time that they cover, and the number of different times."""
+    run = np.empty(time.size + 1, np.int64)
+    n_runs, spent, n_times = 0, 0.0, 0
+    for j in range(time.size):
+        if j == 0 or time[j] - time[j - 1] > gap:
+            run[n_runs] = j
+            n_runs += 1
+        else:
+            spent += time[j] - time[j - 1]
+        n_times += j == 0 or time[j] != time[j - 1]
+    run[n_runs] = time.size
+    return run[: n_runs + 1].copy(), spent, n_times
 
 
 @njit(cache=True)
@@ -252,36 +212,22 @@ def _smooth_one(
     """Fill the results of one series; its cut-off period and degrees of freedom."""
     n = time.size
     if n == 0:
-        return np.nan, np.nan
-    knots, place, run = np.empty((3, n)), np.empty(n, np.int64), np.empty(n + 1, np.int64)
-    level = value[0]
+        return np.nan, 0.0
+    points, state = np.empty((3, n)), np.empty((6, n))
+    level = np.median(value)  # differences keep digits
     unit = np.mean(weight)  # weights near 1: penalties of all curves are comparable
-    n_knots, n_runs = _merge(time, value - level, weight / unit, gap, knots, place, run)
-    knots, run = knots[:, :n_knots].copy(), run[: n_runs + 1]
-    band, gamma = np.empty((3, n_knots)), np.empty(n_knots)
-    smooth, hat = np.empty(n_knots), np.empty(n_knots)
-    spent = 0.0  # time that the runs cover
-    for r in range(n_runs):
-        spent += knots[0, run[r + 1] - 1] - knots[0, run[r]]
-    inner, cutoff = 0.0, np.nan  # scatter of points of one time about their mean
-    for j in range(n):
-        inner += weight[j] / unit * (value[j] - level - knots[1, place[j]]) ** 2
+    points[0], points[1], points[2] = time, value - level, weight / unit
+    run, spent, n_times = _cut(time, gap)
     density = n / spent if spent > 0 else 1.0
-    if spent > 0 and n_knots > 2:
-        cutoff = parameter
-        if rule != BY_CUTOFF:
-            cutoff = _choose(
-                knots, run, density, inner, n, rule, parameter, band, gamma, smooth, hat
-            )
-        _, trace = _evaluate(knots, run, _penalty(cutoff, density), band, gamma, smooth, hat)
-    else:
-        smooth[:], hat[:], trace = knots[1], 1.0, float(n_knots)
+    cutoff = parameter if rule == BY_CUTOFF else 1.0
+    if rule != BY_CUTOFF and n_times > 2 and spent > 0:
+        cutoff = _choose(points, run, density, rule, parameter, state, fit, leverage)
+    penalty = _penalty(cutoff, density)
+    _, trace = _evaluate(points, run, penalty, state, fit, leverage)
     for j in range(n):
-        k = place[j]
-        fit[j] = level + smooth[k]
-        variance[j] = hat[k] / (knots[2, k] * unit)
-        leverage[j] = hat[k] * weight[j] / (knots[2, k] * unit)
-    return cutoff, trace
+        fit[j] += level
+        variance[j] = leverage[j] / weight[j]
+    return cutoff if n_times > 2 and spent > 0 else np.nan, trace
 
 
 @njit(parallel=True, cache=True)
@@ -305,7 +251,7 @@ def smoothing_spline(
     Parameters
     ----------
     time, value : float64 array, shape (n_points,)
-        Sorted by time within each series, finite; days and any unit. Equal times are joined.
+        Sorted by time within each series, finite; days and any unit. Equal times are allowed.
     weight : float64 array, shape (n_points,)
         Positive: 1 / error^2, or 1.
     offsets : int64 array, shape (n_series + 1,)
@@ -331,15 +277,20 @@ def smoothing_spline(
 
     Notes
     -----
-    Reinsch's banded equations, factored in time linear in the number of points; the trace comes
-    from the band of the inverse (Hutchinson & de Hoog). For even sampling with rho points of
-    weight w a day the curve keeps ``1 / (1 + penalty (2 pi / P)^4 / (rho w))`` of a sine of
-    period P, which defines the cut-off; weights are divided by their mean, so that w is 1.
+    The spline is the mean of a once integrated random walk given the data (Wahba). Two passes
+    over the points carry the information of value and slope forwards and backwards (Fraser &
+    Potter), in time linear in their number. Unlike Reinsch's banded equations, whose terms grow
+    as the inverse square of the time between points, nothing is lost where points are close.
+
+    For even sampling with rho points of weight w a day the curve keeps
+    ``1 / (1 + penalty (2 pi / P)^4 / (rho w))`` of a sine of period P, which defines the
+    cut-off; weights are divided by their mean, so that w is 1.
 
     References
     ----------
     .. [1] Reinsch 1967, Numer. Math. 10, 177, doi:10.1007/BF02162161
-    .. [2] Hutchinson & de Hoog 1985, Numer. Math. 47, 99, doi:10.1007/BF01389878
+    .. [2] Fraser & Potter 1969, IEEE Trans. Autom. Control 14, 387,
+       doi:10.1109/TAC.1969.1099196
     .. [3] Craven & Wahba 1979, Numer. Math. 31, 377, doi:10.1007/BF01404567
     .. [4] Wahba 1983, J. R. Stat. Soc. B 45, 133, doi:10.1111/j.2517-6161.1983.tb01239.x
     """

@@ -19,8 +19,7 @@ __all__ = ["Normalize", "scale_of_series"]
 METHODS = ("min_max", "z_score", "robust_z", "decimal")
 MAD_TO_SIGMA = 1.4826  # Gaussian sigma per unit of MAD; Rousseeuw & Croux 1993
 TINY = 2.3e-308  # smallest normal float64: less is no scale that errors can be divided by
-OFFSET, SCALE = "normalize_offset", "normalize_scale"
-PREFIX = "normalized "  # of the unit
+OFFSET, SCALE, UNIT = "normalize_offset", "normalize_scale", "normalize_unit"
 LARGEST_POWER = 300  # of ten: its inverse is still a normal float64
 
 
@@ -118,11 +117,11 @@ class Normalize(Transformer):
     Offset and scale are taken from usable points and applied to all, so flagged points keep
     their place relative to the others (infinite ones stay infinite). They are stored as
     ``objects["normalize_offset"]`` and ``objects["normalize_scale"]``, one number a curve, or
-    one a curve and band unless ``per="object"`` (0 and 1 for a band without points), so that
-    `inverse_transform` needs nothing but its batch. It is exact to rounding: within a few units
-    in the last place of the larger of value and offset. ``points["trend"]`` and
-    ``points["trend_err"]``, which are in the unit of the value, go along. The unit becomes
-    ``"normalized mag"`` and the like.
+    one a curve and band unless ``per="object"`` (0 and 1 for a band without points), and the
+    unit as ``objects["normalize_unit"]``, so that `inverse_transform` needs nothing but its
+    batch. It is exact to rounding: within a few units in the last place of the larger of value
+    and offset. ``points["trend"]`` and ``points["trend_err"]``, which are in the unit of the
+    value, go along. The values have no unit then.
 
     A constant curve becomes 0 (with ``"decimal"`` it is divided), a curve of one point too, and
     an empty curve stays as it is: scale 1. ``fit`` learns nothing unless ``per="survey"``, but
@@ -171,7 +170,7 @@ class Normalize(Transformer):
         self.scale_ = np.where(counts > 0, scale, np.nan)
 
     def _transform(self, batch: LightCurveBatch) -> LightCurveBatch:
-        if OFFSET in batch.objects or batch.meta.unit.startswith(PREFIX):
+        if OFFSET in batch.objects:
             raise DataError(
                 "Normalize: this batch is normalised already, and a second time could not be "
                 "undone; call inverse_transform first"
@@ -189,8 +188,8 @@ class Normalize(Transformer):
             offset, scale = offset[~wide], scale[~wide]
         return _apply(
             batch.with_columns(
-                objects={OFFSET: offset, SCALE: scale},
-                meta=replace(batch.meta, unit=PREFIX + batch.meta.unit),
+                objects={OFFSET: offset, SCALE: scale, UNIT: _unit_column(batch)},
+                meta=replace(batch.meta, unit=""),
             ),
             inverse=False,
         )
@@ -209,17 +208,18 @@ class Normalize(Transformer):
         DataError
             If the batch was not normalised.
         """
-        if OFFSET not in batch.objects or SCALE not in batch.objects:
+        stored = (OFFSET, SCALE, UNIT)
+        if not all(name in batch.objects for name in stored):
             raise DataError(
-                f"Normalize.inverse_transform needs the columns {OFFSET!r} and {SCALE!r} per "
-                f"object, but the batch has {', '.join(sorted(batch.objects))}"
+                f"Normalize.inverse_transform needs the columns {', '.join(map(repr, stored))} "
+                f"per object, but the batch has {', '.join(sorted(batch.objects))}"
             )
         back = _apply(batch, inverse=True)
-        kept = {k: v for k, v in back.objects.items() if k not in (OFFSET, SCALE)}
+        units = batch.objects[UNIT]
         return replace(
             back,
-            objects=kept,
-            meta=replace(batch.meta, unit=batch.meta.unit.removeprefix(PREFIX)),
+            objects={k: v for k, v in back.objects.items() if k not in stored},
+            meta=replace(batch.meta, unit=str(units[0]) if units.size else ""),
         )
 
     @property
@@ -246,6 +246,13 @@ class Normalize(Transformer):
                 scale[code] = self.scale_[self.bands_.index(name)]
         empty = series_of(batch).counts().reshape(batch.n_curves, len(names)) == 0
         return np.where(empty, 0.0, offset), np.where(empty, 1.0, scale)
+
+
+def _unit_column(batch: LightCurveBatch) -> NDArray[np.object_]:
+    """Unit of the values, once a curve, so that every part of the batch knows it."""
+    column = np.empty(batch.n_curves, dtype=object)
+    column[:] = batch.meta.unit
+    return column
 
 
 def _apply(batch: LightCurveBatch, *, inverse: bool) -> LightCurveBatch:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+
 import numpy as np
 import pytest
 from scipy.stats import binned_statistic
@@ -40,9 +42,7 @@ def test_means_and_medians_are_those_of_scipy(rng):
     edges = np.arange(0, 40.1, 0.5)
     place = np.digitize(time, edges)
     down = BinDown(size=0.5).transform(batch_of((time, value, error)))
-    sums = [
-        binned_statistic(time, x, "sum", edges)[0] for x in (value / error**2, 1 / error**2)
-    ]
+    sums = [binned_statistic(time, x, "sum", edges)[0] for x in (value / error**2, 1 / error**2)]
     full = sums[1] > 0
     np.testing.assert_allclose(down.value, (sums[0][full] / sums[1][full]), rtol=1e-12)
     np.testing.assert_allclose(down.error, sums[1][full] ** -0.5, rtol=1e-12)
@@ -108,7 +108,7 @@ def test_the_textbook_example_of_boundaries():
 def test_boundaries_by_brute_force(rng):
     value, bins = rng.normal(0, 1, 60), np.array([0, 1, 7, 30, 31, 60])
     where = bin_to_boundary(value, bins)
-    for a, b in zip(bins[:-1], bins[1:], strict=True):
+    for a, b in itertools.pairwise(bins):
         ends = np.array([value[a:b].min(), value[a:b].max()])
         nearest = ends[np.abs(value[a:b][:, None] - ends).argmin(axis=1)]
         np.testing.assert_array_equal(value[where[a:b]], nearest)
@@ -248,7 +248,7 @@ def test_kernels_agree_with_loops(rng):
     bins = cut_bins(time, offsets, 2.5, 0.7, 0, 1.0)
     expected = [
         j
-        for a, b in zip(offsets[:-1], offsets[1:], strict=True)
+        for a, b in itertools.pairwise(offsets)
         for j in range(a, b)
         if j == a
         or time[j] - time[j - 1] > 1.0

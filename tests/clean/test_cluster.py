@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+
 import numpy as np
 import pytest
 from sklearn.cluster import DBSCAN
@@ -23,7 +25,7 @@ def test_labels_are_those_of_scikit_learn(seed, min_points):
     value = rng.normal(0, 1, time.size)
     scale = rng.uniform(0.1, 1.0, 3)
     ours = cluster_labels(time, value, offsets, 0.7, scale, min_points)
-    for i, (a, b) in enumerate(zip(offsets[:-1], offsets[1:], strict=True)):
+    for i, (a, b) in enumerate(itertools.pairwise(offsets)):
         if b > a:
             plane = np.column_stack([time[a:b] / 0.7, value[a:b] / scale[i]])
             peer = DBSCAN(eps=1.0, min_samples=min_points).fit(plane)

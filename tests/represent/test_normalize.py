@@ -76,7 +76,7 @@ def test_the_inverse_needs_only_its_batch(rng, method, per):
         points={"trend": given.value * 1.01, "trend_err": np.full(n, 0.3), "x": np.arange(n)}
     )
     there = normalized(given, method=method, per=per)
-    assert there.meta.unit == "normalized e/s"
+    assert there.meta.unit == ""
     back = Normalize(on_bad="reject").inverse_transform(there)
     np.testing.assert_allclose(back.value, given.value, rtol=0, atol=4 * EPS * 5000)
     np.testing.assert_allclose(back.error, given.error, rtol=4 * EPS)
@@ -190,6 +190,14 @@ def test_twice_is_refused_and_so_is_undoing_what_was_not_done(rng):
         Normalize().fit(once).transform(once)
     with pytest.raises(DataError, match="normalize_offset"):
         Normalize().inverse_transform(batch_of([1.0, 2.0]))
+
+
+def test_a_lightkurve_object_comes_back_without_a_unit(rng):
+    need = pytest.importorskip("lightkurve")
+    curve = need.LightCurve(time=np.arange(50.0), flux=rng.normal(100, 1, 50), flux_err=np.ones(50))
+    result = Normalize(method="min_max").fit_transform(curve)
+    assert isinstance(result, need.LightCurve)
+    assert (result.flux.min(), result.flux.max()) == (0, 1)
 
 
 def test_wrong_settings_are_named():
