@@ -1,5 +1,6 @@
 """Take slow changes, of the instrument or of the star, out of light curves."""
 
 from astroprep.detrend.moving import MovingMedian
+from astroprep.detrend.telemetry import TelemetryTrend
 
-__all__ = ["MovingMedian"]
+__all__ = ["MovingMedian", "TelemetryTrend"]
