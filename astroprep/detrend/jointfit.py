@@ -17,6 +17,8 @@ __all__ = ["JointFit", "StarModel", "fit_jointly", "robust_scatter"]
 Array = NDArray[np.float64]
 MAD_TO_SIGMA = 1.4826  # Gaussian sigma per unit of MAD; Rousseeuw & Croux 1993
 ROUNDS = 3  # fits, each without the outliers and with the oscillations that the last one found
+PIECE = 100  # points at least whose scatter is taken as one: a tenth precise
+GAIN = (0.1, 10.0)  # of the star's level: eclipses may be deep, a spline in a gap may run away
 # Of one curve; the fit costs their cube: 0.5 s at a thousand.
 MAX_COLUMNS = 1200
 
@@ -35,12 +37,16 @@ class StarModel:
         Frequency of the roll, cycles per day, that is no star's; zero for none.
     clip : float
         Robust sigmas of outliers.
+    multiplied : bool
+        The instrument changes the star's light by a factor (fluxes): a percent of a star ten
+        percent brighter is more light. Otherwise it adds (magnitudes).
     """
 
     slow: float | None
     oscillations: int
     roll: float
     clip: float
+    multiplied: bool
 
 
 @dataclass(frozen=True)
@@ -81,6 +87,16 @@ def _weights(error: Array, make: NDArray[np.bool_]) -> Array:
         return np.ones(error.size)
     middle = float(np.median(error[known & make]))
     return np.square(middle / np.where(known, error, middle))
+
+
+def _local_scatter(time: Array, rest: Array, use: NDArray[np.bool_]) -> Array:
+    """Scatter around each point: the roll of K2 halved in the middle of a campaign."""
+    where = np.flatnonzero(use)
+    pieces = np.array_split(where, max(where.size // PIECE, 1))
+    scatter = np.array([robust_scatter(rest[piece]) for piece in pieces])
+    least = 0.1 * robust_scatter(rest[where])  # a piece fitted exactly is not known exactly
+    middle = np.array([time[piece].mean() for piece in pieces])
+    return np.asarray(np.interp(time, middle, np.maximum(scatter, max(least, 1e-300))))
 
 
 def _slow_columns(time: Array, make: NDArray[np.bool_], slow: float | None) -> tuple[Array, Array]:
@@ -146,25 +162,35 @@ def fit_jointly(
         nothing = np.zeros(time.size)
         return JointFit(nothing, nothing, nothing, np.zeros(time.size, bool), np.empty(0))
     y = np.where(make, (value - middle) / scale, 0.0)
-    weight = _weights(error, make)
+    quoted = _weights(error, make)
+    local = np.ones(time.size)
+    gain = np.ones(time.size)
     slow, rough = _slow_columns(time, make, star.slow)
     outlier = np.zeros(time.size, bool)
     frequency = np.empty(0)
     start: Array | None = None
     for turn in range(ROUNDS):
-        design = np.hstack([regressors.columns, slow, _waves(time, frequency)])
+        weight = quoted / local**2
+        effect = regressors.columns * gain[:, None]
+        design = np.hstack([effect, slow, _waves(time, frequency)])
         penalty = np.zeros((regressors.penalty.shape[0] + 1, design.shape[1]))
         penalty[:-1, :n_regressors] = regressors.penalty
         penalty[-1, n_regressors : n_regressors + rough.size] = rough
         fit = _fit(design, y, weight, make & ~outlier, penalty, start)
         start = fit.precision
         rest = y - design @ fit.coefficient
-        outlier = make & ~(np.abs(rest) <= star.clip * robust_scatter(rest[make & ~outlier]))
+        use = make & ~outlier
+        local = _local_scatter(time, rest, use)
+        outlier = make & ~(np.abs(rest) <= star.clip * local)
+        local /= np.median(local[use])
+        if star.multiplied and middle > 0:
+            own = design[:, n_regressors:] @ fit.coefficient[n_regressors:]
+            gain = np.clip(1 + own * scale / middle, *GAIN)
         if turn < ROUNDS - 1 and frequency.size < star.oscillations:
             use = make & ~outlier
             more = _more_oscillations(time, rest, weight, use, star, frequency)
             frequency = np.append(frequency, more)
-    effect = design[:, :n_regressors]
+    effect = regressors.columns  # of a star at its level
     coefficient = fit.coefficient
     covariance = fit.covariance[:n_regressors, :n_regressors]
     variance = np.einsum("ij,ij->i", effect @ covariance, effect)

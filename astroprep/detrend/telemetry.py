@@ -221,7 +221,12 @@ class TelemetryTrend(Transformer):
         with np.errstate(divide="ignore"):
             error = batch.error[first:last][order] / np.sqrt(weight)
         fit = self._fit_curve(
-            time[order], batch.value[first:last][order], error, make[order], telemetry[order]
+            time[order],
+            batch.value[first:last][order],
+            error,
+            make[order],
+            telemetry[order],
+            divide,
         )
         if isinstance(fit, str):
             return level, fit
@@ -232,7 +237,13 @@ class TelemetryTrend(Transformer):
         return level, ""
 
     def _fit_curve(
-        self, time: Array, value: Array, error: Array, make: NDArray[np.bool_], telemetry: Array
+        self,
+        time: Array,
+        value: Array,
+        error: Array,
+        make: NDArray[np.bool_],
+        telemetry: Array,
+        divide: bool,
     ) -> JointFit | str:
         """Fit one curve, its points sorted by time."""
         frequency = 0.0
@@ -243,7 +254,7 @@ class TelemetryTrend(Transformer):
                 frequency = roll_frequency(time[make], along[make])
         else:
             regressors = polynomial(telemetry, make, self.degree)
-        star = StarModel(self.slow, self.oscillations, frequency, self.clip)
+        star = StarModel(self.slow, self.oscillations, frequency, self.clip, divide)
         return fit_jointly(time, value, error, make, regressors, star)
 
 
