@@ -98,9 +98,7 @@ def fit_with_priors(
         share = np.where(prior > 0, 1 / np.where(prior > 0, prior, 1.0) - spread, 0.0)
         gain = np.maximum(penalty @ share, 1e-300)
         factor = gain / np.maximum(penalty @ coefficient**2, 1e-300)
-        new = np.clip(
-            precision * np.clip(factor, 1 / LARGEST_CHANGE, LARGEST_CHANGE), *BOUNDS
-        )
+        new = np.clip(precision * np.clip(factor, 1 / LARGEST_CHANGE, LARGEST_CHANGE), *BOUNDS)
         change = np.abs(np.log(new / precision)).max(initial=abs(np.log(new_variance / variance)))
         precision, variance = new, new_variance
         if change < CLOSE:

@@ -29,8 +29,8 @@ class StarModel:
 
     Parameters
     ----------
-    slow : float or None
-        Distance of the knots of its slow curve, days; None for a constant.
+    slow : float
+        Distance of the knots of its slow curve, days; zero for a constant.
     oscillations : int
         Sinusoids at most.
     roll : float
@@ -42,7 +42,7 @@ class StarModel:
         percent brighter is more light. Otherwise it adds (magnitudes).
     """
 
-    slow: float | None
+    slow: float
     oscillations: int
     roll: float
     clip: float
@@ -99,10 +99,10 @@ def _local_scatter(time: Array, rest: Array, use: NDArray[np.bool_]) -> Array:
     return np.asarray(np.interp(time, middle, np.maximum(scatter, max(least, 1e-300))))
 
 
-def _slow_columns(time: Array, make: NDArray[np.bool_], slow: float | None) -> tuple[Array, Array]:
+def _slow_columns(time: Array, make: NDArray[np.bool_], slow: float) -> tuple[Array, Array]:
     """Columns of the star's slow curve, the constant among them, and its penalty."""
     start, end = float(time[make].min()), float(time[make].max())
-    if slow is None or not end > start:
+    if slow == 0 or not end > start:
         return np.ones((time.size, 1)), np.zeros(1)
     pieces = max(int(np.ceil((end - start) / slow)), 1)
     turn, rough = roughness_basis(pieces + 3)
@@ -117,8 +117,8 @@ def _waves(time: Array, frequency: Array) -> Array:
 def count_columns(time: Array, regressors: Regressors, star: StarModel) -> int:
     """Columns of the first fit, before oscillations."""
     days = float(time.max() - time.min())
-    slow = 1 if star.slow is None or days == 0 else int(np.ceil(days / star.slow)) + 3
-    return regressors.columns.shape[1] + slow
+    slow = 1 if star.slow == 0 or days == 0 else int(np.ceil(days / star.slow)) + 3
+    return int(regressors.columns.shape[1]) + slow
 
 
 def fit_jointly(
@@ -235,7 +235,7 @@ def _more_oscillations(
     """Frequencies of what is left, none of them known."""
     # the slow curve has what is slower than two knots
     days = float(time[use][-1] - time[use][0])
-    slowest = 0.5 / star.slow if star.slow is not None else 2.0 / max(days, 1e-9)
+    slowest = 0.5 / star.slow if star.slow > 0 else 2.0 / max(days, 1e-9)
     room = min(star.oscillations - known.size, int(use.sum()) // 20)
     found = find_oscillations(
         time[use], rest[use], 1 / np.sqrt(weight[use]), slowest, star.roll, room

@@ -11,6 +11,7 @@ from astroprep.base import Needs, OnBad, Transformer
 from astroprep.data import LightCurveBatch, PointFlag
 from astroprep.detrend.jointfit import JointFit, StarModel, fit_jointly
 from astroprep.detrend.regressors import polynomial, roll
+from astroprep.detrend.removal import remove
 from astroprep.detrend.roll import arclength, find_firings, roll_frequency
 from astroprep.errors import ConfigError, DataError
 
@@ -46,9 +47,9 @@ class TelemetryTrend(Transformer):
     window : float, default 10.0
         Days over which the response along the arc may change, as the star drifts across the
         arc; the prior decides how much it does.
-    slow : float or None, default 0.5
+    slow : float, default 0.5
         Distance of the knots of the star's slow curve, days; longer than the roll's six hours and
-        shorter than rotation. None fits no slow curve (few points; ground-based data).
+        shorter than rotation. Zero fits no slow curve (few points; ground-based data).
     oscillations : int, default 12
         Sinusoids at most that are fitted along: pulsators and close binaries vary as fast as the
         roll. Zero for none.
@@ -85,7 +86,7 @@ class TelemetryTrend(Transformer):
     """
 
     needs = Needs()
-    example = {"columns": ("time",), "slow": None, "oscillations": 0, "degree": 1}  # noqa: RUF012
+    example = {"columns": ("time",), "slow": 0.0, "oscillations": 0, "degree": 1}  # noqa: RUF012
 
     def __init__(
         self,
@@ -94,7 +95,7 @@ class TelemetryTrend(Transformer):
         degree: int = 2,
         pieces: int = 12,
         window: float = 10.0,
-        slow: float | None = 0.5,
+        slow: float = 0.5,
         oscillations: int = 12,
         clip: float = 4.0,
         firing_bits: int = THRUSTER,
@@ -116,9 +117,11 @@ class TelemetryTrend(Transformer):
     def _check(self) -> None:
         wrong = [
             f"{name} must be positive, got {value!r}"
-            for name in ("window", "slow", "clip")
-            if (value := getattr(self, name)) is not None and not value > 0
+            for name in ("window", "clip")
+            if not (value := getattr(self, name)) > 0
         ]
+        if not self.slow >= 0:
+            wrong.append(f"slow must be days between knots, or 0 for none, got {self.slow!r}")
         for name, least in (("degree", 1), ("pieces", 2), ("oscillations", 0), ("firing_bits", 0)):
             value = getattr(self, name)
             if not (value >= least and value == int(value)):
@@ -160,7 +163,7 @@ class TelemetryTrend(Transformer):
             part = slice(*batch.offsets[i : i + 2])
             level[i], why[i] = self._one(batch, i, divide, trend[:, part])
         result = batch.with_columns(points={"trend": trend[0], "trend_err": trend[1]})
-        return _correct(self.refuse(result, why != "", why), level[why == ""], divide)
+        return remove(self.refuse(result, why != "", why), level[why == ""], divide)
 
     def _mark_firings(self, batch: LightCurveBatch) -> LightCurveBatch:
         """Flag the cadences in which the thrusters fired."""
@@ -175,7 +178,8 @@ class TelemetryTrend(Transformer):
                 where = batch.usable.index[slice(*batch.usable.offsets[i : i + 2])]
                 place = self._telemetry(batch, where)
                 good = np.isfinite(place).all(axis=1)
-                along, _ = arclength(*place[good].T, np.ones(int(good.sum()), bool))
+                x, y = place[good].T
+                along, _ = arclength(x, y, np.ones(x.size, bool))
                 fired[where[good][find_firings(along)]] = True
         bit = np.uint32(PointFlag.SURVEY)
         return batch.with_columns(
@@ -256,18 +260,3 @@ class TelemetryTrend(Transformer):
             regressors = polynomial(telemetry, make, self.degree)
         star = StarModel(self.slow, self.oscillations, frequency, self.clip, divide)
         return fit_jointly(time, value, error, make, regressors, star)
-
-
-def _correct(batch: LightCurveBatch, levels: Array, divide: bool) -> LightCurveBatch:
-    """Take the trend out, where it is known."""
-    trend = batch.points["trend"]
-    level = np.repeat(levels, np.diff(batch.offsets))
-    known = np.isfinite(trend)
-    value, error = batch.value.copy(), batch.error.copy()
-    if divide:
-        scale = level[known] / trend[known]
-        value[known] *= scale
-        error[known] *= scale
-    else:
-        value[known] += level[known] - trend[known]
-    return batch.with_columns(value=value, error=error)
