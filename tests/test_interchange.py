@@ -9,7 +9,7 @@ import pytest
 
 from astroprep import interchange
 from astroprep.base import Needs, Transformer
-from astroprep.data import LightCurveBatch, PointFlag
+from astroprep.data import LightCurveBatch
 from astroprep.errors import DataError
 
 lightkurve_warning = pytest.mark.filterwarnings("ignore")  # its own import warns
@@ -140,7 +140,8 @@ def test_astropy_timeseries_goes_in_and_comes_back():
     assert type(result) is TimeSeries
     assert result["flux"].unit == series["flux"].unit
     assert result["flux"].value.tolist() == [11.0, 12.0]
-    assert result["trend"].tolist() == [1.0, 1.0]
+    assert result["trend"].value.tolist() == [1.0, 1.0]
+    assert result["trend"].unit == series["flux"].unit
     assert result.meta["astroprep"]["period"] == 2.5
     assert series["flux"].value.tolist() == [10.0, 11.0]
 
@@ -158,7 +159,8 @@ def test_lightkurve_object_and_collection_go_in_and_come_back():
     several = Brighten().fit_transform(lightkurve.LightCurveCollection([one, one[:2]]))
     assert isinstance(several, lightkurve.LightCurveCollection)
 
-    assert batch.flags.tolist() == [0, 0, int(PointFlag.SURVEY)]
+    assert batch.flags.tolist() == [0, 0, 0]  # what the bits mean, SurveyFlags knows
+    assert batch.points["survey_flags"].tolist() == [0, 0, 128]
     assert isinstance(result, lightkurve.LightCurve)
     assert float(result.flux[0].value) == pytest.approx(2.0)
     assert [len(curve) for curve in several] == [3, 2]

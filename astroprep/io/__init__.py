@@ -4,12 +4,14 @@ from astroprep.io.columns import ColumnNames
 from astroprep.io.csv import LongCsvReader, write_long_csv
 from astroprep.io.door import Survey, open_survey, write_survey
 from astroprep.io.files import replaced
+from astroprep.io.fits import SpaceFitsReader
 from astroprep.io.parquet import NestedParquetReader, write_batch
 
 __all__ = [
     "ColumnNames",
     "LongCsvReader",
     "NestedParquetReader",
+    "SpaceFitsReader",
     "Survey",
     "open_survey",
     "replaced",

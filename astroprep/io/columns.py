@@ -18,15 +18,30 @@ from astroprep.interchange import NAMES
 from astroprep.units import time_reference
 
 __all__ = [
+    "OWN_NAMES",
+    "OWN_OBJECTS",
+    "WRITTEN_BY",
     "ColumnNames",
     "PointColumns",
     "as_float",
+    "as_numbers",
     "as_text",
     "find_column",
     "find_object_columns",
     "find_point_columns",
     "survey_meta",
 ]
+
+
+WRITTEN_BY = {"written_by": "astroprep"}
+"""Metadata by which a file says that its flags and weights are those of a batch."""
+
+OWN_NAMES = frozenset({"time", "mag", "flux", "mag_err", "flux_err", "band", "flags", "weight"})
+"""What a batch's own columns are called in a file; no further column may be."""
+
+OWN_OBJECTS = ("segment", "channel", "brightness", "crowding", "flux_fraction")
+"""Columns per object that come back by themselves from a file that astroprep wrote: what
+detrending asks for. None of them tells a class, as a period would."""
 
 
 @dataclass(frozen=True)
@@ -46,6 +61,9 @@ class ColumnNames:
         Columns per point, inside the nested column where there is one.
     extra : tuple of str
         Further columns per object to carry along under their own names.
+    points : tuple of str
+        Further numeric columns per point to carry along under their own names, such as
+        ``"airmass"``. Those of a Parquet file that astroprep wrote come back by themselves.
     """
 
     id: str | None = None
@@ -60,12 +78,19 @@ class ColumnNames:
     error: str | None = None
     band: str | None = None
     extra: tuple[str, ...] = ()
+    points: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         reserved = {"id", "row", "ra", "dec", "label", "split", "catalogue_period"}
         clash = sorted(reserved & set(self.extra))
         if clash:
             raise ConfigError(f"extra columns cannot be called {', '.join(clash)}")
+        clash = sorted(OWN_NAMES & set(self.points))
+        if clash:
+            raise ConfigError(
+                f"further columns per point cannot be called {', '.join(clash)}; name the "
+                "column of that role instead"
+            )
 
 
 @dataclass(frozen=True)
@@ -77,6 +102,14 @@ class PointColumns:
     error: str | None
     band: str | None
     quantity: Quantity
+    flags: str | None = None
+    weight: str | None = None
+    further: tuple[str, ...] = ()
+
+    def names(self) -> list[str]:
+        """All of them, each once."""
+        own = (self.time, self.value, self.error, self.band, self.flags, self.weight)
+        return list(dict.fromkeys(n for n in (*own, *self.further) if n is not None))
 
 
 def find_column(
@@ -163,7 +196,11 @@ def find_point_columns(names: ColumnNames, there: Iterable[str], where: str) -> 
         *(NAMES["flux_err"] if flux else NAMES["mag_err"]),
     )
     error = find_column(names.error, errors, columns, where, "error of each point")
-    return PointColumns(time, value, error, band, "flux" if flux else "mag")
+    for name in names.points:
+        find_column(name, (), columns, where, "points")
+    return PointColumns(
+        time, value, error, band, "flux" if flux else "mag", further=tuple(names.points)
+    )
 
 
 def survey_meta(points: PointColumns, metadata: dict[str, str], bands: tuple[str, ...]) -> Meta:
@@ -177,12 +214,14 @@ def survey_meta(points: PointColumns, metadata: dict[str, str], bands: tuple[str
     name = by_name.get(points.time.lower(), points.time.upper())
     if not scale and time_reference(name) is not None:
         scale = name
+    own = metadata.get("written_by") == WRITTEN_BY["written_by"]
+    reference = metadata.get("time_ref") if own else None
     return Meta(
         survey=metadata.get("survey", ""),
         quantity=quantity,
         unit=metadata.get("unit", "mag" if quantity == "mag" else ""),
         time_scale=scale,
-        time_ref=time_reference(scale),
+        time_ref=time_reference(scale) if reference is None else float(reference),
         bands=bands,
     )
 
@@ -233,6 +272,20 @@ def as_float(column: Any, where: str, name: str) -> NDArray[np.float64]:
     elif not (pa.types.is_floating(kind) or pa.types.is_integer(kind)):
         raise _wrong_type(where, name, kind, "numbers")
     return np.asarray(column.to_numpy(zero_copy_only=False), dtype=np.float64)
+
+
+def as_numbers(column: Any, where: str, name: str) -> NDArray[Any]:
+    """Whole numbers and truth values as they are where none is null, other numbers as float64.
+
+    Raises
+    ------
+    DataError
+        If the column does not hold numbers.
+    """
+    kind = column.type
+    if (pa.types.is_integer(kind) or pa.types.is_boolean(kind)) and not column.null_count:
+        return np.asarray(column.to_numpy(zero_copy_only=False))
+    return as_float(column, where, name)
 
 
 def _wrong_type(where: str, name: str, kind: Any, wanted: str) -> DataError:

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
-from typing import Any, Self
+from typing import Any, Literal, Self
 
 import numpy as np
 import pyarrow as pa
@@ -18,16 +19,20 @@ from astroprep.interchange import NAMES
 from astroprep.io.columns import (
     ColumnNames,
     as_float,
+    as_numbers,
     as_text,
     find_object_columns,
     find_point_columns,
     survey_meta,
 )
 from astroprep.io.files import check_file, first_line, replaced
+from astroprep.io.parquet import narrow, point_columns
 
 __all__ = ["LongCsvReader", "write_long_csv"]
 
 BLOCK_BYTES = 1 << 22
+FLAGS, WEIGHT = "astroprep_flags", "astroprep_weight"  # a survey's "flags" are not ours
+INTEGERS = frozenset({"cadence", "survey_flags"})
 
 
 class LongCsvReader:
@@ -75,7 +80,11 @@ class LongCsvReader:
             )
         self._id = roles.pop("id")
         self._object_columns = roles
-        self._points = find_point_columns(names, self.columns, where)
+        self._points = replace(
+            find_point_columns(names, self.columns, where),
+            flags=FLAGS if FLAGS in self.columns else None,
+            weight=WEIGHT if WEIGHT in self.columns else None,
+        )
         self._bands: tuple[str, ...] | None = None
         self._n_objects: int | None = None
 
@@ -164,10 +173,19 @@ class LongCsvReader:
         points, roles = self._points, self._object_columns
         numbers = {points.time, points.value, points.error}
         numbers |= {roles.get(r) for r in ("ra", "dec", "catalogue_period")}
-        wanted = [self._id, points.time, points.value, points.error, points.band, *roles.values()]
+        numbers |= {points.weight, *points.further}
+        whole = {points.flags, *(INTEGERS & set(points.further))}
+        wanted = [self._id, *points.names(), *roles.values()]
         return pa.schema(
             [
-                (name, pa.float64() if name in numbers else pa.string())
+                (
+                    name,
+                    pa.int64()
+                    if name in whole
+                    else pa.float64()
+                    if name in numbers
+                    else pa.string(),
+                )
                 for name in dict.fromkeys(wanted)
                 if name is not None
             ]
@@ -250,6 +268,7 @@ class LongCsvReader:
             )
             band = codes.to_numpy().astype(np.int16)
         time = as_float(table[points.time], where, points.time)
+        further = {name: as_numbers(table[name], where, name) for name in points.further}
         return LightCurveBatch(
             time=time,
             value=as_float(table[points.value], where, points.value),
@@ -259,10 +278,29 @@ class LongCsvReader:
                 else as_float(table[points.error], where, points.error)
             ),
             offsets=offsets,
+            flags=self._flags(table),  # type: ignore[arg-type]
+            weight=(
+                None  # type: ignore[arg-type]
+                if points.weight is None
+                else as_float(table[points.weight], where, points.weight)
+            ),
             band=band,
+            points=further,
             objects=objects,
             meta=meta,
         )
+
+    def _flags(self, table: pa.Table) -> NDArray[np.uint32] | None:
+        """Flags that `write_long_csv` wrote; None where there are none."""
+        if self._points.flags is None:
+            return None
+        flags = as_numbers(table[self._points.flags], str(self.path), self._points.flags)
+        if flags.dtype.kind not in "iu" or (flags < 0).any() or (flags > 0xFFFFFFFF).any():
+            raise DataError(
+                f"{self.path}: column {self._points.flags!r} must hold the bits of PointFlag on "
+                "every row; rename it if it is something else"
+            )
+        return flags.astype(np.uint32)
 
     def _check_constant(
         self, column: Any, offsets: NDArray[np.int64], name: str, ids: NDArray[np.object_]
@@ -299,7 +337,9 @@ def _runs(column: Any) -> tuple[int, NDArray[np.int64], list[str | None]]:
     return code.size, starts, codes.dictionary.take(pa.array(code[starts])).to_pylist()
 
 
-def write_long_csv(path: str | Path, batch: LightCurveBatch) -> None:
+def write_long_csv(
+    path: str | Path, batch: LightCurveBatch, *, points: Sequence[str] | Literal["all"] = ()
+) -> None:
     """Write a batch as CSV with one row a measurement; the file appears whole or not at all.
 
     Objects without points leave no row, and so are lost: write nested Parquet to keep them.
@@ -311,25 +351,37 @@ def write_long_csv(path: str | Path, batch: LightCurveBatch) -> None:
     batch : LightCurveBatch
         Its id, points, position, label, split and catalogue period (as ``period``) are
         written, as far as they are there. The time column is called after the time system
-        (``mjd``, ``hjd`` ...) where it has such a name. Values are written as float32.
+        (``mjd``, ``hjd`` ...) where it has such a name. Values and errors that float32 holds
+        are written with its digits (``17.433``) and are equal in float32 when read back; all
+        others come back exactly. Flags and weights are written where there are any, as
+        ``astroprep_flags`` and ``astroprep_weight``, and read back by themselves.
+    points : sequence of str or "all", default ()
+        Which of ``batch.points`` to write, see `write_batch`; ``ColumnNames(points=...)`` reads
+        them back, ``cadence`` and ``survey_flags`` as whole numbers and the others as float64.
 
     Raises
     ------
     DataError
-        If the file cannot be written.
+        If the file cannot be written, or `points` are none that can be.
     """
+    further = point_columns(batch, points)
     curve = np.repeat(np.arange(batch.n_curves), np.diff(batch.offsets))
     quantity = batch.meta.quantity
     system = batch.meta.time_scale.lower().split(" ")[0]
     columns: dict[str, Any] = {
         "id": pa.array(batch.ids[curve], pa.string()),
         system if system in NAMES["time"] else "time": batch.time,
-        quantity: batch.value.astype(np.float32),
-        f"{quantity}_err": batch.error.astype(np.float32),
+        quantity: narrow(batch.value),
+        f"{quantity}_err": narrow(batch.error),
     }
     if batch.band is not None:
         names = np.array([*batch.meta.bands, ""], dtype=object)
         columns["band"] = pa.array(names[batch.band], pa.string())
+    if batch.flags.any():
+        columns[FLAGS] = batch.flags
+    if (batch.weight != 1).any():
+        columns[WEIGHT] = batch.weight
+    columns |= further
     for name in ("ra", "dec", "label", "split", "catalogue_period"):
         if name in batch.objects:
             values = batch.objects[name][curve]

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Protocol, Self
+from typing import Literal, Protocol, Self
 
 from astroprep.base import OnBad
 from astroprep.data import LightCurveBatch, Meta
 from astroprep.errors import DataError
 from astroprep.io.columns import ColumnNames
 from astroprep.io.csv import LongCsvReader, write_long_csv
+from astroprep.io.fits import FITS_SUFFIXES, SpaceFitsReader
 from astroprep.io.parquet import NestedParquetReader, write_batch
 
 __all__ = ["Survey", "open_survey", "write_survey"]
@@ -48,18 +49,27 @@ class Survey(Protocol):
 
 
 def open_survey(
-    path: str | Path, names: ColumnNames | None = None, *, on_bad: OnBad = "raise"
+    path: str | Path | Sequence[str | Path],
+    names: ColumnNames | None = None,
+    *,
+    on_bad: OnBad = "raise",
+    flux: Literal["pdcsap", "sap"] = "pdcsap",
 ) -> Survey:
     """Open a survey file by its suffix; nothing but its description is read yet.
 
     Parameters
     ----------
-    path : str or Path
-        ``.parquet`` (`NestedParquetReader`), ``.csv`` or ``.csv.gz`` (`LongCsvReader`).
+    path : str, Path or sequence of them
+        ``.parquet`` (`NestedParquetReader`), ``.csv`` or ``.csv.gz`` (`LongCsvReader`);
+        light-curve FITS of Kepler, K2 or TESS (`SpaceFitsReader`): a file, a folder, a
+        pattern such as ``"q5/*_llc.fits"``, or a list of files.
     names : ColumnNames, optional
         Columns that do not have one of the usual names, and the catalogue's period if wanted.
     on_bad : {"raise", "reject"}, default "raise"
-        What a nested reader does with a row whose lists differ in length.
+        What a nested reader does with a row whose lists differ in length, and a FITS reader
+        with a file that it cannot read.
+    flux : {"pdcsap", "sap"}, default "pdcsap"
+        Which flux of space photometry to take, see `SpaceFitsReader`; other files have one.
 
     Returns
     -------
@@ -73,13 +83,22 @@ def open_survey(
         If the suffix is unknown, the file cannot be read, or a column is missing or of the
         wrong type; the message says what is there and what to do.
     """
-    path = Path(path)
-    if _format(path) == "parquet":
+    if not isinstance(path, str | Path):
+        wrong = [one for one in path if _format(Path(one)) != "fits"]
+        if wrong:
+            raise DataError(f"{wrong[0]}: only FITS files are opened as a list; open it alone")
+        return SpaceFitsReader(path, names, flux=flux, on_bad=on_bad)
+    kind = _format(Path(path))
+    if kind == "fits":
+        return SpaceFitsReader(path, names, flux=flux, on_bad=on_bad)
+    if kind == "parquet":
         return NestedParquetReader(path, names, on_bad=on_bad)
     return LongCsvReader(path, names)
 
 
-def write_survey(path: str | Path, batch: LightCurveBatch) -> None:
+def write_survey(
+    path: str | Path, batch: LightCurveBatch, *, points: Sequence[str] | Literal["all"] = ()
+) -> None:
     """Write a batch in the format that the suffix names; the file appears whole or not at all.
 
     Parameters
@@ -88,16 +107,21 @@ def write_survey(path: str | Path, batch: LightCurveBatch) -> None:
         ``.parquet`` (see `write_batch`), ``.csv`` or ``.csv.gz`` (see `write_long_csv`).
     batch : LightCurveBatch
         What to write.
+    points : sequence of str or "all", default ()
+        Which of ``batch.points`` to write, such as ``("trend", "trend_err")``.
 
     Raises
     ------
     DataError
         If the suffix is unknown or the file cannot be written.
     """
-    if _format(Path(path)) == "parquet":
-        write_batch(path, batch)
+    kind = _format(Path(path))
+    if kind == "fits":
+        raise DataError(f"{path}: FITS light curves are read only; write .parquet or .csv")
+    if kind == "parquet":
+        write_batch(path, batch, points=points)
     else:
-        write_long_csv(path, batch)
+        write_long_csv(path, batch, points=points)
 
 
 def _format(path: Path) -> str:
@@ -106,5 +130,9 @@ def _format(path: Path) -> str:
         return "parquet"
     if name.endswith((".csv", ".csv.gz")):
         return "csv"
+    if name.endswith(FITS_SUFFIXES) or path.is_dir():
+        return "fits"
     ending = f"no format goes by {path.suffix!r}" if path.suffix else "a name without a suffix"
-    raise DataError(f"{path}: {ending}; there are .parquet, .csv and .csv.gz")
+    raise DataError(
+        f"{path}: {ending}; there are .parquet, .csv, .csv.gz and .fits (or a folder of them)"
+    )

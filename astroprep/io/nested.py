@@ -74,7 +74,7 @@ def point_types(schema: pa.Schema, curve: str | None) -> dict[str, pa.DataType]:
 
 def point_lists(part: pa.RecordBatch, curve: str | None, points: PointColumns) -> dict[str, Any]:
     """Arrow list array of each column per point."""
-    names = [n for n in (points.time, points.value, points.error, points.band) if n is not None]
+    names = points.names()
     if curve is None:
         return {name: part.column(name) for name in names}
     column = part.column(curve)

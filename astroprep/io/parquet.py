@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import json
 import logging
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
-from typing import Any, Self
+from typing import Any, Literal, Self
 
 import numpy as np
 import pyarrow as pa
@@ -17,9 +19,13 @@ from astroprep.base import OnBad
 from astroprep.data import LightCurveBatch, Meta, Rejected
 from astroprep.errors import ConfigError, DataError
 from astroprep.io.columns import (
+    OWN_NAMES,
+    OWN_OBJECTS,
+    WRITTEN_BY,
     ColumnNames,
     PointColumns,
     as_float,
+    as_numbers,
     as_text,
     find_object_columns,
     find_point_columns,
@@ -28,7 +34,7 @@ from astroprep.io.columns import (
 from astroprep.io.files import check_file, first_line, replaced
 from astroprep.io.nested import find_curve, list_sizes, point_lists, point_types
 
-__all__ = ["NestedParquetReader", "write_batch"]
+__all__ = ["NestedParquetReader", "narrow", "point_columns", "write_batch"]
 
 logger = logging.getLogger(__name__)
 
@@ -84,23 +90,37 @@ class NestedParquetReader:
         }
         where = str(self.path)
         self._curve = find_curve(schema, self.names, where)
-        self._points = find_point_columns(self.names, point_types(schema, self._curve), where)
+        self._own = self.schema_metadata.get("written_by") == WRITTEN_BY["written_by"]
+        self._points = self._find_point_columns(point_types(schema, self._curve))
         self._check_types(schema)
         self._object_columns = self._find_object_columns(schema)
         self._bands: tuple[str, ...] | None = None
 
     # -- opening --------------------------------------------------------------------------
 
+    def _find_point_columns(self, types: dict[str, pa.DataType]) -> PointColumns:
+        """Columns per point; flags, weights and all further ones where the file is our own."""
+        found = find_point_columns(self.names, types, str(self.path))
+        if not self._own:
+            return found
+        taken = {*found.names(), "flags", "weight"}
+        others = [
+            name
+            for name, kind in types.items()
+            if name not in taken and (_is_number(kind) or pa.types.is_boolean(kind))
+        ]
+        return replace(
+            found,
+            flags="flags" if types.get("flags") == pa.uint32() else None,
+            weight="weight" if types.get("weight") in (pa.float64(), pa.float32()) else None,
+            further=(*found.further, *others),
+        )
+
     def _check_types(self, schema: pa.Schema) -> None:
         types = point_types(schema, self._curve)
         for name in (self._points.time, self._points.value, self._points.error):
             kind = None if name is None else types[name]
-            if kind is not None and not (
-                pa.types.is_floating(kind)
-                or pa.types.is_integer(kind)
-                or pa.types.is_null(kind)
-                or pa.types.is_decimal(kind)
-            ):
+            if kind is not None and not _is_number(kind):
                 raise DataError(
                     f"{self.path}: the points' column {name!r} must hold lists of numbers, but "
                     f"holds {kind}; convert it, or name another column"
@@ -110,6 +130,8 @@ class NestedParquetReader:
         """Column of the file for each column per object of the batch."""
         flat = [f.name for f in schema if not pa.types.is_nested(f.type)]
         found = find_object_columns(self.names, flat, str(self.path))
+        if self._own:
+            found.update({name: name for name in OWN_OBJECTS if name in flat})
         for role in ("ra", "dec"):
             column = found.get(role)
             if column is not None and getattr(self.names, role) is None:
@@ -215,16 +237,7 @@ class NestedParquetReader:
         return row, list(range(first, info.num_row_groups))
 
     def _wanted(self) -> list[str]:
-        points = [
-            p
-            for p in (
-                self._points.time,
-                self._points.value,
-                self._points.error,
-                self._points.band,
-            )
-            if p is not None
-        ]
+        points = self._points.names()
         if self._curve is not None:
             kind = self._file.schema_arrow.field(self._curve).type
             points = (
@@ -274,14 +287,21 @@ class NestedParquetReader:
                 .to_numpy()
                 .astype(np.int16)
             )
-        objects = {"row": rows, **self._objects(part, rows)}
+        flat = {
+            name: as_numbers(lists[name].flatten(), where, name)
+            for name in (*names.further, names.flags, names.weight)
+            if name is not None
+        }
         return LightCurveBatch(
             time=time,
             value=as_float(lists[names.value].flatten(), where, names.value),
             error=error,
             offsets=offsets,
+            flags=flat.get("flags" if names.flags else ""),  # type: ignore[arg-type]
+            weight=flat.get("weight" if names.weight else ""),  # type: ignore[arg-type]
             band=band,
-            objects=objects,
+            points={name: flat[name] for name in names.further},
+            objects={"row": rows, **self._objects(part, rows)},
             meta=meta,
         )
 
@@ -301,7 +321,9 @@ class NestedParquetReader:
         for role, name in self._object_columns.items():
             column = part.column(name)
             number = pa.types.is_floating(column.type) or pa.types.is_decimal(column.type)
-            if role in ("ra", "dec", "catalogue_period") or (role in self.names.extra and number):
+            if self._own and role in (*OWN_OBJECTS, *self.names.extra) and _is_number(column.type):
+                objects[role] = as_numbers(column, where, name)
+            elif role in ("ra", "dec", "catalogue_period") or (role in self.names.extra and number):
                 objects[role] = as_float(column, where, name)
             else:
                 objects[role] = as_text(column, where, name)
@@ -343,6 +365,8 @@ class NestedParquetReader:
         name = self._points.band
         if name is None:
             return ()
+        if self._own and "bands" in self.schema_metadata:
+            return tuple(json.loads(self.schema_metadata["bands"]))
         seen: set[str] = set()
         only = PointColumns(name, name, None, None, "mag")
         column = name
@@ -360,6 +384,15 @@ class NestedParquetReader:
         return tuple(sorted(seen))
 
 
+def _is_number(kind: pa.DataType) -> bool:
+    return bool(
+        pa.types.is_floating(kind)
+        or pa.types.is_integer(kind)
+        or pa.types.is_null(kind)
+        or pa.types.is_decimal(kind)
+    )
+
+
 def _open(path: Path) -> pq.ParquetFile:
     check_file(path)
     try:
@@ -371,7 +404,13 @@ def _open(path: Path) -> pq.ParquetFile:
         ) from error
 
 
-def write_batch(path: str | Path, batch: LightCurveBatch, *, row_group_objects: int = 2000) -> None:
+def write_batch(
+    path: str | Path,
+    batch: LightCurveBatch,
+    *,
+    points: Sequence[str] | Literal["all"] = (),
+    row_group_objects: int = 2000,
+) -> None:
     """Write a batch as nested Parquet; the file appears whole or not at all.
 
     Parameters
@@ -381,17 +420,29 @@ def write_batch(path: str | Path, batch: LightCurveBatch, *, row_group_objects: 
     batch : LightCurveBatch
         Its columns per object with one dimension are written under their own names, but
         ``catalogue_period`` as ``period`` and ``row`` not at all. Values and errors are
-        float32 where that loses nothing. Flags, weights and further columns per point are
-        not written: the file is what a survey would give.
+        float32 where that loses nothing. Flags and weights are written where there are any
+        (a flag other than 0, a weight other than 1). The rejected are not in the file.
+    points : sequence of str or "all", default ()
+        Which of ``batch.points`` to write. None by default: the file is what a survey would
+        give, and a simulated truth is not in it. ``"all"`` takes every one of numbers and one
+        dimension.
     row_group_objects : int, default 2000
         Objects in a row group, the unit of streaming.
 
     Raises
     ------
     DataError
-        If the file cannot be written.
+        If the file cannot be written, or a column of `points` is not there, holds no numbers or
+        has the name of one of the batch's own.
+
+    Notes
+    -----
+    `NestedParquetReader` gives back what was written: metadata, bands, flags, weights, further
+    columns per point, and of those per object the usual ones, the five that detrending needs
+    (``segment``, ``channel``, ``brightness``, ``crowding``, ``flux_fraction``) and what
+    ``ColumnNames(extra=...)`` names.
     """
-    table = _to_table(batch)
+    table = _to_table(batch, points)
     with replaced(path) as part:
         pq.write_table(table, part, row_group_size=row_group_objects, compression="zstd")
 
@@ -402,14 +453,53 @@ def _joined(parts: list[pa.RecordBatch]) -> pa.RecordBatch:
     return pa.Table.from_batches(parts).combine_chunks().to_batches()[0]
 
 
-def _to_table(batch: LightCurveBatch) -> pa.Table:
+def point_columns(
+    batch: LightCurveBatch, points: Sequence[str] | Literal["all"]
+) -> dict[str, NDArray[Any]]:
+    """Columns of ``batch.points`` to write, checked: numbers, in one dimension, of a free name.
+
+    Raises
+    ------
+    DataError
+        If a column is not there or cannot be written; with ``"all"`` only if its name is taken.
+    """
+    fits = {
+        name: column
+        for name, column in batch.points.items()
+        if column.ndim == 1 and column.dtype.kind in "biuf"
+    }
+    wanted = list(fits) if points == "all" else list(points)
+    for name in wanted:
+        if name not in fits:
+            seen = (
+                f"is {batch.points[name].dtype} of shape {batch.points[name].shape}"
+                if name in batch.points
+                else f"is not among {', '.join(batch.points) or 'none'}"
+            )
+            raise DataError(
+                f"further columns per point are written as one number a point, but {name!r} {seen}"
+            )
+        if name in OWN_NAMES:
+            raise DataError(
+                f"the further column {name!r} has the name of one of the batch's own; rename it"
+            )
+    return {name: fits[name] for name in wanted}
+
+
+def _to_table(batch: LightCurveBatch, points: Sequence[str] | Literal["all"]) -> pa.Table:
     offsets = pa.array(batch.offsets, pa.int64())
     quantity = batch.meta.quantity
-    lists = {"time": pa.array(batch.time), quantity: _narrow(batch.value)}
-    lists[f"{quantity}_err"] = _narrow(batch.error)
+    lists = {"time": pa.array(batch.time), quantity: narrow(batch.value)}
+    lists[f"{quantity}_err"] = narrow(batch.error)
     if batch.band is not None:
         names = np.array([*batch.meta.bands, ""], dtype=object)
         lists["band"] = pa.array(names[batch.band], pa.string())
+    if batch.flags.any():
+        lists["flags"] = pa.array(batch.flags)
+    if (batch.weight != 1).any():
+        lists["weight"] = narrow(batch.weight)
+    for name, column in point_columns(batch, points).items():
+        lists[name] = narrow(column) if column.dtype.kind == "f" else pa.array(column)
     curves = pa.StructArray.from_arrays(
         [pa.LargeListArray.from_arrays(offsets, column) for column in lists.values()],
         names=list(lists),
@@ -427,10 +517,15 @@ def _to_table(batch: LightCurveBatch) -> pa.Table:
     about = {"survey": meta.survey, "time_system": meta.time_scale, "quantity": quantity}
     if meta.unit:
         about["unit"] = meta.unit
+    if meta.time_ref is not None:
+        about["time_ref"] = repr(meta.time_ref)
+    if batch.band is not None:
+        about["bands"] = json.dumps(meta.bands)
+    about |= WRITTEN_BY
     return pa.table(columns).replace_schema_metadata(about)
 
 
-def _narrow(column: NDArray[np.float64]) -> pa.Array:
+def narrow(column: NDArray[np.float64]) -> pa.Array:
     """float32 where every value survives it."""
     with np.errstate(over="ignore"):
         narrow = column.astype(np.float32)

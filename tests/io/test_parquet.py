@@ -315,8 +315,8 @@ class TestBadFiles:
             open_survey(path).read()
 
     def test_unknown_suffix(self, tmp_path):
-        with pytest.raises(DataError, match=r"no format goes by '\.fits'"):
-            open_survey(tmp_path / "x.fits")
+        with pytest.raises(DataError, match=r"no format goes by '\.dat'"):
+            open_survey(tmp_path / "x.dat")
 
     def test_unwritable(self, tmp_path, batch):
         (tmp_path / "file").write_text("")

@@ -1,0 +1,216 @@
+"""Turn a survey's own quality bits into the one flag that all steps know."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping
+from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from astroprep.base import Needs, OnBad, Transformer
+from astroprep.clean.survey_bits import SURVEY_BITS, LsstFlag, SurveyBits
+from astroprep.data import LightCurveBatch, PointFlag
+from astroprep.errors import ConfigError, DataError
+
+__all__ = ["SurveyFlags", "describe_flags", "pack_flags", "survey_bits"]
+
+logger = logging.getLogger(__name__)
+
+WIDEST = 64  # bits of an int64
+
+
+def survey_bits(survey: str) -> SurveyBits:
+    """Names and masks of a survey's flags.
+
+    Parameters
+    ----------
+    survey : str
+        A key of `SURVEY_BITS`, in any case; what follows the name (``"TESS sector 5"``) is
+        ignored.
+
+    Raises
+    ------
+    ConfigError
+        If the survey is not known; the message lists those that are.
+    """
+    words = survey.lower().split()
+    for name, bits in sorted(SURVEY_BITS.items(), key=lambda item: -len(item[0])):
+        known = name.lower().split()
+        if words[: len(known)] == known:
+            return bits
+    raise ConfigError(
+        f"the flags of survey {survey!r} are not known; there are {', '.join(SURVEY_BITS)}. Give "
+        "SurveyFlags a mask of bits as a number, or the survey whose bits they are"
+    )
+
+
+def describe_flags(mask: int, survey: str) -> tuple[str, ...]:
+    """What the bits of a mask mean.
+
+    Parameters
+    ----------
+    mask : int
+        Bits of a survey's quality column.
+    survey : str
+        See `survey_bits`.
+
+    Returns
+    -------
+    tuple of str
+        One ``"NAME: what it means"`` a bit, lowest first; ``"bit 9 (value 512): not
+        documented"`` where the survey names none.
+
+    Raises
+    ------
+    ConfigError
+        If the survey is not known, or the mask is negative or no whole number.
+
+    Examples
+    --------
+    >>> describe_flags(1 << 20, "K2")
+    ('THRUSTER_FIRING: the thrusters fired',)
+    """
+    if isinstance(mask, bool) or not isinstance(mask, int | np.integer) or mask < 0:
+        raise ConfigError(f"a mask of flags is a whole number of bits, 0 or more, got {mask!r}")
+    bits = survey_bits(survey)
+    named: list[str] = []
+    left = int(mask)
+    for name, member in bits.flag.__members__.items():
+        if left & member:
+            text = bits.text.get(int(member), "")
+            named.append(f"{name}: {text}" if text else name)
+            left &= ~int(member)
+    unknown = [i for i in range(left.bit_length()) if left >> i & 1]
+    return (*named, *(f"bit {i} (value {1 << i}): not documented" for i in unknown))
+
+
+def pack_flags(columns: Mapping[str, ArrayLike]) -> NDArray[np.int64]:
+    """One mask a point from the boolean flag columns of Rubin's DiaSource.
+
+    Parameters
+    ----------
+    columns : mapping of str to bool array, shape (n_points,)
+        Any of the names of `LsstFlag`; other columns are ignored. None (null) is false.
+
+    Returns
+    -------
+    int64 array, shape (n_points,)
+        Bits of `LsstFlag`, for ``points["survey_flags"]``.
+
+    Raises
+    ------
+    DataError
+        If none of the columns is a flag, or their lengths differ.
+    """
+    there = {name: columns[name] for name in LsstFlag.__members__ if name in columns}
+    if not there:
+        raise DataError(
+            f"pack_flags found no flag of a DiaSource among {', '.join(columns) or 'no columns'}; "
+            f"they are called like {next(iter(LsstFlag.__members__))}"
+        )
+    packed: NDArray[np.int64] | None = None
+    for name, column in there.items():
+        raised = np.array([v is not None and bool(v) for v in np.ravel(np.asarray(column))], bool)
+        if packed is None:
+            packed = np.zeros(raised.size, np.int64)
+        if raised.size != packed.size:
+            raise DataError(f"pack_flags: {name!r} has {raised.size} rows, others {packed.size}")
+        packed[raised] |= np.int64(LsstFlag[name])
+    assert packed is not None
+    return packed
+
+
+class SurveyFlags(Transformer):
+    """Set `PointFlag.SURVEY` where the survey's own flags say that a point is wrong.
+
+    Parameters
+    ----------
+    survey : str or None, default None
+        Whose bits they are: ``"Kepler"``, ``"K2"``, ``"TESS"``, ``"ZTF"`` (catflags),
+        ``"ZTF infobits"`` or ``"LSST"`` (see `pack_flags`). By default ``meta.survey``.
+    mask : {"default", "hard", "none"} or int, default "default"
+        Which bits spoil a point. ``"default"`` are those that make the measurement wrong
+        whatever the star does. Bits that say that a point stood out (cosmic rays, impulsive
+        outliers) are not among them, because flares stand out. ``"hard"`` adds cosmic rays and
+        what is merely doubtful, ``"none"`` flags nothing, a number is taken as it is. See
+        `SURVEY_BITS` and `describe_flags`.
+    column : str, default "survey_flags"
+        Column of ``points`` that holds the bits, as whole numbers.
+    on_bad : {"raise", "reject"}, default "raise"
+        What to do with a curve whose bits are no whole numbers.
+
+    Notes
+    -----
+    A batch without the column is left as it is, with a warning in the log: photometry of other
+    surveys goes through the same recipe. The masks for Kepler and K2 are lightkurve's; for TESS
+    lightkurve's default also has the impulsive outliers.
+    """
+
+    needs = Needs(single_band=False)
+
+    def __init__(
+        self,
+        survey: str | None = None,
+        mask: Literal["default", "hard", "none"] | int = "default",
+        column: str = "survey_flags",
+        on_bad: OnBad = "raise",
+    ) -> None:
+        self.survey = survey
+        self.mask = mask
+        self.column = column
+        self.on_bad = on_bad
+
+    def _check(self) -> None:
+        if self.survey is not None:
+            survey_bits(self.survey)
+        number = isinstance(self.mask, int | np.integer) and not isinstance(self.mask, bool)
+        if not (self.mask in ("default", "hard", "none") if not number else self._fits_int64()):
+            raise ConfigError(
+                "SurveyFlags: mask must be 'default', 'hard', 'none' or the bits as a number from "
+                f"0 to 2^63 - 1, got {self.mask!r}"
+            )
+
+    def _fits_int64(self) -> bool:
+        return 0 <= int(self.mask) < 1 << (WIDEST - 1)
+
+    def _bits(self, batch: LightCurveBatch) -> int:
+        """The mask as a number."""
+        if self.mask == "none":
+            return 0
+        if isinstance(self.mask, int | np.integer):
+            return int(self.mask)
+        bits = survey_bits(batch.meta.survey if self.survey is None else self.survey)
+        return bits.default if self.mask == "default" else bits.hard
+
+    def _transform(self, batch: LightCurveBatch) -> LightCurveBatch:
+        if self.column not in batch.points:
+            logger.warning(
+                "SurveyFlags: no column %r per point (there is %s), so no point is flagged",
+                self.column, ", ".join(batch.points) or "none",
+            )  # fmt: skip
+            return batch
+        mask = self._bits(batch)
+        broken = _broken(batch.points[self.column])
+        curve = np.repeat(np.arange(batch.n_curves), np.diff(batch.offsets))
+        bad = np.zeros(batch.n_curves, bool)
+        bad[curve[broken]] = True
+        batch = self.refuse(batch, bad, f"whole numbers in the column {self.column!r} per point")
+        if batch.n_points == 0:
+            return batch
+        raised = (batch.points[self.column].astype(np.int64) & mask) != 0
+        return batch.with_columns(
+            flags=np.where(raised, batch.flags | np.uint32(PointFlag.SURVEY), batch.flags)
+        )
+
+
+def _broken(column: NDArray[Any]) -> NDArray[np.bool_]:
+    """Where a column of bits holds none: a fraction, a NaN, a text, more than one number."""
+    if column.ndim == 1 and column.dtype.kind in "iub":
+        return np.zeros(column.size, bool)
+    if column.ndim != 1 or column.dtype.kind != "f":
+        return np.ones(column.shape[0], bool)
+    whole: NDArray[np.bool_] = np.isfinite(column) & (column == np.round(column))
+    broken: NDArray[np.bool_] = ~(whole & (np.abs(column) < 2.0**53))
+    return broken
