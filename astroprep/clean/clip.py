@@ -6,7 +6,7 @@ import numpy as np
 from numba import njit, prange
 from numpy.typing import NDArray
 
-__all__ = ["clip_bounds"]
+__all__ = ["clip_bounds", "fast_median"]
 
 MAD_TO_SIGMA = 1.482602218505602  # 1 / Phi^-1(3/4): Gaussian sigma per unit of MAD
 SAMPLE = 256  # points whose median tells where to look for that of all; its error is 0.08 sigma
@@ -36,7 +36,8 @@ def _median_near(
 
 
 @njit(cache=True)
-def _first_median(value: NDArray[np.float64], near: NDArray[np.float64]) -> float:
+def fast_median(value: NDArray[np.float64], near: NDArray[np.float64]) -> float:
+    """Median, looked for near that of a sample; `near` is room for as many numbers."""
     n = value.size
     if n < 4 * SAMPLE:
         return float(np.median(value))
@@ -93,13 +94,13 @@ def _bounds_of(
         mean, std = _moments(kept) if use_mean or use_std else (0.0, 0.0)
         if not (use_mean and use_std):
             if turn == 0:
-                median = _first_median(kept, near)
+                median = fast_median(kept, near)
             else:
                 median = _median_near(kept, median, RETRACE * scatter, near)
         if not use_std:
             _distances(kept, median, away)
             if turn == 0:
-                mad = _first_median(away[: kept.size], near)
+                mad = fast_median(away[: kept.size], near)
             else:
                 mad = _median_near(away[: kept.size], mad, RETRACE * mad, near)
         scatter = std if use_std else MAD_TO_SIGMA * mad

@@ -8,12 +8,13 @@ import numpy as np
 from numba import njit, prange
 from numpy.typing import NDArray
 
+from astroprep.clean.clip import fast_median
 from astroprep.clean.window import moving_median
 from astroprep.data import LightCurveBatch, Usable
 from astroprep.errors import DataError
 from astroprep.period.fold import fold_ragged
 
-__all__ = ["PHASE_POINTS", "PHASE_WINDOW", "Level", "folded_level", "level_of", "periods_of", "phase_order"]
+__all__ = ["PHASE_POINTS", "PHASE_WINDOW", "curve_medians", "Level", "folded_level", "level_of", "periods_of", "phase_order"]
 
 # Running median of the folded curve: eclipses of detached binaries last 0.05 to 0.1 of the
 # period, and a median follows what fills more than half of its window.
@@ -138,6 +139,30 @@ def periods_of(batch: LightCurveBatch, column: str, step: str) -> NDArray[np.flo
         return np.where(np.isfinite(period) & (period > 0), period, np.nan)
 
 
+@njit(parallel=True, cache=True)
+def curve_medians(value: NDArray[np.float64], offsets: NDArray[np.int64]) -> NDArray[np.float64]:
+    """Median of the curve of each point.
+
+    Parameters
+    ----------
+    value : float64 array, shape (n_points,)
+        Any unit and order, finite.
+    offsets : int64 array, shape (n_curves + 1,)
+        Curve i is ``offsets[i]:offsets[i + 1]``.
+
+    Returns
+    -------
+    float64 array, shape (n_points,)
+        One number within each curve.
+    """
+    level = np.empty(value.size)
+    for i in prange(offsets.size - 1):
+        first, last = offsets[i], offsets[i + 1]
+        if last > first:
+            level[first:last] = fast_median(value[first:last], np.empty(last - first))
+    return level
+
+
 @dataclass(frozen=True)
 class Level:
     """Level of the usable points, and what belongs to it.
@@ -177,9 +202,11 @@ def level_of(
     period : float64 array, shape (n_curves,), or None
         Days; curves where it is NaN are not folded.
     """
-    wide, no_gap = (window, gap) if window else (np.inf, np.inf)
     trend = np.asarray(
-        moving_median(usable.time, usable.value, usable.offsets, wide, no_gap, 3), np.float64
+        moving_median(usable.time, usable.value, usable.offsets, window, gap, 3)
+        if window
+        else curve_medians(usable.value, usable.offsets),
+        np.float64,
     )
     shape, blur = np.zeros((2, usable.time.size))
     if period is None:
@@ -206,6 +233,6 @@ def _blur(
 ) -> NDArray[np.float64]:
     """Scatter of the points of one phase beyond that of the curve, in quadrature."""
     here = folded_level(phase, distance, offsets, BLUR_WINDOW, BLUR_POINTS)
-    everywhere = moving_median(phase, distance, offsets, np.inf, np.inf, 1)
+    everywhere = curve_medians(distance, offsets)
     beyond = np.maximum(here**2 - everywhere**2, 0.0)
     return np.asarray(MAD_TO_SIGMA * np.sqrt(beyond), np.float64)

@@ -6,6 +6,7 @@ import numpy as np
 from numba import njit, prange
 from numpy.typing import NDArray
 
+from astroprep.clean.clip import fast_median
 from astroprep.clean.markov import N_STATES, QUIET, forward_backward, stay_probability
 
 __all__ = ["MIN_POINTS", "MixtureFit", "curve_posterior", "fit_mixtures"]
@@ -15,47 +16,45 @@ MIN_POINTS = 5  # fewer have no scatter to be judged by
 # Strength of what is believed before: junk comes from the telescope and is alike in a survey, so
 # that a curve needs hundreds of points to say otherwise; events come from the star.
 JUNK_STRENGTH = 300.0  # points
-EVENT_STRENGTH = 20.0  # new draws of the state
+EVENT_STRENGTH = 60.0  # new draws of the state
 JITTER_STRENGTH = 5.0  # points
 ERROR_STRENGTH = 20.0  # points
 FAR = 1e6  # sigma; further is as far, and no square overflows
 NOVEL = 0.1  # of the events of a star with a known period do not come with it
 PHASE_TURNS = 8  # M steps for the shares of recurring events
-TOLERANCE = 1e-3  # of the logarithm of the posterior density
+TOLERANCE = 0.05  # of the logarithm of the posterior density
 ONSET = 2.0  # sigma; what is displaced by less is not told from noise by any neighbour
 GATE = 1.702  # logistic of GATE x is within 0.01 of the normal distribution function
 
 
 @njit(cache=True)
-def one_sided(u: float, spread: float) -> float:
-    """Density of a displacement that is broad and has one sign, seen through the noise.
-
-    A Cauchy density of width `spread` times a smooth step (Azzalini 1985): both tails of an
-    outlier's size are open, and the integral is 1 whatever the step.
-    """
-    beyond = u - ONSET
-    t = beyond / spread
-    return 2.0 / (np.pi * spread * (1.0 + t * t)) / (1.0 + np.exp(-GATE * beyond))
+def step_up(u: float) -> float:
+    """Twice the smooth step from 0 to 1 at the onset."""
+    return 2.0 / (1.0 + np.exp(GATE * (ONSET - u)))
 
 
 @njit(cache=True)
-def _scatters(z: NDArray[np.float64], e: NDArray[np.float64]) -> tuple[float, float]:
-    """Variance of the jitter to begin with, and the factor of the squared errors.
+def broad_bell(u: float, spread: float) -> float:
+    """Cauchy density of width `spread` about the onset.
 
-    Errors that are larger than the scatter are too large: the factor, below 1, says by how much.
+    Times `step_up` it is the density of a displacement that is broad and has one sign, seen
+    through the noise: its tail is open, and its integral is 1 whatever the step (Azzalini 1985).
     """
-    scatter = MAD_TO_SIGMA * np.median(np.abs(z - np.median(z)))
-    if not e.max() > 0.0:
-        if scatter == 0.0:  # more than half the values are one number
-            scatter = np.sqrt(np.mean(z * z))
-        return scatter * scatter, 0.0
-    part = z / e
-    honest = MAD_TO_SIGMA * np.median(np.abs(part - np.median(part)))
-    factor = 1.0
-    if 0.0 < honest < 1.0:
-        n = z.size
-        factor = (n * honest * honest + ERROR_STRENGTH) / (n + ERROR_STRENGTH)
-    return max(scatter * scatter - factor * np.median(e) ** 2, 0.0), factor
+    t = (u - ONSET) / spread
+    return 1.0 / (np.pi * spread * (1.0 + t * t))
+
+
+@njit(cache=True)
+def _error_factor(z: NDArray[np.float64], e: NDArray[np.float64]) -> float:
+    """Factor of the squared errors: below 1 where they are larger than the scatter."""
+    n = z.size
+    part = np.empty(n)
+    for j in range(n):
+        part[j] = abs(z[j]) / e[j]
+    honest = MAD_TO_SIGMA * fast_median(part, np.empty(n))
+    if not 0.0 < honest < 1.0:
+        return 1.0
+    return (n * honest * honest + ERROR_STRENGTH) / (n + ERROR_STRENGTH)
 
 
 @njit(cache=True)
@@ -84,10 +83,11 @@ def _broad_densities(
     for j in range(z.size):
         sigma = np.sqrt(variance[j] + jitter)
         u = min(max(z[j] / sigma, -FAR), FAR)
-        broad[j, 0] = one_sided(u, junk_spread) / sigma
-        broad[j, 1] = one_sided(-u, junk_spread) / sigma
-        broad[j, 2] = one_sided(u, event_spread) / sigma
-        broad[j, 3] = one_sided(-u, event_spread) / sigma
+        up, down = step_up(u) / sigma, step_up(-u) / sigma
+        broad[j, 0] = up * broad_bell(u, junk_spread)
+        broad[j, 1] = down * broad_bell(-u, junk_spread)
+        broad[j, 2] = up * broad_bell(u, event_spread)
+        broad[j, 3] = down * broad_bell(-u, event_spread)
 
 
 @njit(cache=True)
@@ -130,8 +130,13 @@ def _maximise(
     prior: NDArray[np.float64],
     theta: NDArray[np.float64],
 ) -> None:
-    """One M step, in place: jitter, junk rates and shares from the expected counts."""
-    up, both, calm, square = 0.0, 0.0, 0.0, 0.0
+    """One M step, in place: jitter, junk rates and shares from the expected counts.
+
+    The rates have a closed form. The jitter has one where a bound from below, tangent at the old
+    value, is maximised (Zhou et al. 2019, equation 6, with the prior's part): the posterior cannot
+    fall, and the steps stay long where the errors are larger than the jitter.
+    """
+    up, both, bend, slope = 0.0, 0.0, 0.0, 0.0
     s = theta[0]
     for j in range(z.size):
         state = cavity[j, 0] * emission[j, 0]
@@ -139,12 +144,14 @@ def _maximise(
         weight = (cavity[j, 0] + cavity[j, 1] + cavity[j, 2]) / total
         both += junk[j] * weight
         up += theta[1] * broad[j, 0] * weight
-        w = cavity[j, 0] * quiet[j] / total
-        part = s / (s + variance[j]) if s > 0.0 else 0.0  # of the residual that is jitter
-        calm += w
-        square += w * part * (part * z[j] * z[j] + variance[j])
+        part = 1.0 / (s + variance[j])
+        w = cavity[j, 0] * quiet[j] / total * part
+        slope += w
+        bend += w * part * z[j] * z[j]
     all_points = z.size + JUNK_STRENGTH
-    theta[0] = (square + JITTER_STRENGTH * prior[0]) / (calm + JITTER_STRENGTH)
+    if s > 0.0:
+        bend = bend * s * s + JITTER_STRENGTH * prior[0]
+        theta[0] = np.sqrt(bend / (slope + JITTER_STRENGTH / s))
     theta[1] = (up + JUNK_STRENGTH * prior[1]) / all_points
     theta[2] = (both - up + JUNK_STRENGTH * prior[2]) / all_points
     _new_shares(drawn, prior, theta)
@@ -154,9 +161,9 @@ def _maximise(
 def _new_shares(
     drawn: NDArray[np.float64], prior: NDArray[np.float64], theta: NDArray[np.float64]
 ) -> None:
-    total = drawn.sum() + EVENT_STRENGTH
+    total = drawn.sum() + prior[6]
     for h in range(N_STATES):
-        theta[3 + h] = (drawn[h] + EVENT_STRENGTH * prior[3 + h]) / total
+        theta[3 + h] = (drawn[h] + prior[6] * prior[3 + h]) / total
 
 
 @njit(cache=True)
@@ -167,7 +174,7 @@ def _log_prior(theta: NDArray[np.float64], prior: NDArray[np.float64]) -> float:
     for k in (1, 2):
         total += JUNK_STRENGTH * prior[k] * np.log(theta[k])
     for k in (3, 4, 5):
-        total += EVENT_STRENGTH * prior[k] * np.log(theta[k])
+        total += prior[6] * prior[k] * np.log(theta[k])
     if prior[0] > 0.0:
         total -= 0.5 * JITTER_STRENGTH * (np.log(theta[0]) + prior[0] / theta[0])
     return float(total)
@@ -219,8 +226,9 @@ def maximise_posterior(
         Probabilities of recurring events, up and down, that the neighbours in phase tell of.
     stay : float64 array, shape (n_points,)
         See `astroprep.clean.markov.stay_probability`.
-    prior, theta : float64 array, shape (6,)
-        Variance of the jitter, rates of junk up and down, shares of quiet, up and down.
+    prior, theta : float64 array, shape (7,) and (6,)
+        Variance of the jitter, rates of junk up and down, shares of quiet, up and down; and in
+        `prior` the strength of the belief in the shares, in new draws.
     max_iterations : int
         M steps.
     emission, quiet, junk, cavity : float64 array
@@ -261,7 +269,7 @@ def _recurring(
     n = phase.size
     stay = stay_probability(phase, duration)
     ordered, near = emission[order], np.empty((n, N_STATES))
-    scale, drawn, shares = np.empty(n), np.empty(N_STATES), prior.copy()
+    scale, drawn, shares = np.empty(n), np.empty(N_STATES), prior[:6].copy()
     for _ in range(PHASE_TURNS):
         forward_backward(stay, ordered, shares[3:], near, scale, drawn)
         _new_shares(drawn, prior, shares)
@@ -274,14 +282,23 @@ def _recurring(
 
 
 @njit(cache=True)
-def _unit(z: NDArray[np.float64], e: NDArray[np.float64]) -> float:
-    """Size of the residuals, to compute in: what is done does not depend on the unit."""
-    unit = np.median(np.abs(z))
-    if unit == 0.0:
-        unit = np.median(e)
-    if unit == 0.0:
-        unit = np.max(np.abs(z))
-    return float(unit)
+def _units(residual: NDArray[np.float64], e: NDArray[np.float64]) -> tuple[float, float]:
+    """Size of the residuals, to compute in, and their robust scatter in that unit.
+
+    Where more than half of them are 0, as after rounding or in a constant curve, the errors tell
+    the size, and where there are none, the mean square.
+    """
+    distance = np.abs(residual)
+    unit = fast_median(distance, np.empty(distance.size))
+    if unit > 0.0:
+        return unit, MAD_TO_SIGMA
+    unit = np.median(e)
+    if unit > 0.0:
+        return unit, 0.0
+    unit = distance.max()
+    if unit > 0.0 and np.isfinite(unit):
+        unit *= np.sqrt(np.mean((distance / unit) ** 2))
+    return unit, 1.0
 
 
 @njit(cache=True)
@@ -302,21 +319,23 @@ def curve_posterior(
 ) -> bool:
     """Fit one curve; see `fit_mixtures`. False if its residuals have no finite spread."""
     theta[0], theta[1:] = 0.0, rates
-    e = _known_errors(error)
-    unit = _unit(residual, e) if residual.size else 0.0
-    if not (np.isfinite(unit) and np.isfinite(np.max(np.abs(residual)) if residual.size else 0.0)):
-        return False
-    if residual.size < MIN_POINTS or unit == 0.0:
-        outlier[:] = 0.0
-        event[:] = 0.0
-        return True
     n = residual.size
+    if n < MIN_POINTS:
+        return True
+    if not np.isfinite(residual).all():
+        return False
+    e = _known_errors(error)
+    unit, scatter = _units(residual, e)
+    if unit == 0.0:
+        return True
     z = residual / unit
-    e = e / unit
-    jitter, factor = _scatters(z, e)
-    variance = factor * e * e + (blur / unit) ** 2
+    e /= unit
+    factor = _error_factor(z, e) if e[0] > 0.0 else 0.0
+    variance = factor * e * e
+    jitter = max(scatter * scatter - np.median(variance), 0.0)
+    variance += (blur / unit) ** 2
     theta[0] = jitter
-    prior = theta.copy()
+    prior = np.append(theta, EVENT_STRENGTH)
     broad, folded = np.empty((n, 4)), np.zeros((n, 2))
     emission, cavity = np.empty((n, N_STATES)), np.empty((n, N_STATES))
     quiet, junk = np.empty(n), np.empty(n)
@@ -327,7 +346,8 @@ def curve_posterior(
         for h in (4, 5):  # most events recur, and those are explained
             prior[h] *= NOVEL
         prior[3] = 1.0 - prior[4] - prior[5]
-        theta[3:] = prior[3:]
+        theta[3:] = prior[3:6]
+        prior[6] = JUNK_STRENGTH
     stay = stay_probability(time, durations[0])
     maximise_posterior(
         z, variance, broad, folded, stay, prior, max_iterations, theta,

@@ -9,7 +9,7 @@ from numba import njit, prange
 from numpy.typing import NDArray
 
 from astroprep.base import Needs, OnBad, Transformer
-from astroprep.clean.clip import clip_bounds
+from astroprep.clean.clip import clip_bounds, fast_median
 from astroprep.clean.level import level_of, periods_of
 from astroprep.data import LightCurveBatch, PointFlag, Usable
 from astroprep.errors import ConfigError
@@ -23,8 +23,9 @@ WITHIN, CONFIRMED, LONE, ALONE_IN_COMPANY = 0, 1, 2, 3  # verdicts of `judge_poi
 
 @njit(cache=True)
 def _robust_scatter(residual: NDArray[np.float64]) -> float:
-    spread = np.abs(residual - np.median(residual))
-    scatter = MAD_TO_SIGMA * np.median(spread)
+    room = np.empty(residual.size)
+    spread = np.abs(residual - fast_median(residual, room))
+    scatter = MAD_TO_SIGMA * fast_median(spread, room)
     if scatter == 0.0:  # more than half the values are one number, as after rounding
         scatter = np.sqrt(np.mean(spread**2))
     return float(scatter)
