@@ -247,7 +247,7 @@ def clean(
     recipe: Steps = None,
     flux: Annotated[Flux, typer.Option(help="Of space photometry.")] = Flux.pdcsap,
     period_column: Annotated[
-        str | None, typer.Option(help="Column of known periods, for --missing harmonic.")
+        str | None, typer.Option(help="Column of known periods: outliers are judged in phase too.")
     ] = None,
     jobs: Jobs = None,
     strict: Strict = False,
@@ -262,9 +262,9 @@ def clean(
     """
     from astroprep.pipeline.chains import cleaning_steps
 
-    chosen = _steps_of(recipe) or cleaning_steps(outliers.value, missing.value)
-    if missing is Missing.harmonic and period_column is None:
-        raise ConfigError("--missing harmonic needs --period-column, the column of the periods")
+    chosen = _steps_of(recipe) or cleaning_steps(
+        outliers.value, missing.value, known_period=period_column is not None
+    )
     _treat(chosen, input_, out, flux.value, period_column, jobs, strict)
 
 
@@ -278,9 +278,7 @@ def detrend(
             help="A moving average; basis vectors; telescope pointing; what a field shares."
         ),
     ] = Method.biweight,
-    window: Annotated[
-        float | None, typer.Option(help="Width of the moving average, days.")
-    ] = None,
+    window: Annotated[float | None, typer.Option(help="Width of the moving average, days.")] = None,
     vectors: Annotated[
         list[str] | None, typer.Option(help="File of cotrending basis vectors, for cbv.")
     ] = None,
@@ -307,7 +305,7 @@ def detrend(
 
     Example: `astroprep detrend k2/ --method telemetry --out corrected.parquet`
 
-    Example: `astroprep detrend q5/ --method cbv --vectors kplr_q05_cbv.fits --out corrected.parquet`
+    Example: `astroprep detrend q5/ --method cbv --vectors q05_cbv.fits --out corrected.parquet`
     """
     from astroprep.pipeline.chains import detrending_steps
 

@@ -23,6 +23,7 @@ from astroprep.detrend import (
     TelemetryTrend,
 )
 from astroprep.errors import ConfigError
+from astroprep.period import UseCataloguePeriod
 
 __all__ = ["cleaning_steps", "detrending_steps"]
 
@@ -32,7 +33,9 @@ Method = Literal["biweight", "median", "mean", "cbv", "telemetry", "ensemble"]
 MOVING = ("biweight", "median", "mean")
 
 
-def cleaning_steps(outliers: Outliers = "mixture", missing: Missing = "keep") -> list[Transformer]:
+def cleaning_steps(
+    outliers: Outliers = "mixture", missing: Missing = "keep", *, known_period: bool = False
+) -> list[Transformer]:
     """Steps that flag, weigh and, if wanted, fill points.
 
     Parameters
@@ -43,16 +46,28 @@ def cleaning_steps(outliers: Outliers = "mixture", missing: Missing = "keep") ->
     missing : {"keep", "drop", "linear", "harmonic", "gp"}, default "keep"
         ``"keep"`` leaves missing points flagged, for features and network to handle; ``"drop"``
         removes them; the others put a model's value with its error there and say so.
+    known_period : bool, default False
+        Objects bring a period (``catalogue_period``): outliers are judged on the folded curve
+        too, and ``"harmonic"`` needs it.
 
     Returns
     -------
     list of Transformer
         With ``on_bad="reject"``.
+
+    Raises
+    ------
+    ConfigError
+        If ``"harmonic"`` has no period.
     """
+    if missing == "harmonic" and not known_period:
+        raise ConfigError("--missing harmonic needs --period-column, the column of the periods")
     bad: dict[str, Any] = {"on_bad": "reject"}
     steps: list[Transformer] = [SurveyFlags(**bad), FlagBad(missing_errors="estimate", **bad)]
+    if known_period:
+        steps.append(UseCataloguePeriod(**bad))
     if outliers == "mixture":
-        steps.append(OutlierMixture(**bad))
+        steps.append(OutlierMixture(period="period" if known_period else None, **bad))
     elif outliers == "clip":
         steps.append(SigmaClip(**bad))
     if missing == "keep":
@@ -105,9 +120,9 @@ def detrending_steps(
     steps: list[Transformer] = [SurveyFlags(**bad), FlagBad(missing_errors="estimate", **bad)]
     if keep_events:
         steps.append(MarkEvents(**bad))
-    if method in MOVING:
-        width = {} if window is None else {"window": window}
-        steps.append(MovingTrend(average=method, **width, **bad))
+    if method == "biweight" or method == "median" or method == "mean":
+        moving = MovingTrend(average=method, **bad)
+        steps.append(moving if window is None else moving.set_params(window=window))
     elif method == "cbv":
         steps.append(CotrendingCorrection(vectors=tuple(vectors), **bad))
     elif method == "telemetry":
