@@ -117,6 +117,9 @@ class SpaceFitsReader:
     camera before plus the CCD, 1 to 16), ``brightness`` (Kepler or TESS magnitude),
     ``crowding`` and ``flux_fraction`` (CROWDSAP and FLFRCSAP; NaN where the header has none).
 
+    The checksums of the headers are not verified: genuine files of all three missions fail
+    them (``CHECKSUM`` of the table, with astropy's reading of the standard).
+
     References
     ----------
     .. [1] Thompson et al. 2016, Kepler Archive Manual, KDMC-10008-006

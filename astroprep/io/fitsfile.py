@@ -60,6 +60,7 @@ MISSIONS: Mapping[str, Mission] = {
 FLUX_UNITS = frozenset({"e-/s", "electron/s", "electrons/s", "electron s-1"})
 OBJECTS = ("id", "ra", "dec", "segment", "channel", "brightness", "crowding", "flux_fraction")
 OPTIONAL = {"pos_corr1": "POS_CORR1", "pos_corr2": "POS_CORR2", "background": "SAP_BKG"}
+MAX_EXTENSIONS = 16  # the missions' files have three
 INT_KINDS, NUMBER_KINDS = "iu", "iuf"
 
 # What astropy raises for bytes that are no FITS: which of them depends on where they break.
@@ -150,8 +151,14 @@ def read_space_curve(path: Path, names: ColumnNames, flux: Literal["pdcsap", "sa
 
 def _light_curve_table(file: Any, path: Path) -> Any:
     """Extension that holds the light curve."""
-    names = []
-    for hdu in file:  # loaded one by one: what follows the light curve is not read
+    names: list[str] = []
+    # One by one, as what follows the light curve is not needed; and no more than a few: the
+    # size of a damaged extension can be negative, and then there is no end of them.
+    for i in range(MAX_EXTENSIONS):
+        try:
+            hdu = file[i]
+        except IndexError:
+            break
         names.append(str(hdu.name))
         if names[-1] == "LIGHTCURVE":
             return hdu

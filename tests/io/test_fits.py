@@ -323,6 +323,21 @@ class TestRefusals:
         with pytest.raises(DataError, match="2 columns are called 'TIME'; rename them"):
             open_survey(tmp_path / "b.fits")
 
+    def test_extensions_without_end(self, tmp_path):
+        """A table of negative size sends the reader back to where it came from, for ever."""
+        hdus().writeto(tmp_path / "a.fits")
+        raw = (tmp_path / "a.fits").read_bytes()
+        rows = b"NAXIS2  =                   40"
+        for size in range(1, 400, 19):
+            (tmp_path / "b.fits").write_bytes(
+                raw.replace(b"'LIGHTCURVE'", b"'LIGHTCURVY'").replace(
+                    rows, f"NAXIS2  = {-size:20d}".encode()
+                )
+            )
+            points, message = outcome(tmp_path / "b.fits")
+            assert points == 0
+            assert message
+
     @pytest.mark.parametrize("packed", [False, True])
     def test_truncated_anywhere(self, write, tmp_path, packed):
         """No length of the file gives anything but its whole light curve or an error."""
