@@ -13,10 +13,12 @@ from astroprep.detrend.sorted_window import (
     insert,
     median_of,
     nearest_half,
+    nearest_points,
     remove,
 )
+from astroprep.detrend.weighted import weighted_run
 
-__all__ = ["AVERAGES", "BIWEIGHT", "MEAN", "MEDIAN", "moving_average", "nearest_points"]
+__all__ = ["AVERAGES", "BIWEIGHT", "MEAN", "MEDIAN", "moving_average"]
 
 MEAN, MEDIAN, BIWEIGHT = 0, 1, 2
 AVERAGES = {"mean": MEAN, "median": MEDIAN, "biweight": BIWEIGHT}
@@ -25,6 +27,7 @@ MEDIAN_ERROR = 1.2533141373155003  # sqrt(pi / 2): error of a median in errors o
 # The error of a biweight is a sum over the window. It is made anew when this part of the window
 # has changed, and interpolated between.
 ERROR_STRIDE = 8
+NO_SPREAD = 1e-300  # a MAD without an inverse
 
 
 @njit(cache=True, error_model="numpy")
@@ -37,7 +40,7 @@ def median_error(now: NDArray[np.float64], m: int, center: float, mad: float) ->
     if m < 2:
         return np.nan
     sigma = MAD_TO_SIGMA * mad * m / (m - 0.8)
-    if mad == 0.0:
+    if mad <= NO_SPREAD:
         total = 0.0
         for k in range(1, m + 1):
             total += (now[k] - center) ** 2
@@ -58,29 +61,11 @@ def average_of(values: NDArray[np.float64], average: int, tuning: float) -> tupl
     fill(now, values)
     center = median_of(now, m)
     _, mad = nearest_half(now, m, center, 1)
-    if average == MEDIAN or mad == 0.0:
+    if average == MEDIAN or mad <= NO_SPREAD:
         return center, median_error(now, m, center, mad)
     state, places = new_state()
     center = biweight_of(now, m, state, places, center, mad, tuning)
     return center, biweight_error(now, places, center, tuning * mad)
-
-
-@njit(cache=True, error_model="numpy")
-def nearest_points(time: NDArray[np.float64], t: float, least: int) -> tuple[int, int]:
-    """Where those of `time` begin and end that are the `least` nearest to `t`, or as near."""
-    high = int(np.searchsorted(time, t))
-    low, reach = high, 0.0
-    while low > 0 or high < time.size:
-        before = t - time[low - 1] if low > 0 else np.inf
-        after = time[high] - t if high < time.size else np.inf
-        if high - low >= least and min(before, after) > reach:
-            break
-        reach = max(reach, min(before, after))
-        if before <= after:
-            low -= 1
-        else:
-            high += 1
-    return low, high
 
 
 @njit(cache=True, error_model="numpy")
@@ -178,7 +163,7 @@ def _sorted_run(
                 center = median_of(now, m)
                 if state is not None:
                     places[2], mad = nearest_half(now, m, center, places[2])
-                    if mad > 0.0:
+                    if mad > NO_SPREAD:
                         center = biweight_of(now, m, state, places, center, mad, tuning)
                 elif with_error:
                     places[2], mad = nearest_half(now, m, center, places[2])
@@ -187,7 +172,7 @@ def _sorted_run(
             trend[i] = center
         if not with_error:
             continue
-        direct = wide or state is None or mad == 0.0
+        direct = wide or state is None or mad <= NO_SPREAD
         if direct or known < 0 or i == query.size - 1 or ERROR_STRIDE * age >= 2 * m:
             if not wide and direct:
                 error[i] = median_error(now, m, center, mad)
@@ -251,6 +236,7 @@ def _curve(
     query: NDArray[np.float64],
     time: NDArray[np.float64],
     value: NDArray[np.float64],
+    weight: NDArray[np.float64],
     average: int,
     half: float,
     gap: float,
@@ -263,6 +249,7 @@ def _curve(
 ) -> None:
     """Fill `trend` and `error` for one curve, run by run."""
     n, first, begin = time.size, 0, 0
+    weighted = weight.size > 0 and weight.min() < weight.max()
     while first < query.size and n > 0:
         last = first + 1
         while last < query.size and query[last] - query[last - 1] <= gap:
@@ -276,6 +263,9 @@ def _curve(
             center = np.median(value)
             to[:] = center
             into[:] = average_of(value, MEDIAN, 0.0)[1]
+        elif weighted:
+            p = weight[begin:end]
+            weighted_run(at, x, y, p, half, min_points, average, tuning, to, into)
         elif average == MEAN:
             _mean_run(at, x, y, half, min_points, with_error, to, into)
         else:
@@ -297,6 +287,7 @@ def moving_average(
     query_offsets: NDArray[np.int64],
     time: NDArray[np.float64],
     value: NDArray[np.float64],
+    weight: NDArray[np.float64],
     offsets: NDArray[np.int64],
     average: int,
     window: float,
@@ -317,6 +308,8 @@ def moving_average(
         Curve i is ``query_offsets[i]:query_offsets[i + 1]``.
     time, value : float64 array, shape (n_points,)
         The points that are averaged, sorted by time within each curve, finite; days, any unit.
+    weight : float64 array, shape (n_points,) or (0,)
+        Positive; empty for equal weights.
     offsets : int64 array, shape (n_curves + 1,)
         Curve i is ``offsets[i]:offsets[i + 1]``.
     average : int
@@ -347,11 +340,15 @@ def moving_average(
     The biweight [1]_ is the fixed point of reweighting with ``(1 - u**2)**2``,
     ``u = (x - center) / (tuning MAD)`` for ``|u| < 1``, that is reached from the median; the MAD
     stays that of the median. For a window without spread it is the median. A step of the window
-    costs the same for any number of points in it but for the place of a value among the others.
+    costs the same for any number of points in it but for the place of a value among the others;
+    only where weights differ each window is summed anew. Weights multiply those of the biweight,
+    and median and MAD are the weighted ones.
 
     The errors take the points of a window for independent and the trend for constant in it:
     standard deviation over ``sqrt(n)`` for the mean, ``sqrt(pi / 2) 1.4826 MAD / sqrt(n)`` for
-    the median, and the influence function [2]_ for the biweight.
+    the median, and the influence function [2]_ for the biweight; for weights p, n is
+    ``sum(p)**2 / sum(p**2)``, which makes the error of a median too large where error bars differ
+    by an order of magnitude.
 
     References
     ----------
@@ -366,6 +363,7 @@ def moving_average(
             query[at],
             time[part],
             value[part],
+            weight[part] if weight.size > 0 else weight,
             average,
             0.5 * window,
             gap,

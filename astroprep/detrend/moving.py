@@ -16,6 +16,8 @@ from astroprep.errors import ConfigError
 
 __all__ = ["MovingTrend", "between_points"]
 
+LEAST_WEIGHT = 1e-100  # whose square is still a number; like nothing beside a weight of 1
+
 
 @njit(cache=True)
 def _interpolate(
@@ -106,6 +108,10 @@ class MovingTrend(Transformer):
         ``"auto"`` subtracts from magnitudes and divides fluxes.
     tuning : float, default 5.0
         Points beyond so many MAD (3.4 sigma by default, as in [1]_) have no weight in a biweight.
+    use_errors : bool, default False
+        Weigh points by 1 / error**2, for curves whose error bars differ and can be trusted; every
+        usable point then needs one. Otherwise only ``batch.weight`` weighs, which is 1 unless a
+        step has lowered it.
     on_bad : {"raise", "reject"}, default "raise"
         What to do with curves whose trend is not positive when it must be divided by
         (difference fluxes: subtract there), or with points of several bands.
@@ -141,6 +147,7 @@ class MovingTrend(Transformer):
         min_points: int = 5,
         method: Literal["auto", "subtract", "divide"] = "auto",
         tuning: float = 5.0,
+        use_errors: bool = False,
         on_bad: OnBad = "raise",
     ) -> None:
         self.average = average
@@ -150,6 +157,7 @@ class MovingTrend(Transformer):
         self.min_points = min_points
         self.method = method
         self.tuning = tuning
+        self.use_errors = use_errors
         self.on_bad = on_bad
 
     def _check(self) -> None:
@@ -164,8 +172,8 @@ class MovingTrend(Transformer):
             wrong.append(f"edge must be from 0 to half the window, got {self.edge!r}")
         if self.method not in ("auto", "subtract", "divide"):
             wrong.append(f"method must be 'auto', 'subtract' or 'divide', got {self.method!r}")
-        if not 1 <= self.tuning < np.inf:  # with less, the half nearest to the median is cut
-            wrong.append(f"tuning must be at least 1 and finite, got {self.tuning!r}")
+        if not 1 < self.tuning < np.inf:  # with less, the half nearest to the median is cut
+            wrong.append(f"tuning must be above 1 and finite, got {self.tuning!r}")
         if wrong:
             raise ConfigError("MovingTrend: " + "; ".join(wrong))
 
@@ -173,6 +181,8 @@ class MovingTrend(Transformer):
         divide = self.method == "divide" or (
             self.method == "auto" and batch.meta.quantity == "flux"
         )
+        if self.use_errors:
+            batch = self._with_errors(batch)
         trend, error, level = self._trend(batch)
         if divide:
             curve = np.repeat(np.arange(batch.n_curves), batch.usable.counts())
@@ -210,15 +220,18 @@ class MovingTrend(Transformer):
         usable = batch.usable
         leads = (batch.flags[usable.index] & np.uint32(PointFlag.EVENT)) == 0
         time, value, offsets = usable.time, usable.value, usable.offsets
+        weight = self._weight(batch, usable)
         if not leads.all():
             offsets = np.concatenate(([0], np.cumsum(leads)))[offsets]
             time, value = time[leads], value[leads]
+            weight = weight[leads] if weight.size else weight
         gap = 0.5 * self.window if self.gap is None else self.gap
         trend, error = moving_average(
             usable.time,
             usable.offsets,
             time,
             value,
+            weight,
             offsets,
             AVERAGES[self.average],
             self.window,
@@ -233,6 +246,26 @@ class MovingTrend(Transformer):
         has = np.diff(offsets) > 0
         level[has] = medians[offsets[:-1][has]]
         return trend, error, level
+
+    def _weight(self, batch: LightCurveBatch, usable: Usable) -> NDArray[np.float64]:
+        """Weights of the usable points, at most 1 in each curve; empty for equal ones."""
+        if not self.use_errors:
+            weight = batch.weight[usable.index]
+            return np.maximum(weight, LEAST_WEIGHT) if np.any(weight != 1.0) else np.empty(0)
+        counts = usable.counts()
+        least = np.minimum.reduceat(usable.error, usable.offsets[:-1][counts > 0])
+        ratio = np.repeat(least, counts[counts > 0]) / usable.error
+        return np.asarray(np.maximum(ratio**2, LEAST_WEIGHT))
+
+    def _with_errors(self, batch: LightCurveBatch) -> LightCurveBatch:
+        """Refuse the curves in which a usable point has no error."""
+        usable = batch.usable
+        curve = np.repeat(np.arange(batch.n_curves), usable.counts())
+        bad = ~(np.isfinite(usable.error) & (usable.error > 0))
+        lacks = np.bincount(curve[bad], minlength=batch.n_curves) > 0
+        return self.refuse(
+            batch, lacks, "a positive error on every usable point (FlagBad estimates them)"
+        )
 
 
 def _everywhere(

@@ -11,7 +11,15 @@ import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
-__all__ = ["exchange", "fill", "insert", "median_of", "nearest_half", "remove"]
+__all__ = [
+    "exchange",
+    "fill",
+    "insert",
+    "median_of",
+    "nearest_half",
+    "nearest_points",
+    "remove",
+]
 
 # Up to this many values a pass over all of them, without a branch, beats a search: 15 ns against
 # 35 ns a point at 37 values (Zen 4).
@@ -148,3 +156,21 @@ def nearest_half(now: NDArray[np.float64], m: int, center: float, first: int) ->
     if m % 2 == 0:
         near = 0.5 * (near + min(center - now[a - one], now[a + k] - center))
     return int(a), float(near)
+
+
+@njit(cache=True, error_model="numpy")
+def nearest_points(time: NDArray[np.float64], t: float, least: int) -> tuple[int, int]:
+    """Where those of `time` begin and end that are the `least` nearest to `t`, or as near."""
+    high = int(np.searchsorted(time, t))
+    low, reach = high, 0.0
+    while low > 0 or high < time.size:
+        before = t - time[low - 1] if low > 0 else np.inf
+        after = time[high] - t if high < time.size else np.inf
+        if high - low >= least and min(before, after) > reach:
+            break
+        reach = max(reach, min(before, after))
+        if before <= after:
+            low -= 1
+        else:
+            high += 1
+    return low, high
