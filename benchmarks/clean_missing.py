@@ -39,7 +39,7 @@ from astroprep.represent import FoldedChannels
 
 LIMIT_MAG = 17.0  # half of the points of this magnitude are lost
 LIMIT_WIDTH = 0.3  # mag; steepness of the detection curve
-LEARNED_PER_CLASS, SCORED_PER_CLASS = 250, 150
+LEARNED_PER_CLASS, SCORED_PER_CLASS = 200, 150
 MIN_POINTS = 20  # below which the drop strategy sets an object aside; default of DropShort
 SHARES = ("missing_fraction",)
 TWIN = 6 / 3600  # degrees; stars this close to a test star are not learned from
@@ -113,14 +113,13 @@ def network(train: LightCurveBatch, seed: int) -> Predict:
     from astroprep.model.classifier import FireNetClassifier
 
     return FireNetClassifier(
-        "nano", max_epochs=30, batch_size=64, learning_rate=1e-2, averaging=0.98, patience=0,
+        "nano", max_epochs=25, batch_size=64, learning_rate=1e-2, averaging=0.98, patience=0,
         class_power=1.0, prior_power=1.0, seed=seed, n_threads=1,
     ).fit(train).predict  # fmt: skip
 
 
-def answers(predict: Predict, strategy: Strategy, test: LightCurveBatch) -> NDArray[Any]:
+def answers(predict: Predict, served: LightCurveBatch, test: LightCurveBatch) -> NDArray[Any]:
     """Predicted class of every test object, ``""`` where the strategy serves it not."""
-    served = strategy(test)
     predicted = np.full(test.n_curves, "", dtype=object)
     where = np.searchsorted(test.objects["row"], served.objects["row"])
     predicted[where] = predict(served)
@@ -203,20 +202,22 @@ def one_seed(
         "flips": {},
         "seconds": {},
     }
+    described = {"nothing lost": (complete(learned), complete(scored))}
+    for name, strategy in STRATEGIES.items():
+        begin = time.perf_counter()
+        described[name] = strategy(train), strategy(test)
+        row["seconds"][name] = time.perf_counter() - begin
     for model, learn in models.items():
-        given = {"nothing lost": answers(learn(complete(learned), seed), complete, scored)}
-        of_keep = learn(STRATEGIES["keep"](train), seed)
-        for name, strategy in STRATEGIES.items():
-            begin = time.perf_counter()
-            predict = of_keep if name == "keep" else learn(strategy(train), seed)
-            given[name] = answers(predict, strategy, test)
-            row["seconds"][f"{model}, {name}"] = time.perf_counter() - begin
+        begin = time.perf_counter()
+        predict = {name: learn(given, seed) for name, (given, _) in described.items()}
+        row["seconds"][model] = time.perf_counter() - begin
+        given = {n: answers(predict[n], served, test) for n, (_, served) in described.items()}
         for name, predicted in given.items():
             key = f"{model}, {name}"
             row["recall"][key] = recalls(truth, predicted, classes).tolist()
             row["served"][key] = float(np.mean(predicted != ""))
             if "impute" in name:
-                same = answers(of_keep, STRATEGIES[name], test)
+                same = answers(predict["keep"], described[name][1], test)
                 row["flips"][key] = flips(truth, given["keep"], predicted).tolist()
                 row["flips"][f"{key}, same model"] = flips(truth, given["keep"], same).tolist()
     return row

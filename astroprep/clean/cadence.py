@@ -16,6 +16,9 @@ EVEN_SHARE = 0.9  # of the steps that must be whole multiples of the median step
 EVEN_TOLERANCE = 0.1  # of the median step; barycentric times stretch by 1e-4, seconds in a step
 
 
+MOST_STEPS = 1e9  # in one gap, so that their sum is a whole number
+
+
 @dataclass(frozen=True, eq=False)
 class AbsentCadences:
     """Times at which an evenly sampled curve has no point.
@@ -51,7 +54,8 @@ def absent_cadences(batch: LightCurveBatch, max_gap: float) -> AbsentCadences:
         hole is a number that is left out; otherwise a step that is a multiple of the median
         one, provided that nine tenths of the steps are, within a tenth of it.
     max_gap : float
-        Days between the points on both sides of a hole.
+        Days between the points on both sides of a hole. A hole for more points than the curve
+        has is none: its numbers or times are wrong.
 
     Returns
     -------
@@ -75,7 +79,7 @@ def absent_cadences(batch: LightCurveBatch, max_gap: float) -> AbsentCadences:
                 continue
             number = even
         step, length = np.diff(number), np.diff(time)
-        for k in np.flatnonzero((step > 1) & (length <= max_gap)):
+        for k in np.flatnonzero((step > 1) & (step <= rows.size) & (length <= max_gap)):
             part = np.arange(1, step[k]) / step[k]
             n = part.size
             named = number[k] + np.arange(1, step[k]) if numbered else np.full(n, -1)
@@ -99,7 +103,7 @@ def _numbers(time: NDArray[np.float64]) -> NDArray[np.int64] | None:
     if not median > 0:
         return None
     ratio = step / median
-    whole = np.rint(ratio)
+    whole = np.rint(np.minimum(ratio, MOST_STEPS))
     even = (np.abs(ratio - whole) <= EVEN_TOLERANCE) & (whole >= 1)
     if even.mean() < EVEN_SHARE:
         return None

@@ -12,6 +12,7 @@ from astroprep.clean.local_line import (
     CERTAIN,
     LEAST_FACTOR,
     LEAST_LEFT_OUT,
+    LEAST_VARIANCE,
     TINY_PIVOT,
     first_not_before,
     one_sigma,
@@ -20,7 +21,7 @@ from astroprep.clean.local_line import (
 __all__ = ["harmonic_at"]
 
 
-@njit(cache=True)
+@njit(cache=True, error_model="numpy")
 def _row(time: float, frequency: float, row: NDArray[np.float64]) -> None:
     """One, and cosine and sine of each harmonic."""
     turns = time * frequency
@@ -31,7 +32,7 @@ def _row(time: float, frequency: float, row: NDArray[np.float64]) -> None:
         row[2 * k] = math.sin(k * angle)
 
 
-@njit(cache=True)
+@njit(cache=True, error_model="numpy")
 def _factor(matrix: NDArray[np.float64]) -> bool:
     """Cholesky factor in the lower triangle; False where the columns are not independent."""
     for i in range(len(matrix)):
@@ -49,7 +50,7 @@ def _factor(matrix: NDArray[np.float64]) -> bool:
     return True
 
 
-@njit(cache=True)
+@njit(cache=True, error_model="numpy")
 def _forward(factor: NDArray[np.float64], right: NDArray[np.float64]) -> None:
     """Right-hand side, in place: becomes L⁻¹ right."""
     for i in range(right.size):
@@ -59,7 +60,7 @@ def _forward(factor: NDArray[np.float64], right: NDArray[np.float64]) -> None:
         right[i] = total / factor[i, i]
 
 
-@njit(cache=True)
+@njit(cache=True, error_model="numpy")
 def _series(
     design: NDArray[np.float64],
     value: NDArray[np.float64],
@@ -99,7 +100,7 @@ def _series(
     return True, excess, slope
 
 
-@njit(cache=True)
+@njit(cache=True, error_model="numpy")
 def _left_out(
     design: NDArray[np.float64],
     value: NDArray[np.float64],
@@ -126,7 +127,7 @@ def _left_out(
     return one_sigma(deviation)
 
 
-@njit(cache=True)
+@njit(cache=True, error_model="numpy")
 def _phase_gap(phase: NDArray[np.float64], at: float) -> float:
     """Distance on the circle of the sorted phases before and after `at`."""
     right = first_not_before(phase, at)
@@ -135,7 +136,7 @@ def _phase_gap(phase: NDArray[np.float64], at: float) -> float:
     return float(after - before)
 
 
-@njit(cache=True)
+@njit(cache=True, error_model="numpy")
 def _series_of_curve(
     time: NDArray[np.float64],
     value: NDArray[np.float64],
@@ -163,13 +164,14 @@ def _series_of_curve(
         _row(time[j] - time[0], frequency, design[j])
     phase.sort()
     size = np.median(error) if known else 1.0  # weights near one: no number is too small to solve
-    variance = (error / size) ** 2 if known else np.ones(n)
+    variance = np.maximum((error / size) ** 2, LEAST_VARIANCE) if known else np.ones(n)
     scaled = (value - level) / size
     factor, solution = np.empty((p, p)), np.empty(p)
     solved, excess, slope = _series(design, scaled, variance, 0.0, factor, solution)
     if not solved:
         return
-    intrinsic, noise = 0.0, variance.mean()
+    quote = n / np.sum(1.0 / variance)  # one doubted point does not raise it
+    intrinsic, noise = 0.0, quote
     if known and excess > 0 and slope > 0:
         intrinsic = excess / slope
         _series(design, scaled, variance, intrinsic, factor, solution)
@@ -193,10 +195,10 @@ def _series_of_curve(
         if math.isfinite(spread) and math.isfinite(at) and spread > CERTAIN * abs(at):
             result[k] = at
             sigma[k] = spread
-            quoted[k] = size * math.sqrt(variance.mean()) if known else 0.0
+            quoted[k] = size * math.sqrt(quote) if known else 0.0
 
 
-@njit(parallel=True, cache=True)
+@njit(parallel=True, cache=True, error_model="numpy")
 def harmonic_at(
     time: NDArray[np.float64],
     value: NDArray[np.float64],
@@ -228,9 +230,9 @@ def harmonic_at(
     -------
     at, sigma, quoted : float64 array, shape (n_targets,)
         The series at the target, the standard deviation of a measurement about it, by the same
-        rule as in `local_linear_at`, and the root mean square of the errors (0 where unknown).
-        NaN outside the first to the last point, in a wider gap of phase, with too few points,
-        and where the points do not fix the series.
+        rule as in `local_linear_at`, and ``sqrt(n / sum(1 / error²))`` of the curve (0 where
+        unknown). NaN outside the first to the last point, in a wider gap of phase, with too few
+        points, and where the points do not fix the series.
     """
     result = np.full(target.size, np.nan)
     sigma = np.full(target.size, np.nan)

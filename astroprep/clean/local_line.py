@@ -12,6 +12,7 @@ __all__ = [
     "CERTAIN",
     "LEAST_FACTOR",
     "LEAST_LEFT_OUT",
+    "LEAST_VARIANCE",
     "TINY_PIVOT",
     "first_not_before",
     "local_linear_at",
@@ -20,13 +21,14 @@ __all__ = [
 
 TINY_PIVOT = 1e-10  # of a normal matrix with unit diagonal: its columns are one column
 CERTAIN = 1e-12  # of the values: a smaller error is rounding, not knowledge
+LEAST_VARIANCE = 1e-24  # relative to that of the median error: squares of weights stay finite
 ONE_SIGMA = 0.6827  # probability within one sigma of a Gaussian
 MOST_LEFT_OUT = 200  # points of a curve that test the errors: the factor is good to 7 %
 LEAST_FACTOR = 0.1  # no survey overstates errors tenfold; equal values tell nothing of noise
 LEAST_LEFT_OUT = 20  # fewer tell less (22 %) than the errors of the survey and the residuals do
 
 
-@njit(cache=True)
+@njit(cache=True, error_model="numpy")
 def first_not_before(time: NDArray[np.float64], t: float) -> int:
     """Position of the first time that is not before `t`."""
     low, high = 0, time.size
@@ -39,7 +41,7 @@ def first_not_before(time: NDArray[np.float64], t: float) -> int:
     return low
 
 
-@njit(cache=True)
+@njit(cache=True, error_model="numpy")
 def _line(
     time: NDArray[np.float64],
     value: NDArray[np.float64],
@@ -85,7 +87,7 @@ def _line(
     return a, s2 / determinant, excess, slope
 
 
-@njit(cache=True)
+@njit(cache=True, error_model="numpy")
 def _one_line(
     time: NDArray[np.float64],
     value: NDArray[np.float64],
@@ -107,11 +109,11 @@ def _one_line(
     intrinsic = max(excess / slope, 0.0) if slope > 0 else 0.0
     if intrinsic > 0:
         at, of_line, excess, slope = _line(time, value, variance, intrinsic, t, skip)
-    quoted = variance.mean()
+    quoted = time.size / np.sum(1.0 / variance)  # one doubted point does not raise it
     return at, of_line + intrinsic + quoted, quoted
 
 
-@njit(cache=True)
+@njit(cache=True, error_model="numpy")
 def one_sigma(deviation: NDArray[np.float64]) -> float:
     """Size that 68.27 % of the absolute deviations stay within; 1 for fewer than 20 of them."""
     if deviation.size < LEAST_LEFT_OUT:
@@ -119,7 +121,7 @@ def one_sigma(deviation: NDArray[np.float64]) -> float:
     return float(np.quantile(np.abs(deviation), ONE_SIGMA))
 
 
-@njit(cache=True)
+@njit(cache=True, error_model="numpy")
 def _left_out(
     time: NDArray[np.float64],
     value: NDArray[np.float64],
@@ -153,7 +155,7 @@ def _left_out(
     return one_sigma(deviation[:m])
 
 
-@njit(cache=True)
+@njit(cache=True, error_model="numpy")
 def _lines_of_curve(
     time: NDArray[np.float64],
     value: NDArray[np.float64],
@@ -168,7 +170,7 @@ def _lines_of_curve(
 ) -> None:
     known = bool(np.all(error > 0) and np.all(np.isfinite(error)))
     size = np.median(error) if known else 1.0  # in this unit no weight is too large to square
-    variance = (error / size) ** 2 if known else np.ones(error.size)
+    variance = np.maximum((error / size) ** 2, LEAST_VARIANCE) if known else np.ones(error.size)
     level = np.median(value)
     scaled = (value - level) / size
     factor = -1.0
@@ -200,7 +202,7 @@ def _lines_of_curve(
             quoted[k] = size * math.sqrt(noise)
 
 
-@njit(parallel=True, cache=True)
+@njit(parallel=True, cache=True, error_model="numpy")
 def local_linear_at(
     time: NDArray[np.float64],
     value: NDArray[np.float64],
@@ -235,10 +237,10 @@ def local_linear_at(
     Returns
     -------
     at, sigma, quoted : float64 array, shape (n_targets,)
-        The line at the target, the standard deviation of a measurement there about it, and the
-        root mean square of the errors in the window (0 where unknown). NaN where the target has
-        no point on one side within half a window, a longer gap around it, too few points, or
-        where nothing tells how sure the line is (a constant curve without errors).
+        The line at the target, the standard deviation of a measurement there about it, and
+        ``sqrt(n / sum(1 / error²))`` of the n points in the window (0 where unknown). NaN where
+        the target has no point on one side within half a window, a longer gap around it, too few
+        points, or where nothing tells how sure the line is (a constant curve without errors).
 
     Notes
     -----

@@ -145,3 +145,16 @@ def test_holes_of_a_shuffled_curve_are_the_same(rng):
     again = np.argsort(shuffled.time)
     np.testing.assert_array_equal(shuffled.value[again], straight.value)
     np.testing.assert_array_equal(shuffled.points["cadence"][again], straight.points["cadence"])
+
+
+def test_numbers_that_cannot_be_make_no_points(rng):
+    """A cadence number of another camera, times a billion steps apart."""
+    batch = sampled(rng, np.ones(50, bool))
+    number = batch.points["cadence"].copy()
+    number[20:] += 10**12
+
+    assert absent_cadences(batch.with_columns(points={"cadence": number}), 1.0).time.size == 0
+    far = batch.time.copy()
+    far[-1] = 1e300
+    bare = LightCurveBatch.from_curves([(far, batch.value, batch.error)])
+    assert absent_cadences(bare, np.inf).time.size == 0

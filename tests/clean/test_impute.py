@@ -77,7 +77,7 @@ class TestAgainstTruth:
 
         (_, level), covariance = np.polyfit(time - 0.5, value, 1, w=1 / error, cov="unscaled")
         assert at[0] == pytest.approx(level, rel=1e-10)
-        assert quoted[0] == pytest.approx(np.sqrt(np.mean(error**2)))
+        assert quoted[0] == pytest.approx(np.mean(error**-2.0) ** -0.5)
         assert sigma[0] == pytest.approx(np.sqrt(covariance[1, 1] + quoted[0] ** 2), rel=1e-10)
 
     def test_the_series_equals_weighted_least_squares(self, rng):
@@ -236,6 +236,19 @@ class TestFlagsAndWeights:
         assert (result.error[[100, 200]] < 0.3 * 10 * error[0]).all()
         np.testing.assert_allclose(usable.error[at], 10 * error[0])
 
+    def test_a_doubted_point_raises_no_error(self, rng):
+        """One point of weight 1e-6 in the window, far off: the rest decides."""
+        time, value, error = dense(rng)
+        value[105] += 1.0
+        weight = np.ones(400)
+        weight[105] = 1e-6
+        whole = hide(batch_of([(time, value, error)]).with_columns(weight=weight), [103])
+
+        result = Impute().transform(whole)
+
+        assert abs(result.value[103] - (1 + 0.01 * time[103])) < 2e-3
+        assert result.error[103] < 2e-3
+
     def test_no_line_is_drawn_next_to_an_event(self, rng):
         """The hidden points beside a flare stay missing; the flare bends no line further off."""
         time, value, error = dense(rng)
@@ -324,6 +337,29 @@ class TestBadInput:
         assert not is_imputed(result).any()
         assert np.array_equal(result.value, whole.value, equal_nan=True)
         assert result.objects["n_imputed"].sum() == 0
+
+    @pytest.mark.parametrize(
+        "settings", [{}, {"where": "cadence"}, {"method": "harmonic"}, {"window": 1e6}]
+    )
+    def test_no_garbage_gets_through(self, rng, settings):
+        """Whatever comes in, an imputed point is finite and its error positive."""
+        n = 30
+        odd = [-np.inf, np.inf, np.nan, 0.0, 1e300, -1e300, 1e-300, 55000.0]
+        curves = [
+            tuple(np.where(rng.random(n) < 0.3, rng.choice(odd, n), x) for x in (t, v, e))
+            for t, v, e in (dense(rng, n) for _ in range(40))
+        ]
+        whole = batch_of(curves, rng.choice([1e-300, 0.3, 1e300, 0.0], 40))
+        whole = whole.with_columns(weight=rng.choice([0.0, 1e-12, 0.5, 1.0], whole.n_points))
+
+        result = Impute(on_bad="reject", **settings).transform(whole)
+
+        made = is_imputed(result)
+        assert result.n_objects == 40
+        assert np.isfinite(result.value[made]).all()
+        assert (result.error[made] > 0).all()
+        assert np.isfinite(result.error[made]).all()
+        assert ((result.weight[made] > 0) & (result.weight[made] <= 1)).all()
 
     def test_a_constant_curve_with_errors_stays_constant(self):
         time = np.arange(40) * 0.02
