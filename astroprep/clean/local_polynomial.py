@@ -26,30 +26,31 @@ def _first_column(
 
     ``a . t`` is then the fitted polynomial at `u`, where ``t`` are the moments of the values.
     """
-    for j in range(degree + 1):
+    for j in range(degree + 1):  # LDL', the products L D above the diagonal, 1 / D on it
         pivot = s[2 * j]
         for k in range(j):
             entry = s[j + k]
             for m in range(k):
-                entry -= lower[j, m] * lower[k, m]
-            lower[j, k] = entry / lower[k, k]
-            pivot -= lower[j, k] ** 2
+                entry -= lower[m, j] * lower[k, m]
+            lower[k, j] = entry
+            lower[j, k] = entry * lower[k, k]
+            pivot -= entry * lower[j, k]
         if not pivot > SINGULAR * s[2 * j]:
             degree = j - 1
             break
-        lower[j, j] = np.sqrt(pivot)
+        lower[j, j] = 1.0 / pivot
     power = 1.0
     for j in range(degree + 1):
         entry = power
         for k in range(j):
             entry -= lower[j, k] * a[k]
-        a[j] = entry / lower[j, j]
+        a[j] = entry
         power *= u
     for j in range(degree, -1, -1):
-        entry = a[j]
+        entry = a[j] * lower[j, j]
         for k in range(j + 1, degree + 1):
             entry -= lower[k, j] * a[k]
-        a[j] = entry / lower[j, j]
+        a[j] = entry
     return degree
 
 
