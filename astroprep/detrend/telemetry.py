@@ -72,7 +72,8 @@ class TelemetryTrend(Transformer):
 
     Notes
     -----
-    ``value - trend + level`` or ``value / trend * level``, with the median of the curve as level.
+    ``value - trend + level`` or ``value / trend * level``, with the median of the
+    points that make the trend as level.
     ``points["trend"]`` and ``points["trend_err"]`` have the unit of the value; the trend is NaN,
     and the point left as it is, where telemetry is not finite. Columns that do not change give
     a trend equal to the level. Without errors all points weigh the same; the noise level is
@@ -207,10 +208,7 @@ class TelemetryTrend(Transformer):
         first, last = batch.offsets[i : i + 2]
         if usable.size == 0:
             return np.nan, "usable points, has none"
-        level = float(np.median(batch.value[usable]))
-        if divide and not level > 0:
-            return level, "a positive level to divide by (method='subtract' needs none)"
-        flags = batch.flags[first:last]
+        flags, value = batch.flags[first:last], batch.value[first:last]
         telemetry, time = self._telemetry(batch, slice(first, last)), batch.time[first:last]
         known = np.isfinite(telemetry).all(axis=1) & np.isfinite(time)
         known &= (flags & np.uint32(PointFlag.BAD_TIME)) == 0
@@ -218,7 +216,13 @@ class TelemetryTrend(Transformer):
         make[usable - first] = True
         make &= known & ((flags & np.uint32(PointFlag.EVENT)) == 0)
         if not make.any():
-            return level, f"finite telemetry ({', '.join(self.columns)}) at usable points, has none"
+            return (
+                np.nan,
+                f"finite telemetry ({', '.join(self.columns)}) at usable points, has none",
+            )
+        level = float(np.median(value[make]))
+        if divide and not level > 0:
+            return level, "a positive level to divide by (method='subtract' needs none)"
         order = np.flatnonzero(known)
         order = order[np.argsort(time[order], kind="stable")]
         weight = batch.weight[first:last][order]
@@ -226,7 +230,7 @@ class TelemetryTrend(Transformer):
             error = batch.error[first:last][order] / np.sqrt(weight)
         fit = self._fit_curve(
             time[order],
-            batch.value[first:last][order],
+            value[order],
             error,
             make[order],
             telemetry[order],
