@@ -9,8 +9,8 @@ from numpy.typing import NDArray
 
 from astroprep.base import Needs, OnBad, Transformer
 from astroprep.data import LightCurveBatch, PointFlag
-from astroprep.detrend.jointfit import JointFit, StarModel, fit_jointly
-from astroprep.detrend.regressors import polynomial, roll
+from astroprep.detrend.jointfit import JointFit, StarModel, count_columns, fit_jointly, refusal
+from astroprep.detrend.regressors import polynomial, roll, roll_size
 from astroprep.detrend.removal import remove
 from astroprep.detrend.roll import arclength, find_firings, roll_frequency
 from astroprep.errors import ConfigError, DataError
@@ -254,7 +254,13 @@ class TelemetryTrend(Transformer):
         divide: bool,
     ) -> JointFit | str:
         """Fit one curve, its points sorted by time."""
-        frequency = 0.0
+        days, frequency = float(np.ptp(time[make])), 0.0
+        size = self.degree * telemetry.shape[1]
+        if self._rolls:
+            _, size = roll_size(days, self.pieces, self.window)
+        why = refusal(count_columns(size, days, self.slow), int(make.sum()))
+        if why:
+            return why
         if self._rolls:
             along, across = arclength(telemetry[:, 0], telemetry[:, 1], make)
             regressors = roll(along, across, time, make, self.pieces, self.window)

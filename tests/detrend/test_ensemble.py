@@ -11,6 +11,7 @@ import pytest
 from astroprep.data import LightCurveBatch, Meta, PointFlag
 from astroprep.detrend import EnsembleTrend
 from astroprep.detrend.epochs import group_epochs, match_epochs
+from astroprep.detrend.ownlight import own_light
 from astroprep.detrend.sysrem import Ensemble, sysrem_component, sysrem_effects, template_effects
 from astroprep.errors import ConfigError, DataError
 
@@ -89,6 +90,26 @@ def test_with_gaps_and_errors_it_is_tamuz_by_brute_force(rng):
             c[i], m[i] = np.polyfit(a[one.epoch[here]], one.value[here], 1, w=np.sqrt(weight[here]))
     ours = level[star] + slope[star] * effect[one.epoch]
     np.testing.assert_allclose(ours, m[star] + c[star] * a[one.epoch], atol=2e-5)
+
+
+def test_own_light_is_least_squares(rng):
+    """Next to numpy, for a star with a period, one without, and one of too few points."""
+    n, effects = np.array([80, 60, 11]), rng.normal(size=(2, 90))
+    offsets = np.concatenate(([0], np.cumsum(n)))
+    time = rng.uniform(0, 50, offsets[-1])
+    epoch = rng.integers(0, 90, offsets[-1])
+    error = rng.uniform(0.5, 1.5, offsets[-1])
+    value = rng.normal(size=offsets[-1])
+    period = np.array([1.7, np.nan, 2.0])
+    own, scatter = own_light(time, value, error, epoch, offsets, period, 3, effects)
+    angle = 2 * np.pi * np.outer(time[:80] / 1.7, [1, 2, 3])
+    waves = np.hstack([np.cos(angle), np.sin(angle)])
+    design = np.hstack([waves, np.ones((80, 1)), effects[:, epoch[:80]].T]) / error[:80, None]
+    fit = np.linalg.lstsq(design, value[:80] / error[:80], rcond=None)[0]
+    np.testing.assert_allclose(own[:80], waves @ fit[:6], atol=1e-8)
+    np.testing.assert_array_equal(own[80:], 0.0)
+    rest = value[:80] - (design @ fit) * error[:80]
+    assert scatter[0] == pytest.approx(1.4826 * np.median(np.abs(rest - np.median(rest))))
 
 
 def test_effects_come_with_their_errors(rng):
