@@ -260,14 +260,15 @@ class EnsembleTrend(Transformer):
 
     @staticmethod
     def _levels(batch: LightCurveBatch) -> Array:
-        """Median of each curve, NaN where it has no usable point."""
+        """Median of each curve outside its events, NaN where it has no usable point."""
         usable = batch.usable
-        return np.array(
-            [
-                np.median(usable.value[a:b]) if b > a else np.nan
-                for a, b in zip(usable.offsets[:-1], usable.offsets[1:], strict=True)
-            ]
-        )
+        calm = (batch.flags[usable.index] & np.uint32(PointFlag.EVENT)) == 0
+        level = np.full(batch.n_curves, np.nan)
+        for i in np.flatnonzero(usable.counts()):
+            part = slice(*usable.offsets[i : i + 2])
+            value = usable.value[part]
+            level[i] = np.median(value[calm[part]] if calm[part].any() else value)
+        return level
 
     # -- correcting --------------------------------------------------------------------------
 

@@ -12,12 +12,20 @@ from astroprep.detrend.regressors import Regressors
 from astroprep.detrend.roll import find_oscillations
 from astroprep.detrend.splines import roughness_basis, spline_columns
 
-__all__ = ["JointFit", "StarModel", "fit_jointly", "robust_scatter"]
+__all__ = [
+    "JointFit",
+    "StarModel",
+    "count_columns",
+    "fit_jointly",
+    "refusal",
+    "robust_scatter",
+]
 
 Array = NDArray[np.float64]
 MAD_TO_SIGMA = 1.4826  # Gaussian sigma per unit of MAD; Rousseeuw & Croux 1993
 ROUNDS = 3  # fits, each without the outliers and with the oscillations that the last one found
 PIECE = 100  # points at least whose scatter is taken as one: a tenth precise
+EXACT = 1e-9  # of the scatter of the curve: what is fitted better has no outliers
 GAIN = (0.1, 10.0)  # of the star's level: eclipses may be deep, a spline in a gap may run away
 # Of one curve; the fit costs their cube: 0.5 s at a thousand.
 MAX_COLUMNS = 1200
@@ -96,7 +104,7 @@ def _local_scatter(time: Array, rest: Array, use: NDArray[np.bool_]) -> Array:
     scatter = np.array([robust_scatter(rest[piece]) for piece in pieces])
     least = 0.1 * robust_scatter(rest[where])  # a piece fitted exactly is not known exactly
     middle = np.array([time[piece].mean() for piece in pieces])
-    return np.asarray(np.interp(time, middle, np.maximum(scatter, max(least, 1e-300))))
+    return np.asarray(np.interp(time, middle, np.maximum(scatter, max(least, EXACT))))
 
 
 def _slow_columns(time: Array, make: NDArray[np.bool_], slow: float) -> tuple[Array, Array]:
@@ -114,11 +122,21 @@ def _waves(time: Array, frequency: Array) -> Array:
     return np.hstack([np.cos(angle), np.sin(angle)])
 
 
-def count_columns(time: Array, regressors: Regressors, star: StarModel) -> int:
+def count_columns(n_regressors: int, days: float, slow: float) -> int:
     """Columns of the first fit, before oscillations."""
-    days = float(time.max() - time.min())
-    slow = 1 if star.slow == 0 or days == 0 else int(np.ceil(days / star.slow)) + 3
-    return int(regressors.columns.shape[1]) + slow
+    return n_regressors + (1 if slow == 0 or days == 0 else int(np.ceil(days / slow)) + 3)
+
+
+def refusal(columns: int, points: int) -> str:
+    """Why a fit of so many coefficients cannot be, read after "needs"; nothing if it can."""
+    if columns > MAX_COLUMNS:
+        return (
+            f"at most {MAX_COLUMNS} coefficients, would have {columns}: widen slow or window, or "
+            "cut the curve"
+        )
+    if points <= columns:
+        return f"more points than the {columns} coefficients of the fit, has {points}"
+    return ""
 
 
 def fit_jointly(
@@ -128,7 +146,7 @@ def fit_jointly(
     make: NDArray[np.bool_],
     regressors: Regressors,
     star: StarModel,
-) -> JointFit | str:
+) -> JointFit:
     """Fit one curve.
 
     Parameters
@@ -144,17 +162,9 @@ def fit_jointly(
 
     Returns
     -------
-    JointFit or str
-        Or why there is none, as a phrase that reads after "needs".
+    JointFit
+        All zero for a constant curve or without regressors.
     """
-    columns = count_columns(time[make], regressors, star)
-    if columns > MAX_COLUMNS:
-        return (
-            f"at most {MAX_COLUMNS} coefficients, would have {columns}: widen slow or window, or "
-            "cut the curve"
-        )
-    if make.sum() <= columns:
-        return f"more points than the {columns} coefficients of the fit, has {make.sum()}"
     middle = float(np.median(value[make]))
     scale = robust_scatter(value[make]) or float(np.ptp(value[make]))
     n_regressors = regressors.columns.shape[1]
@@ -162,45 +172,62 @@ def fit_jointly(
         nothing = np.zeros(time.size)
         return JointFit(nothing, nothing, nothing, np.zeros(time.size, bool), np.empty(0))
     y = np.where(make, (value - middle) / scale, 0.0)
-    quoted = _weights(error, make)
-    local = np.ones(time.size)
-    gain = np.ones(time.size)
+    unit = scale / middle if star.multiplied and middle > 0 else 0.0
+    fit, own, outlier, frequency = _rounds(
+        time, y, _weights(error, make), make, regressors, star, unit
+    )
+    effect = regressors.columns  # of a star at its level
+    coefficient = fit.coefficient[:n_regressors]
+    covariance = fit.covariance[:n_regressors, :n_regressors]
+    variance = np.einsum("ij,ij->i", effect @ covariance, effect)
+    return JointFit(
+        systematic=scale * (effect @ coefficient),
+        error=scale * np.sqrt(np.maximum(variance, 0.0)),
+        star=scale * own,
+        outlier=outlier,
+        frequency=frequency,
+    )
+
+
+def _rounds(
+    time: Array,
+    y: Array,
+    quoted: Array,
+    make: NDArray[np.bool_],
+    regressors: Regressors,
+    star: StarModel,
+    unit: float,
+) -> tuple[Evidence, Array, NDArray[np.bool_], Array]:
+    """Fit, then learn outliers, local scatter, oscillations and the star's gain; and again.
+
+    `unit` is one unit of `y` in units of the star's level, zero where the instrument adds.
+    Returns the last fit, the star's own curve, the outliers and the oscillations.
+    """
+    n = regressors.columns.shape[1]
     slow, rough = _slow_columns(time, make, star.slow)
+    local, gain = np.ones(time.size), np.ones(time.size)
     outlier = np.zeros(time.size, bool)
     frequency = np.empty(0)
     start: Array | None = None
     for turn in range(ROUNDS):
         weight = quoted / local**2
-        effect = regressors.columns * gain[:, None]
-        design = np.hstack([effect, slow, _waves(time, frequency)])
+        waves = _waves(time, frequency)
+        design = np.hstack([regressors.columns * gain[:, None], slow, waves])
         penalty = np.zeros((regressors.penalty.shape[0] + 1, design.shape[1]))
-        penalty[:-1, :n_regressors] = regressors.penalty
-        penalty[-1, n_regressors : n_regressors + rough.size] = rough
+        penalty[:-1, :n] = regressors.penalty
+        penalty[-1, n : n + rough.size] = rough
         fit = _fit(design, y, weight, make & ~outlier, penalty, start)
         start = fit.precision
+        own = design[:, n:] @ fit.coefficient[n:]
         rest = y - design @ fit.coefficient
-        use = make & ~outlier
-        local = _local_scatter(time, rest, use)
+        local = _local_scatter(time, rest, make & ~outlier)
         outlier = make & ~(np.abs(rest) <= star.clip * local)
-        local /= np.median(local[use])
-        if star.multiplied and middle > 0:
-            own = design[:, n_regressors:] @ fit.coefficient[n_regressors:]
-            gain = np.clip(1 + own * scale / middle, *GAIN)
+        local /= np.median(local[make])
+        gain = np.clip(1 + unit * own, *GAIN)
         if turn < ROUNDS - 1 and frequency.size < star.oscillations:
-            use = make & ~outlier
-            more = _more_oscillations(time, rest, weight, use, star, frequency)
+            more = _more_oscillations(time, rest, weight, make & ~outlier, star, frequency)
             frequency = np.append(frequency, more)
-    effect = regressors.columns  # of a star at its level
-    coefficient = fit.coefficient
-    covariance = fit.covariance[:n_regressors, :n_regressors]
-    variance = np.einsum("ij,ij->i", effect @ covariance, effect)
-    return JointFit(
-        systematic=scale * (effect @ coefficient[:n_regressors]),
-        error=scale * np.sqrt(np.maximum(variance, 0.0)),
-        star=scale * (design[:, n_regressors:] @ coefficient[n_regressors:]),
-        outlier=outlier,
-        frequency=frequency,
-    )
+    return fit, own, outlier, frequency
 
 
 def _fit(

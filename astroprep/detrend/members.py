@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from astroprep.detrend.evidence import fit_with_priors
 from astroprep.detrend.jointfit import robust_scatter
+from astroprep.detrend.ownlight import CLIP, POINTS_PER_HARMONIC, own_light
 from astroprep.detrend.sysrem import Ensemble, sysrem_effects, template_effects
 
 __all__ = [
@@ -22,8 +23,6 @@ __all__ = [
 ]
 
 Array = NDArray[np.float64]
-POINTS_PER_HARMONIC = 12  # points that a star must have for each harmonic of its model
-CLIP = 5.0  # robust sigmas: eclipses that few harmonics miss must not pull the fit
 FIRST_LOOK = 2  # effects taken out before the stars' own light is measured
 LEAST_ERROR = 1e-12  # of the scatter: smaller errors are no errors
 
@@ -91,34 +90,19 @@ def harmonic_columns(time: Array, period: float, most: int, n_points: int) -> Ar
     return np.hstack([np.cos(angle), np.sin(angle)])
 
 
-def _own_light(time: Array, value: Array, error: Array, own: Array, shared: Array) -> Array:
-    """Harmonic part of a fit of level, own light and shared effects, twice with clipping."""
-    design = np.hstack([own, np.ones((time.size, 1)), shared])
-    use = np.ones(time.size, bool)
-    for _ in range(2):
-        weighted = design[use] / error[use, None]
-        coefficient = np.linalg.lstsq(weighted, value[use] / error[use], rcond=1e-10)[0]
-        rest = value - design @ coefficient
-        use = np.abs(rest) <= CLIP * max(robust_scatter(rest), 1e-300)
-    return np.asarray(own @ coefficient[: own.shape[1]])
-
-
 def _residuals(curves: Curves, harmonics: int, effects: Array) -> tuple[Array, Array]:
     """Values without the stars' own light, and the scatter of each star beyond the effects."""
-    value = curves.value.copy()
-    scatter = np.zeros(curves.period.size)
-    for i in range(scatter.size):
-        part = slice(*curves.offsets[i : i + 2])
-        time, error = curves.time[part], curves.error[part]
-        shared = np.nan_to_num(effects[:, curves.epoch[part]].T)
-        own = harmonic_columns(time, curves.period[i], harmonics, time.size)
-        if own.shape[1]:
-            value[part] -= _own_light(time, value[part], error, own, shared)
-        rest = value[part]
-        if shared.shape[1] and rest.size > shared.shape[1] + 1:
-            rest = rest - _own_light(time, rest, error, shared, np.empty((time.size, 0)))
-        scatter[i] = robust_scatter(rest)
-    return value, scatter
+    own, scatter = own_light(
+        curves.time,
+        curves.value,
+        curves.error,
+        curves.epoch,
+        curves.offsets,
+        curves.period,
+        harmonics,
+        effects,
+    )
+    return curves.value - own, scatter
 
 
 def _ensemble(curves: Curves, value: Array, scatter: Array) -> Ensemble:

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from astroprep.detrend.splines import hats, roughness_basis, spline_columns, walk_basis
 
-__all__ = ["Regressors", "polynomial", "roll"]
+__all__ = ["Regressors", "polynomial", "roll", "roll_size"]
 
 Array = NDArray[np.float64]
 EDGE = 0.001  # share of points at either end of the arc that the spline does not stretch to
@@ -63,6 +63,12 @@ def polynomial(telemetry: Array, make: NDArray[np.bool_], degree: int) -> Regres
     return Regressors(np.hstack(made), np.eye(degree)[:, power])
 
 
+def roll_size(days: float, pieces: int, window: float) -> tuple[int, int]:
+    """Nodes in time, and columns in all, that `roll` makes for so many days."""
+    nodes = int(max(round(days / window), 1)) + 1
+    return nodes, nodes * (pieces + 2) + 2
+
+
 def roll(
     along: Array,
     across: Array,
@@ -101,7 +107,7 @@ def roll(
         arc = spline_columns(along, low, high, pieces) @ turn[:, 1:]
         arc -= arc[make].mean(axis=0)
         start, end = time[make].min(), time[make].max()
-        nodes = int(max(round((end - start) / window), 1)) + 1
+        nodes, _ = roll_size(end - start, pieces, window)
         turn, walk = walk_basis(nodes)
         when = hats(time, start, end, nodes - 1) @ turn
         columns = (when[:, :, None] * arc[:, None, :]).reshape(time.size, -1)

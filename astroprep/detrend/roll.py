@@ -39,6 +39,8 @@ def arclength(
     ----------
     .. [1] Vanderburg & Johnson 2014, PASP 126, 948, arXiv:1408.3853 (section 3)
     """
+    if not good.any():
+        return np.zeros(x.size), np.zeros(x.size)
     place = np.column_stack([x, y])
     place = place - np.median(place[good], axis=0)
     _, size, axes = np.linalg.svd(place[good], full_matrices=False)

@@ -13,6 +13,7 @@ __all__ = ["Ensemble", "sysrem_component", "sysrem_effects", "template_effects"]
 Array = NDArray[np.float64]
 MAX_ITERATIONS = 100
 CONVERGED = 1e-5  # change of an effect of rms one that is far below any noise
+FILLING = 2  # effects that fill the gaps of a template: zero point and colour
 HUBER = 3.0  # errors beyond which a point counts by its distance and not by its square
 
 
@@ -206,8 +207,10 @@ def template_effects(ensemble: Ensemble, n_templates: int) -> tuple[Array, Array
     Returns
     -------
     effect, variance : float64 array, shape (n_templates, n_epochs)
-        Mean zero and rms one over a star's own points; zero where the star was not seen, NaN at
-        epochs that no template saw. The variance is zero: TFA takes templates as they are.
+        Mean zero and rms one over a star's own points; NaN at epochs that no template saw.
+        Where a template was not seen it is filled with two SysRem effects fitted to it (the paper
+        sets zero, which loses the trend there). The variance is zero: TFA takes templates as they
+        are.
 
     References
     ----------
@@ -217,19 +220,24 @@ def template_effects(ensemble: Ensemble, n_templates: int) -> tuple[Array, Array
     weight = ensemble.error**-2.0
     information = np.bincount(star, weight, n_stars)
     chosen = np.sort(np.argsort(-information, kind="stable")[:n_templates])
+    shared = np.nan_to_num(sysrem_effects(ensemble, FILLING)[0])
+    shared = np.vstack([shared, np.ones(ensemble.n_epochs)])
     effects = np.zeros((chosen.size, ensemble.n_epochs))
     seen = np.zeros(ensemble.n_epochs, bool)
     for k, i in enumerate(chosen):
         part = slice(*ensemble.offsets[i : i + 2])
-        limit = 5 * ensemble.error[part]
-        value = np.clip(ensemble.value[part], -limit, limit)
         total = np.bincount(ensemble.epoch[part], weight[part], ensemble.n_epochs)
-        sums = np.bincount(ensemble.epoch[part], weight[part] * value, ensemble.n_epochs)
+        sums = np.bincount(
+            ensemble.epoch[part], weight[part] * ensemble.value[part], ensemble.n_epochs
+        )
         own = total > 0
         curve = sums[own] / total[own]
-        curve -= curve.mean()
-        rms = np.sqrt(np.mean(curve**2))
-        effects[k, own] = curve / rms if rms > 0 else 0.0
+        if curve.size > 2 * shared.shape[0]:
+            effects[k] = np.linalg.lstsq(shared[:, own].T, curve, rcond=None)[0] @ shared
+        effects[k, own] = curve
+        effects[k] -= curve.mean()
+        rms = np.std(curve)
+        effects[k] /= rms if rms > 0 else 1.0
         seen |= own
     effects[:, ~seen] = np.nan
     return effects, np.zeros_like(effects)

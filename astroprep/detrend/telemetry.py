@@ -9,8 +9,8 @@ from numpy.typing import NDArray
 
 from astroprep.base import Needs, OnBad, Transformer
 from astroprep.data import LightCurveBatch, PointFlag
-from astroprep.detrend.jointfit import JointFit, StarModel, fit_jointly
-from astroprep.detrend.regressors import polynomial, roll
+from astroprep.detrend.jointfit import JointFit, StarModel, count_columns, fit_jointly, refusal
+from astroprep.detrend.regressors import polynomial, roll, roll_size
 from astroprep.detrend.removal import remove
 from astroprep.detrend.roll import arclength, find_firings, roll_frequency
 from astroprep.errors import ConfigError, DataError
@@ -41,9 +41,9 @@ class TelemetryTrend(Transformer):
     degree : int, default 2
         Highest power of the polynomial: curved responses (focus, airmass squared) are usual,
         higher powers run away at the ends.
-    pieces : int, default 12
+    pieces : int, default 20
         Pieces of the spline along the arc; the prior smooths them, so that more cost only time.
-        Self flat-fielding took 15 bins.
+        Self flat-fielding took 15 bins. Of 12, 20 and 30, 20 was as good as 30 on six K2 stars.
     window : float, default 10.0
         Days over which the response along the arc may change, as the star drifts across the
         arc; the prior decides how much it does.
@@ -72,7 +72,8 @@ class TelemetryTrend(Transformer):
 
     Notes
     -----
-    ``value - trend + level`` or ``value / trend * level``, with the median of the curve as level.
+    ``value - trend + level`` or ``value / trend * level``, with the median of the
+    points that make the trend as level.
     ``points["trend"]`` and ``points["trend_err"]`` have the unit of the value; the trend is NaN,
     and the point left as it is, where telemetry is not finite. Columns that do not change give
     a trend equal to the level. Without errors all points weigh the same; the noise level is
@@ -93,7 +94,7 @@ class TelemetryTrend(Transformer):
         columns: tuple[str, ...] = ("pos_corr1", "pos_corr2"),
         model: Literal["auto", "roll", "polynomial"] = "auto",
         degree: int = 2,
-        pieces: int = 12,
+        pieces: int = 20,
         window: float = 10.0,
         slow: float = 0.5,
         oscillations: int = 12,
@@ -207,10 +208,7 @@ class TelemetryTrend(Transformer):
         first, last = batch.offsets[i : i + 2]
         if usable.size == 0:
             return np.nan, "usable points, has none"
-        level = float(np.median(batch.value[usable]))
-        if divide and not level > 0:
-            return level, "a positive level to divide by (method='subtract' needs none)"
-        flags = batch.flags[first:last]
+        flags, value = batch.flags[first:last], batch.value[first:last]
         telemetry, time = self._telemetry(batch, slice(first, last)), batch.time[first:last]
         known = np.isfinite(telemetry).all(axis=1) & np.isfinite(time)
         known &= (flags & np.uint32(PointFlag.BAD_TIME)) == 0
@@ -218,7 +216,13 @@ class TelemetryTrend(Transformer):
         make[usable - first] = True
         make &= known & ((flags & np.uint32(PointFlag.EVENT)) == 0)
         if not make.any():
-            return level, f"finite telemetry ({', '.join(self.columns)}) at usable points, has none"
+            return (
+                np.nan,
+                f"finite telemetry ({', '.join(self.columns)}) at usable points, has none",
+            )
+        level = float(np.median(value[make]))
+        if divide and not level > 0:
+            return level, "a positive level to divide by (method='subtract' needs none)"
         order = np.flatnonzero(known)
         order = order[np.argsort(time[order], kind="stable")]
         weight = batch.weight[first:last][order]
@@ -226,7 +230,7 @@ class TelemetryTrend(Transformer):
             error = batch.error[first:last][order] / np.sqrt(weight)
         fit = self._fit_curve(
             time[order],
-            batch.value[first:last][order],
+            value[order],
             error,
             make[order],
             telemetry[order],
@@ -250,7 +254,13 @@ class TelemetryTrend(Transformer):
         divide: bool,
     ) -> JointFit | str:
         """Fit one curve, its points sorted by time."""
-        frequency = 0.0
+        days, frequency = float(np.ptp(time[make])), 0.0
+        size = self.degree * telemetry.shape[1]
+        if self._rolls:
+            _, size = roll_size(days, self.pieces, self.window)
+        why = refusal(count_columns(size, days, self.slow), int(make.sum()))
+        if why:
+            return why
         if self._rolls:
             along, across = arclength(telemetry[:, 0], telemetry[:, 1], make)
             regressors = roll(along, across, time, make, self.pieces, self.window)
