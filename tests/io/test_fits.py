@@ -413,6 +413,7 @@ def test_three_hundred_files_leave_nothing_open_and_no_memory(write, tmp_path):
     fits.BinTableHDU(hdus()[1].data, name="CATALOGUE").writeto(foreign)
     survey = SpaceFitsReader([good, bad, foreign], on_bad="reject")
     survey.files = survey.files * 10
+    survey._known = None  # so that the first file is read again too
     survey.read()
     descriptors, memory = open_descriptors(), resident_bytes()
 
