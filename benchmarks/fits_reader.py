@@ -2,7 +2,8 @@
 
 ``python benchmarks/fits_reader.py --data DATA/`` reads the Kepler, K2 and TESS files of
 ``DATA/space`` with each reader in turn, takes the fastest of the rounds, compares every flux,
-error, time and quality, and then reads one file a few hundred times to see what stays open or in memory.
+error, time and quality, and then reads one file a few hundred times to see what stays open or in
+memory.
 """
 
 from __future__ import annotations

@@ -2,7 +2,7 @@
 
 from astroprep.io.columns import ColumnNames
 from astroprep.io.csv import LongCsvReader, write_long_csv
-from astroprep.io.door import Survey, open_survey, write_survey
+from astroprep.io.door import Survey, open_survey, source_sha256, write_survey
 from astroprep.io.files import replaced
 from astroprep.io.fits import SpaceFitsReader
 from astroprep.io.parquet import NestedParquetReader, write_batch
@@ -15,6 +15,7 @@ __all__ = [
     "Survey",
     "open_survey",
     "replaced",
+    "source_sha256",
     "write_batch",
     "write_long_csv",
     "write_survey",

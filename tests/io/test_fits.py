@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+import hashlib
 import os
 import re
 
@@ -11,7 +12,13 @@ import pytest
 from astropy.io import fits
 
 from astroprep.errors import ConfigError, DataError
-from astroprep.io import ColumnNames, SpaceFitsReader, open_survey, write_survey
+from astroprep.io import (
+    ColumnNames,
+    SpaceFitsReader,
+    open_survey,
+    source_sha256,
+    write_survey,
+)
 from astroprep.io import fits as reader_module
 
 KINDS = {  # mission, cadence in days, name as the archives give it
@@ -233,6 +240,21 @@ class TestManyFiles:
             open_survey(tmp_path / "one.fits")
         with pytest.raises(DataError, match=r"b\.csv: only FITS files are opened as a list"):
             open_survey([tmp_path / "a.fits", tmp_path / "b.csv"])
+
+    def test_checksum_of_a_folder(self, folder):
+        """Bytes, names and number of the files count; the place of the folder does not."""
+        first = source_sha256(folder)
+        assert source_sha256(folder) == first
+        moved = folder.rename(folder.with_name("moved"))
+        assert source_sha256(moved) == first
+        one = sorted((moved / "q5").iterdir())[0]
+        assert source_sha256(one) == hashlib.sha256(one.read_bytes()).hexdigest()
+        one.write_bytes(one.read_bytes() + b"x")
+        changed = source_sha256(moved)
+        one.rename(one.with_name("kplr_z.fits"))
+        assert len({first, changed, source_sha256(moved)}) == 3
+        with pytest.raises(DataError, match="does not exist"):
+            source_sha256(moved / "none.fits")
 
     def test_fits_are_not_written(self, tmp_path, make_batch):
         with pytest.raises(DataError, match="read only"):
