@@ -119,7 +119,8 @@ def write_survey(
     """
     kind = _format(Path(path))
     if kind == "fits":
-        raise DataError(f"{path}: FITS light curves are read only; write .parquet or .csv")
+        what = "is a folder" if Path(path).is_dir() else "FITS light curves are read only"
+        raise DataError(f"{path}: {what}; write a .parquet or .csv file")
     if kind == "parquet":
         write_batch(path, batch, points=points)
     else:
@@ -164,7 +165,8 @@ def _format(path: Path) -> str:
         return "parquet"
     if name.endswith((".csv", ".csv.gz")):
         return "csv"
-    if name.endswith(FITS_SUFFIXES) or path.is_dir():
+    pattern = any(sign in name for sign in "*?[") and not path.exists()
+    if name.endswith(FITS_SUFFIXES) or path.is_dir() or pattern:
         return "fits"
     ending = f"no format goes by {path.suffix!r}" if path.suffix else "a name without a suffix"
     raise DataError(

@@ -180,6 +180,7 @@ class TestManyFiles:
     def test_pattern_and_list(self, folder):
         assert len(open_survey(f"{folder}/q5/*_llc.fits").read()) == 3
         assert len(open_survey(f"{folder}/**/*.fits").read()) == 4
+        assert len(open_survey(f"{folder}/q5/kplr*").read()) == 3
         files = sorted((folder / "q5").iterdir())[::-1]
         survey = open_survey([*files, files[0]])  # a file given twice is one object
         assert survey.read().ids.tolist() == ["KIC 3", "KIC 2", "KIC 1"]
@@ -259,6 +260,8 @@ class TestManyFiles:
     def test_fits_are_not_written(self, tmp_path, make_batch):
         with pytest.raises(DataError, match="read only"):
             write_survey(tmp_path / "a.fits", make_batch())
+        with pytest.raises(DataError, match="is a folder"):
+            write_survey(tmp_path, make_batch())
 
     def test_settings(self, folder):
         with pytest.raises(ConfigError, match="max_objects must be at least 1"):
