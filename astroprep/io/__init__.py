@@ -5,7 +5,8 @@ from astroprep.io.csv import LongCsvReader, write_long_csv
 from astroprep.io.door import Survey, open_survey, source_sha256, write_survey
 from astroprep.io.files import replaced
 from astroprep.io.fits import SpaceFitsReader
-from astroprep.io.parquet import NestedParquetReader, write_batch
+from astroprep.io.parquet import NestedParquetReader
+from astroprep.io.parquet_writer import write_batch
 
 __all__ = [
     "ColumnNames",

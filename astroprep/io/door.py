@@ -14,7 +14,8 @@ from astroprep.io.columns import ColumnNames
 from astroprep.io.csv import LongCsvReader, write_long_csv
 from astroprep.io.files import check_file
 from astroprep.io.fits import FITS_SUFFIXES, SpaceFitsReader, fits_files
-from astroprep.io.parquet import NestedParquetReader, write_batch
+from astroprep.io.parquet import NestedParquetReader
+from astroprep.io.parquet_writer import write_batch
 
 __all__ = ["Survey", "open_survey", "source_sha256", "write_survey"]
 

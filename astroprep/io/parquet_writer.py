@@ -1,0 +1,142 @@
+"""Write a batch as nested Parquet, so that the reader gives back what went in."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+from numpy.typing import NDArray
+
+from astroprep.data import LightCurveBatch
+from astroprep.errors import DataError
+from astroprep.io.columns import OWN_NAMES, WRITTEN_BY
+from astroprep.io.files import replaced
+
+__all__ = ["narrow", "point_columns", "write_batch"]
+
+
+def write_batch(
+    path: str | Path,
+    batch: LightCurveBatch,
+    *,
+    points: Sequence[str] | Literal["all"] = (),
+    row_group_objects: int = 2000,
+) -> None:
+    """Write a batch as nested Parquet; the file appears whole or not at all.
+
+    Parameters
+    ----------
+    path : str or Path
+        Replaced if it exists.
+    batch : LightCurveBatch
+        Its columns per object with one dimension are written under their own names, but
+        ``catalogue_period`` as ``period`` and ``row`` not at all. Values and errors are
+        float32 where that loses nothing. Flags and weights are written where there are any
+        (a flag other than 0, a weight other than 1). The rejected are not in the file.
+    points : sequence of str or "all", default ()
+        Which of ``batch.points`` to write. None by default: the file is what a survey would
+        give, and a simulated truth is not in it. ``"all"`` takes every one of numbers and one
+        dimension.
+    row_group_objects : int, default 2000
+        Objects in a row group, the unit of streaming.
+
+    Raises
+    ------
+    DataError
+        If the file cannot be written, or a column of `points` is not there, holds no numbers or
+        has the name of one of the batch's own.
+
+    Notes
+    -----
+    `NestedParquetReader` gives back what was written: metadata, bands, flags, weights, further
+    columns per point, and of those per object the usual ones, the five that detrending needs
+    (``segment``, ``channel``, ``brightness``, ``crowding``, ``flux_fraction``) and what
+    ``ColumnNames(extra=...)`` names.
+    """
+    table = _to_table(batch, points)
+    with replaced(path) as part:
+        pq.write_table(table, part, row_group_size=row_group_objects, compression="zstd")
+
+
+def point_columns(
+    batch: LightCurveBatch, points: Sequence[str] | Literal["all"]
+) -> dict[str, NDArray[Any]]:
+    """Columns of ``batch.points`` to write, checked: numbers, in one dimension, of a free name.
+
+    Raises
+    ------
+    DataError
+        If a column is not there or cannot be written; with ``"all"`` only if its name is taken.
+    """
+    fits = {
+        name: column
+        for name, column in batch.points.items()
+        if column.ndim == 1 and column.dtype.kind in "biuf"
+    }
+    wanted = list(fits) if points == "all" else list(points)
+    for name in wanted:
+        if name not in fits:
+            seen = (
+                f"is {batch.points[name].dtype} of shape {batch.points[name].shape}"
+                if name in batch.points
+                else f"is not among {', '.join(batch.points) or 'none'}"
+            )
+            raise DataError(
+                f"further columns per point are written as one number a point, but {name!r} {seen}"
+            )
+        if name in OWN_NAMES:
+            raise DataError(
+                f"the further column {name!r} has the name of one of the batch's own; rename it"
+            )
+    return {name: fits[name] for name in wanted}
+
+
+def _to_table(batch: LightCurveBatch, points: Sequence[str] | Literal["all"]) -> pa.Table:
+    offsets = pa.array(batch.offsets, pa.int64())
+    quantity = batch.meta.quantity
+    lists = {"time": pa.array(batch.time), quantity: narrow(batch.value)}
+    lists[f"{quantity}_err"] = narrow(batch.error)
+    if batch.band is not None:
+        names = np.array([*batch.meta.bands, ""], dtype=object)
+        lists["band"] = pa.array(names[batch.band], pa.string())
+    if batch.flags.any():
+        lists["flags"] = pa.array(batch.flags)
+    if (batch.weight != 1).any():
+        lists["weight"] = narrow(batch.weight)
+    for name, column in point_columns(batch, points).items():
+        lists[name] = narrow(column) if column.dtype.kind == "f" else pa.array(column)
+    curves = pa.StructArray.from_arrays(
+        [pa.LargeListArray.from_arrays(offsets, column) for column in lists.values()],
+        names=list(lists),
+    ).cast(pa.struct([(name, pa.list_(column.type)) for name, column in lists.items()]))
+    columns: dict[str, Any] = {}
+    order: Sequence[str] = ["id", *(name for name in batch.objects if name not in ("id", "row"))]
+    for name in order:
+        values = batch.objects[name]
+        if values.ndim == 1:
+            columns["period" if name == "catalogue_period" else name] = pa.array(
+                values, pa.string() if values.dtype == object else None
+            )
+    columns["lightcurve"] = curves
+    meta = batch.meta
+    about = {"survey": meta.survey, "time_system": meta.time_scale, "quantity": quantity}
+    if meta.unit:
+        about["unit"] = meta.unit
+    if meta.time_ref is not None:
+        about["time_ref"] = repr(meta.time_ref)
+    if batch.band is not None:
+        about["bands"] = json.dumps(meta.bands)
+    about |= WRITTEN_BY
+    return pa.table(columns).replace_schema_metadata(about)
+
+
+def narrow(column: NDArray[np.float64]) -> pa.Array:
+    """float32 where every value survives it."""
+    with np.errstate(over="ignore"):
+        narrow = column.astype(np.float32)
+    return pa.array(narrow if np.array_equal(narrow, column, equal_nan=True) else column)
