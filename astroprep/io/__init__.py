@@ -2,11 +2,11 @@
 
 from astroprep.io.columns import ColumnNames
 from astroprep.io.csv import LongCsvReader, write_long_csv
-from astroprep.io.door import Survey, open_survey, write_survey
+from astroprep.io.door import Survey, open_survey, source_sha256, write_survey
 from astroprep.io.files import replaced
 from astroprep.io.fits import SpaceFitsReader
-from astroprep.io.nestedwrite import survey_writer, write_batch
 from astroprep.io.parquet import NestedParquetReader
+from astroprep.io.parquet_writer import survey_writer, write_batch
 
 __all__ = [
     "ColumnNames",
@@ -17,6 +17,7 @@ __all__ = [
     "open_survey",
     "replaced",
     "survey_writer",
+    "source_sha256",
     "write_batch",
     "write_long_csv",
     "write_survey",

@@ -26,7 +26,7 @@ from astroprep.io.columns import (
     survey_meta,
 )
 from astroprep.io.files import check_file, first_line, replaced
-from astroprep.io.nestedwrite import narrow, point_columns
+from astroprep.io.parquet_writer import narrow, point_columns
 
 __all__ = ["LongCsvReader", "write_long_csv"]
 

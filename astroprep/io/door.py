@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Literal, Protocol, Self
@@ -11,11 +12,12 @@ from astroprep.data import LightCurveBatch, Meta
 from astroprep.errors import DataError
 from astroprep.io.columns import ColumnNames
 from astroprep.io.csv import LongCsvReader, write_long_csv
-from astroprep.io.fits import FITS_SUFFIXES, SpaceFitsReader
-from astroprep.io.nestedwrite import write_batch
+from astroprep.io.files import check_file
+from astroprep.io.fits import FITS_SUFFIXES, SpaceFitsReader, fits_files
 from astroprep.io.parquet import NestedParquetReader
+from astroprep.io.parquet_writer import write_batch
 
-__all__ = ["Survey", "open_survey", "write_survey"]
+__all__ = ["Survey", "open_survey", "source_sha256", "write_survey"]
 
 
 class Survey(Protocol):
@@ -118,11 +120,44 @@ def write_survey(
     """
     kind = _format(Path(path))
     if kind == "fits":
-        raise DataError(f"{path}: FITS light curves are read only; write .parquet or .csv")
+        what = "is a folder" if Path(path).is_dir() else "FITS light curves are read only"
+        raise DataError(f"{path}: {what}; write a .parquet or .csv file")
     if kind == "parquet":
         write_batch(path, batch, points=points)
     else:
         write_long_csv(path, batch, points=points)
+
+
+def source_sha256(path: str | Path) -> str:
+    """Checksum of a survey's bytes: of the file, or of all FITS files of a folder or pattern.
+
+    Parameters
+    ----------
+    path : str or Path
+        What `open_survey` opens.
+
+    Returns
+    -------
+    str
+        64 hexadecimal digits. For a folder the names of the files count too, so that a file that
+        was renamed, added or taken away changes it.
+
+    Raises
+    ------
+    DataError
+        If there is nothing to read.
+    """
+    path = Path(path)
+    if path.is_file():
+        with path.open("rb") as file:
+            return hashlib.file_digest(file, "sha256").hexdigest()
+    whole = hashlib.sha256()
+    for one in fits_files(path):
+        check_file(one)
+        with one.open("rb") as file:
+            name = one.relative_to(path) if path.is_dir() else one
+            whole.update(f"{name}\0{hashlib.file_digest(file, 'sha256').hexdigest()}\n".encode())
+    return whole.hexdigest()
 
 
 def _format(path: Path) -> str:
@@ -131,7 +166,8 @@ def _format(path: Path) -> str:
         return "parquet"
     if name.endswith((".csv", ".csv.gz")):
         return "csv"
-    if name.endswith(FITS_SUFFIXES) or path.is_dir():
+    pattern = any(sign in name for sign in "*?[") and not path.exists()
+    if name.endswith(FITS_SUFFIXES) or path.is_dir() or pattern:
         return "fits"
     ending = f"no format goes by {path.suffix!r}" if path.suffix else "a name without a suffix"
     raise DataError(

@@ -145,6 +145,7 @@ class SpaceFitsReader:
         folders = [str(file.parent) for file in self.files]
         one = isinstance(source, str | Path) and Path(source).exists()
         self.path = Path(source) if one else Path(os.path.commonpath(folders))  # type: ignore[arg-type]
+        self._known: tuple[Path, SpaceCurve] | None = None
         first = self._first()
         self.columns = [] if first is None else list(first.columns)
         mission = None if first is None else MISSIONS[first.mission]
@@ -232,15 +233,20 @@ class SpaceFitsReader:
         """First file that can be read; tells the mission of the survey."""
         for file in self.files:
             try:
-                return read_space_curve(file, self.names, self.flux)
+                curve = read_space_curve(file, self.names, self.flux)
             except DataError:
                 if self.on_bad == "raise":
                     raise
+                continue
+            self._known = (file, curve)  # a survey of one file is read once
+            return curve
         return None
 
     def _read(self, row: int, refused: list[tuple[int, str, str]]) -> SpaceCurve | None:
         """Curve of one file; None, and an entry in `refused`, where there is none."""
         file = self.files[row]
+        if self._known is not None and self._known[0] == file:
+            return self._known[1]
         try:
             curve = read_space_curve(file, self.names, self.flux)
             if curve.mission != self._meta.survey:

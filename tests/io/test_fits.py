@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+import hashlib
 import os
 import re
 
@@ -11,7 +12,13 @@ import pytest
 from astropy.io import fits
 
 from astroprep.errors import ConfigError, DataError
-from astroprep.io import ColumnNames, SpaceFitsReader, open_survey, write_survey
+from astroprep.io import (
+    ColumnNames,
+    SpaceFitsReader,
+    open_survey,
+    source_sha256,
+    write_survey,
+)
 from astroprep.io import fits as reader_module
 
 KINDS = {  # mission, cadence in days, name as the archives give it
@@ -173,6 +180,7 @@ class TestManyFiles:
     def test_pattern_and_list(self, folder):
         assert len(open_survey(f"{folder}/q5/*_llc.fits").read()) == 3
         assert len(open_survey(f"{folder}/**/*.fits").read()) == 4
+        assert len(open_survey(f"{folder}/q5/kplr*").read()) == 3
         files = sorted((folder / "q5").iterdir())[::-1]
         survey = open_survey([*files, files[0]])  # a file given twice is one object
         assert survey.read().ids.tolist() == ["KIC 3", "KIC 2", "KIC 1"]
@@ -234,9 +242,26 @@ class TestManyFiles:
         with pytest.raises(DataError, match=r"b\.csv: only FITS files are opened as a list"):
             open_survey([tmp_path / "a.fits", tmp_path / "b.csv"])
 
+    def test_checksum_of_a_folder(self, folder):
+        """Bytes, names and number of the files count; the place of the folder does not."""
+        first = source_sha256(folder)
+        assert source_sha256(folder) == first
+        moved = folder.rename(folder.with_name("moved"))
+        assert source_sha256(moved) == first
+        one = sorted((moved / "q5").iterdir())[0]
+        assert source_sha256(one) == hashlib.sha256(one.read_bytes()).hexdigest()
+        one.write_bytes(one.read_bytes() + b"x")
+        changed = source_sha256(moved)
+        one.rename(one.with_name("kplr_z.fits"))
+        assert len({first, changed, source_sha256(moved)}) == 3
+        with pytest.raises(DataError, match="does not exist"):
+            source_sha256(moved / "none.fits")
+
     def test_fits_are_not_written(self, tmp_path, make_batch):
         with pytest.raises(DataError, match="read only"):
             write_survey(tmp_path / "a.fits", make_batch())
+        with pytest.raises(DataError, match="is a folder"):
+            write_survey(tmp_path, make_batch())
 
     def test_settings(self, folder):
         with pytest.raises(ConfigError, match="max_objects must be at least 1"):
@@ -413,6 +438,7 @@ def test_three_hundred_files_leave_nothing_open_and_no_memory(write, tmp_path):
     fits.BinTableHDU(hdus()[1].data, name="CATALOGUE").writeto(foreign)
     survey = SpaceFitsReader([good, bad, foreign], on_bad="reject")
     survey.files = survey.files * 10
+    survey._known = None  # so that the first file is read again too
     survey.read()
     descriptors, memory = open_descriptors(), resident_bytes()
 
