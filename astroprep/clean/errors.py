@@ -166,8 +166,10 @@ class ErrorRescaler(Transformer):
             return None
         brightness = _medians(one)
         n_bins = int(np.clip(stars.size // self.min_stars, 1, self.n_bins))
-        edges = np.quantile(brightness[stars], np.linspace(0, 1, n_bins + 1)[1:-1])
-        where = np.searchsorted(edges, brightness, side="right")
+        where = np.zeros(free.size, np.int64)
+        order = stars[np.argsort(brightness[stars], kind="stable")]
+        for b, part in enumerate(np.array_split(order, n_bins)):
+            where[part] = b
         field = _Field(one, groups, free, np.repeat(np.arange(free.size), one.counts()), where)
         factor, floor, constant = self._settle(field, n_bins)
         if constant.sum() < self.min_stars:

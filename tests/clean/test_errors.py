@@ -150,6 +150,28 @@ def test_missing_errors_and_small_fields_are_refused():
     assert step.transform(batch[:0]).n_curves == 0
 
 
+def test_stars_of_one_brightness_share_the_bins():
+    """Rounded magnitudes and equal stars leave no bin empty."""
+    rng = np.random.default_rng(13)
+    day = np.arange(100.0)
+    curve = (day, np.round(15 + rng.normal(0, 0.04, 100), 2), np.full(100, 0.02))
+    batch = LightCurveBatch.from_curves([curve] * 45)
+    step = ErrorRescaler().fit(batch)
+    assert np.isfinite(step.brightness_).all()
+    np.testing.assert_allclose(step.transform(batch).error, 0.04, rtol=0.3)
+
+
+def test_fluxes_are_served_like_magnitudes():
+    batch, truth = field(14, n_stars=200)
+    flux = 10 ** (-0.4 * (batch.value - 20))
+    scale = flux * 0.4 * np.log(10)
+    given = LightCurveBatch(
+        batch.time, flux, batch.error * scale, batch.offsets, meta=Meta(quantity="flux", unit="Jy")
+    )
+    ratio = ErrorRescaler().fit(given).transform(given).error / (truth * scale)
+    assert np.median(ratio) == pytest.approx(1.0, abs=0.05)
+
+
 def test_factors_are_bounded():
     batch, _ = field(12, n_stars=60, factor=100.0)
     step = ErrorRescaler(max_factor=3.0).fit(batch)

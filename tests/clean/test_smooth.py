@@ -129,6 +129,18 @@ def test_robust_weights_ignore_outliers(rng):
     assert np.abs(robust.value - truth).max() < 0.15
 
 
+def test_robust_weights_work_on_sparse_curves(rng):
+    """Nights of one or four exposures: lone points, their own fits, do not set the scale."""
+    night = np.cumsum(rng.uniform(3, 9, 60))
+    time = np.sort(np.concatenate([night, *(night[:20] + k * 0.01 for k in (1, 2, 3))]))
+    value, error = rng.normal(15, 0.02, time.size), np.full(time.size, 0.02)
+    given = batch_of((time, value, error))
+    plain = Smooth(degree=0).transform(given)
+    robust = Smooth(degree=0, robust=3).transform(given)
+    assert np.abs(robust.value - plain.value).max() < 0.02
+    assert robust.objects["smooth_chi2"][0] > 0.5
+
+
 # -- splines ---------------------------------------------------------------------------------------
 
 
