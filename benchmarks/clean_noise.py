@@ -46,7 +46,7 @@ from astroprep.clean import (
     amplitude_kept,
 )
 from astroprep.clean.cluster import cluster_labels
-from astroprep.clean.error_model import standard_residuals
+from astroprep.clean.error_model import robust_scatter, standard_residuals
 from astroprep.clean.local_polynomial import local_polynomial
 from astroprep.clean.spline import BY_CUTOFF, BY_GCV, smoothing_spline
 from astroprep.data import LightCurveBatch, PointFlag
@@ -366,6 +366,12 @@ def simulated_field(seed: int, factor: float) -> tuple[LightCurveBatch, NDArray[
     return LightCurveBatch.from_curves(curves), np.concatenate(truth)
 
 
+def one_factor(batch: LightCurveBatch) -> float:
+    """What is usually done: the median over stars of the scatter in units of the errors."""
+    z = standard_residuals(batch.value, batch.error, batch.offsets)
+    return float(np.median(robust_scatter(z, batch.offsets)))
+
+
 def within_nights(batch: LightCurveBatch) -> float:
     """Robust scatter of exposures about the mean of their night, in their errors."""
     usable = batch.usable
@@ -379,17 +385,23 @@ def table_errors(survey: LightCurveBatch) -> list[Row]:
     print("\nErrors rescaled / true scatter (20 fields each; median, and 5th to 95th percentile)")
     rows: list[Row] = []
     for factor in (0.6, 1.0, 1.4, 2.5):
-        ratio = []
+        ratio, plain = [], []
         for seed in range(100, 120):
             batch, truth = simulated_field(seed, factor)
             ratio.append(ErrorRescaler().fit(batch).transform(batch).error / truth)
+            plain.append(batch.error * one_factor(batch) / truth)
         low, middle, high = np.percentile(np.concatenate(ratio), [5, 50, 95])
-        print(f"factor {factor:4.1f}: {middle:6.3f}  ({low:.3f} to {high:.3f})")
+        rough = np.percentile(np.concatenate(plain), [5, 50, 95])
+        print(
+            f"factor {factor:4.1f}: {middle:6.3f}  ({low:.3f} to {high:.3f})   "
+            f"one factor for all {rough[1]:6.3f}  ({rough[0]:.3f} to {rough[2]:.3f})"
+        )
         rows.append(
             {
                 "what": f"ErrorRescaler, simulated fields, factor {factor}",
                 "ratio_median": round(middle, 4),
                 "ratio_5_95": [round(low, 4), round(high, 4)],
+                "one_factor_5_50_95": [round(float(r), 4) for r in rough],
             }
         )
     slow = survey.take(np.flatnonzero(survey.objects["catalogue_period"] > 5))

@@ -115,8 +115,11 @@ class Bin(_Binning):
     for honest errors and a signal slower than the bins, NaN where no bin holds two points with
     errors; ``objects["n_bins"]`` how many bins there are.
 
-    Sampled evenly, bins of width w keep ``sinc(w / P)`` of the amplitude of period P: 0.97 at
-    ``P = 7 w``, 0.90 at 4 w, 0.64 at 2 w (`astroprep.clean.amplitude_kept` measures it).
+    Sampled evenly, the bins keep ``sinc(w / P)`` of the amplitude of period P, w their width:
+    0.97 at ``P = 7 w``, 0.90 at 4 w, 0.64 at 2 w. Of the stairs that are put in place of the
+    points a sine fit sees a second sinc: 0.94, 0.81, 0.41 (`astroprep.clean.amplitude_kept`
+    measures it). Boundaries keep amplitudes but spread values apart: on a Kepler quarter in
+    bins of half a day white noise grows 1.9 times, while means leave 0.20 of it.
 
     References
     ----------
