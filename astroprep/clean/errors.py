@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -136,6 +136,9 @@ class ErrorRescaler(Transformer):
     def _fit(self, batch: LightCurveBatch) -> None:
         names = band_names(batch)
         series = series_of(batch)
+        # the survey's errors, not those that weights have made larger: a point may be distrusted
+        # for reasons that say nothing of error bars
+        series = replace(series, error=batch.error[series.index])
         learned = [self._learn_band(series, code, name) for code, name in enumerate(names)]
         if all(one is None for one in learned):
             raise DataError("ErrorRescaler: the field has no curve with two points that compare")

@@ -138,17 +138,18 @@ def _tricube_moments(
     t: NDArray[np.float64],
     square: NDArray[np.float64],
 ) -> None:
-    """Moments about point i; written out, which keeps the sums in registers (6 times as fast)."""
+    """Moments about point i; written out, so that the sums stay in registers."""
     s0 = s1 = s2 = s3 = s4 = s5 = s6 = 0.0
     q0 = q1 = q2 = q3 = q4 = q5 = q6 = 0.0
     t0 = t1 = t2 = t3 = 0.0
+    scale = 1.0 / half
     for k in range(left, right):
-        u = (time[k] - time[i]) / half
-        near = 1.0 - abs(u) ** 3
-        near = near * near * near
+        u = (time[k] - time[i]) * scale
         y = value[k] - value[i]
         u2 = u * u
         u3 = u2 * u
+        near = max(1.0 - abs(u3), 0.0)  # rounding may put the last point outside
+        near = near * near * near
         w = near * weight[k]
         s0 += w
         s1 += w * u

@@ -138,6 +138,18 @@ def test_values_flags_and_missing_points_stay():
     assert result.error[5] > 0
 
 
+def test_weights_are_no_error_bars():
+    """Distrusted points are used with the errors that the survey gave them."""
+    batch, _ = field(15, n_stars=60)
+    weight = np.random.default_rng(15).uniform(0.05, 1, batch.n_points)
+    plain, weighted = (
+        ErrorRescaler().fit(batch),
+        ErrorRescaler().fit(batch.with_columns(weight=weight)),
+    )
+    assert weighted.factor_[0] == plain.factor_[0]
+    np.testing.assert_array_equal(weighted.floor_, plain.floor_)
+
+
 def test_missing_errors_and_small_fields_are_refused():
     batch, _ = field(9, n_stars=30)
     with pytest.raises(DataError, match="positive error on every usable point"):
