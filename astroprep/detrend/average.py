@@ -157,7 +157,9 @@ def _sorted_run(
         m = window[2]
         wide = m < min_points
         if wide:
-            trend[i], error[i] = _widened(time, value, query[i], min_points, tuning)
+            trend[i], uncertain = _widened(time, value, query[i], min_points, tuning)
+            if with_error:
+                error[i] = uncertain
         else:
             if low != window[0] or high != window[1]:
                 center = median_of(now, m)
@@ -213,7 +215,9 @@ def _mean_run(
         m = high - low
         if m < min_points:
             near = nearest_points(time, query[i], min_points)
-            trend[i], error[i] = average_of(value[near[0] : near[1]], MEAN, 0.0)
+            trend[i], uncertain = average_of(value[near[0] : near[1]], MEAN, 0.0)
+            if with_error:
+                error[i] = uncertain
             continue
         if low >= turn:
             turn, reference = high, average_of(value[low:high], MEAN, 0.0)[0]
@@ -249,6 +253,9 @@ def _curve(
 ) -> None:
     """Fill `trend` and `error` for one curve, run by run."""
     n, first, begin = time.size, 0, 0
+    if n == 0:
+        trend[:] = np.nan
+        error[:] = np.nan
     weighted = weight.size > 0 and weight.min() < weight.max()
     while first < query.size and n > 0:
         last = first + 1
@@ -265,6 +272,7 @@ def _curve(
             into[:] = average_of(value, MEDIAN, 0.0)[1]
         elif weighted:
             p = weight[begin:end]
+            into = into if with_error else np.empty(at.size)
             weighted_run(at, x, y, p, half, min_points, average, tuning, to, into)
         elif average == MEAN:
             _mean_run(at, x, y, half, min_points, with_error, to, into)
@@ -277,7 +285,8 @@ def _curve(
         if edge > 0.0:
             lost = (at < at[0] + edge) | (at > at[-1] - edge)
             to[lost] = np.nan
-            into[lost] = np.nan
+            if with_error:
+                into[lost] = np.nan
         first, begin = last, end
 
 
@@ -328,7 +337,7 @@ def moving_average(
     tuning : float
         Of the biweight: points beyond so many MAD have no weight.
     with_error : bool
-        Whether to make the errors; NaN otherwise.
+        Whether to make the errors; without, their array is empty.
 
     Returns
     -------
@@ -355,7 +364,7 @@ def moving_average(
     .. [1] Hippke et al. 2019, AJ 158, 143, arXiv:1906.00966
     .. [2] Beers, Flynn & Gebhardt 1990, AJ 100, 32, doi:10.1086/115487
     """
-    trend, error = np.full(query.size, np.nan), np.full(query.size, np.nan)
+    trend, error = np.empty(query.size), np.empty(query.size if with_error else 0)
     for i in prange(offsets.size - 1):
         at = slice(query_offsets[i], query_offsets[i + 1])
         part = slice(offsets[i], offsets[i + 1])
@@ -372,6 +381,6 @@ def moving_average(
             tuning,
             with_error,
             trend[at],
-            error[at],
+            error[at] if with_error else error,
         )
     return trend, error

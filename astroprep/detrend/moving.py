@@ -9,12 +9,11 @@ from numba import njit, prange
 from numpy.typing import NDArray
 
 from astroprep.base import Needs, OnBad, Transformer
-from astroprep.clean.window import moving_median
 from astroprep.data import LightCurveBatch, PointFlag, Usable
 from astroprep.detrend.average import AVERAGES, moving_average
 from astroprep.errors import ConfigError
 
-__all__ = ["MovingTrend", "between_points"]
+__all__ = ["MovingTrend", "between_points", "curve_medians"]
 
 LEAST_WEIGHT = 1e-100  # whose square is still a number; like nothing beside a weight of 1
 
@@ -77,6 +76,24 @@ def between_points(
         start, end = known_offsets[i], known_offsets[i + 1]
         _interpolate(time[first:last], known_time[start:end], known[start:end], result[first:last])
     return result
+
+
+@njit(parallel=True, cache=True)
+def curve_medians(value: NDArray[np.float64], offsets: NDArray[np.int64]) -> NDArray[np.float64]:
+    """Median of each curve, shape (n_curves,); NaN for one without points.
+
+    Parameters
+    ----------
+    value : float64 array, shape (n_points,)
+        Any unit.
+    offsets : int64 array, shape (n_curves + 1,)
+        Curve i is ``offsets[i]:offsets[i + 1]``.
+    """
+    medians = np.full(offsets.size - 1, np.nan)
+    for i in prange(medians.size):
+        if offsets[i] < offsets[i + 1]:
+            medians[i] = np.median(value[offsets[i] : offsets[i + 1]])
+    return medians
 
 
 class MovingTrend(Transformer):
@@ -241,11 +258,7 @@ class MovingTrend(Transformer):
             self.tuning,
             True,
         )
-        medians = moving_median(time, value, offsets, np.inf, np.inf, 1)  # one number a curve
-        level = np.full(batch.n_curves, np.nan)
-        has = np.diff(offsets) > 0
-        level[has] = medians[offsets[:-1][has]]
-        return trend, error, level
+        return trend, error, curve_medians(value, offsets)
 
     def _weight(self, batch: LightCurveBatch, usable: Usable) -> NDArray[np.float64]:
         """Weights of the usable points, at most 1 in each curve; empty for equal ones."""
@@ -272,9 +285,17 @@ def _everywhere(
     batch: LightCurveBatch, usable: Usable, found: NDArray[np.float64]
 ) -> NDArray[np.float64]:
     """Column of what was found at the usable points, interpolated at the flagged ones."""
-    known = np.isfinite(found)
-    offsets = np.concatenate(([0], np.cumsum(known)))[usable.offsets]
-    column = between_points(batch.time, batch.offsets, usable.time[known], found[known], offsets)
-    column[(batch.flags & np.uint32(PointFlag.BAD_TIME)) > 0] = np.nan
-    column[usable.index] = found
-    return np.asarray(column)
+    column = usable.scatter_back(found, np.nan)
+    rest = np.ones(batch.n_points, bool)
+    rest[usable.index] = False
+    rest &= (batch.flags & np.uint32(PointFlag.BAD_TIME)) == 0
+    if rest.any():
+        known = np.isfinite(found)
+        column[rest] = between_points(
+            batch.time[rest],
+            np.concatenate(([0], np.cumsum(rest)))[batch.offsets],
+            usable.time[known],
+            found[known],
+            np.concatenate(([0], np.cumsum(known)))[usable.offsets],
+        )
+    return column
