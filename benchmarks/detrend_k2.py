@@ -211,13 +211,13 @@ def main() -> None:
 def show(rows: list[dict[str, Any]], shares: dict[str, dict[str, Array]]) -> None:
     """Tables for people."""
     print("six-hour scatter, ppm / after the star's own sinusoids / over the 6-h boxes kept")
-    print(f"{'star':16}" + "".join(f"{name:>24}" for name in ("sap", "ours", "pdcsap", "sff")))
+    print(f"{'star':16}" + "".join(f"{name:>30}" for name in ("sap", "ours", "pdcsap", "sff")))
     for row in rows:
         cells = []
         for name in ("sap", "ours", "pdcsap", "sff"):
             over = f" / {row[f'{name}_per_kept']}" if f"{name}_per_kept" in row else ""
             cells.append(f"{row[name]} / {row[f'{name}_whitened']}{over}")
-        print(f"{row['star']:16}" + "".join(f"{cell:>24}" for cell in cells))
+        print(f"{row['star']:16}" + "".join(f"{cell:>30}" for cell in cells))
     print("share kept: median over stars and seeds, [least, most]")
     for signal in next(iter(shares.values())):
         cells = [

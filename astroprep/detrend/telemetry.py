@@ -41,9 +41,9 @@ class TelemetryTrend(Transformer):
     degree : int, default 2
         Highest power of the polynomial: curved responses (focus, airmass squared) are usual,
         higher powers run away at the ends.
-    pieces : int, default 20
+    pieces : int, default 15
         Pieces of the spline along the arc; the prior smooths them, so that more cost only time.
-        Self flat-fielding took 15 bins. Of 12, 20 and 30, 20 was as good as 30 on six K2 stars.
+        Self flat-fielding took 15 bins.
     window : float, default 10.0
         Days over which the response along the arc may change, as the star drifts across the
         arc; the prior decides how much it does.
@@ -94,7 +94,7 @@ class TelemetryTrend(Transformer):
         columns: tuple[str, ...] = ("pos_corr1", "pos_corr2"),
         model: Literal["auto", "roll", "polynomial"] = "auto",
         degree: int = 2,
-        pieces: int = 20,
+        pieces: int = 15,
         window: float = 10.0,
         slow: float = 0.5,
         oscillations: int = 12,
