@@ -62,9 +62,10 @@ class Impute(Transformer):
         outlier may be a rare event; nor are upper limits, which are fainter than any line
         through the detections.
     window : float, default 0.5
-        Full width in days of the line's window: some twenty points of a long Kepler cadence,
-        shorter than most variation there. Ground photometry has too few points in it, and is
-        left alone: take the harmonic method there.
+        Largest full width in days of the line's window: some twenty points of a long Kepler
+        cadence, shorter than most variation there. Each curve takes it or a half, a quarter and
+        so on of it, by points left out in turn. Ground photometry has too few points in it, and
+        is left alone: take the harmonic method there.
     max_gap : float or None, default None
         Longest gap in days that ``"linear"`` and ``"gp"`` bridge, and in which cadences are
         put; None for half the window.
@@ -74,8 +75,9 @@ class Impute(Transformer):
     max_phase_gap : float, default 0.1
         Longest gap in cycles that ``"harmonic"`` bridges: a series of four harmonics is free to
         swing in a longer one.
-    min_points : int, default 6
-        Usable points in the window (``"linear"``) or in the curve.
+    min_points : int, default 2
+        Usable points in the window (``"linear"``) or in the curve; the methods ask for more where
+        these cannot tell an error.
     on_bad : {"raise", "reject"}, default "raise"
         What to do with curves of several bands, without a finite period (``"harmonic"``), or
         without even sampling (``"cadence"``).
@@ -105,7 +107,7 @@ class Impute(Transformer):
         max_gap: float | None = None,
         n_harmonics: int = 4,
         max_phase_gap: float = 0.1,
-        min_points: int = 6,
+        min_points: int = 2,
         on_bad: OnBad = "raise",
     ) -> None:
         self.method = method
@@ -126,7 +128,7 @@ class Impute(Transformer):
         ]
         wrong += [
             f"{name} must be a whole number, {least} or more, got {value!r}"
-            for name, least in (("n_harmonics", 1), ("min_points", 3))
+            for name, least in (("n_harmonics", 1), ("min_points", 2))
             if (value := getattr(self, name)) != int(value) or value < least
         ]
         if self.method not in METHODS:

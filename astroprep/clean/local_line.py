@@ -24,6 +24,8 @@ CERTAIN = 1e-12  # of the values: a smaller error is rounding, not knowledge
 LEAST_VARIANCE = 1e-24  # relative to that of the median error: squares of weights stay finite
 ONE_SIGMA = 0.6827  # probability within one sigma of a Gaussian
 MOST_LEFT_OUT = 200  # points of a curve that test the errors: the factor is good to 7 %
+MAD_TO_SIGMA = 1.4826  # Gaussian sigma per unit of MAD; Rousseeuw & Croux 1993
+N_WIDTHS = 8  # of the window, each half of the one before
 LEAST_FACTOR = 0.1  # no survey overstates errors tenfold; equal values tell nothing of noise
 LEAST_LEFT_OUT = 20  # fewer tell less (22 %) than the errors of the survey and the residuals do
 
@@ -77,6 +79,8 @@ def _line(
         return np.nan, np.nan, 0.0, 1.0
     a = (s2 * t0 - s1 * t1) / determinant
     b = (s0 * t1 - s1 * t0) / determinant
+    if n < 3:  # the line goes through both
+        return a, s2 / determinant, 0.0, 0.0
     excess = 2.0 - n
     for j in range(time.size):
         if j == skip:
@@ -92,24 +96,16 @@ def _one_line(
     time: NDArray[np.float64],
     value: NDArray[np.float64],
     variance: NDArray[np.float64],
-    known: bool,
     t: float,
     skip: int,
 ) -> tuple[float, float, float]:
     """Local line at `t`, the variance of a measurement there, and what the survey says of it."""
-    n = time.size - (1 if 0 <= skip < time.size else 0)
-    if n < 3:
-        return np.nan, np.nan, np.nan
     at, of_line, excess, slope = _line(time, value, variance, 0.0, t, skip)
-    if not math.isfinite(at):
-        return np.nan, np.nan, np.nan
-    if not known:  # unit variances stood in: scale by what the residuals say
-        scale = (excess + n - 2) / (n - 2)
-        return at, scale * (1.0 + of_line), 0.0
-    intrinsic = max(excess / slope, 0.0) if slope > 0 else 0.0
-    if intrinsic > 0:
-        at, of_line, excess, slope = _line(time, value, variance, intrinsic, t, skip)
     quoted = time.size / np.sum(1.0 / variance)  # one doubted point does not raise it
+    intrinsic = 0.0
+    if excess > 0 and slope > 0:  # two points have no excess
+        intrinsic = excess / slope
+        at, of_line, excess, slope = _line(time, value, variance, intrinsic, t, skip)
     return at, of_line + intrinsic + quoted, quoted
 
 
@@ -122,37 +118,85 @@ def one_sigma(deviation: NDArray[np.float64]) -> float:
 
 
 @njit(cache=True, error_model="numpy")
+def _window(
+    time: NDArray[np.float64], t: float, before: int, after: int, half: float
+) -> tuple[int, int]:
+    """Points within half a window of `t`; none where a neighbour is not."""
+    if time[after] - t > half or t - time[before] > half:
+        return 0, 0
+    last = after + 1
+    while last < time.size and time[last] <= t + half:
+        last += 1
+    return first_not_before(time, t - half), last
+
+
+@njit(cache=True, error_model="numpy")
 def _left_out(
     time: NDArray[np.float64],
     value: NDArray[np.float64],
     variance: NDArray[np.float64],
-    known: bool,
     half: float,
     max_gap: float,
     min_points: int,
-) -> float:
-    """Factor on the errors that makes one sigma hold for points of the curve left out in turn."""
+) -> tuple[int, float, float]:
+    """Predict points of the curve that are left out in turn.
+
+    Returns how many, what 68 % of them are missed by at most, and the same in predicted sigmas.
+    """
     n = time.size
     stride = max(n // MOST_LEFT_OUT, 1)
-    deviation = np.empty(n // stride + 1)
+    missed, deviation = np.empty(n // stride + 1), np.empty(n // stride + 1)
     m = 0
     for j in range(1, n - 1, stride):
         if time[j + 1] - time[j - 1] > max_gap:
             continue
-        first = first_not_before(time, time[j] - half)
-        last = j + 1
-        while last < n and time[last] <= time[j] + half:
-            last += 1
+        first, last = _window(time, time[j], j - 1, j + 1, half)
         if last - first - 1 < min_points:
             continue
         part = slice(first, last)
-        at, predicted, _ = _one_line(
-            time[part], value[part], variance[part], known, time[j], j - first
-        )
+        at, predicted, _ = _one_line(time[part], value[part], variance[part], time[j], j - first)
         if predicted > 0:
-            deviation[m] = (value[j] - at) / math.sqrt(predicted)
+            missed[m] = value[j] - at
+            deviation[m] = missed[m] / math.sqrt(predicted)
             m += 1
-    return one_sigma(deviation[:m])
+    if m < LEAST_LEFT_OUT:
+        return m, np.inf, 1.0
+    return m, one_sigma(missed[:m]), one_sigma(deviation[:m])
+
+
+@njit(cache=True, error_model="numpy")
+def _choose_width(
+    time: NDArray[np.float64],
+    value: NDArray[np.float64],
+    variance: NDArray[np.float64],
+    half: float,
+    max_gap: float,
+    min_points: int,
+    factor: NDArray[np.float64],
+) -> int:
+    """Halvings of the window that miss points left out by least; fills the factor of each."""
+    best, least, most = 0, np.inf, 0
+    for k in range(factor.size):
+        tested, missed, factor[k] = _left_out(
+            time, value, variance, half / 2.0**k, max_gap, min_points
+        )
+        most = max(most, tested)
+        if tested < max(LEAST_LEFT_OUT, most // 2):
+            factor[k] = -1.0  # nothing is known of this width
+            break
+        if missed < least:
+            best, least = k, missed
+    return best
+
+
+@njit(cache=True, error_model="numpy")
+def _unit(value: NDArray[np.float64], error: NDArray[np.float64], known: bool) -> float:
+    """Median error, or the scatter of successive points where errors are unknown."""
+    if known:
+        return float(np.median(error))
+    if value.size < 2:
+        return 0.0
+    return float(np.median(np.abs(value[1:] - value[:-1])) * MAD_TO_SIGMA / math.sqrt(2.0))
 
 
 @njit(cache=True, error_model="numpy")
@@ -169,11 +213,13 @@ def _lines_of_curve(
     quoted: NDArray[np.float64],
 ) -> None:
     known = bool(np.all(error > 0) and np.all(np.isfinite(error)))
-    size = np.median(error) if known else 1.0  # in this unit no weight is too large to square
+    size = _unit(value, error, known)  # in this unit no weight is too large to square
+    if not size > 0:
+        return
     variance = np.maximum((error / size) ** 2, LEAST_VARIANCE) if known else np.ones(error.size)
     level = np.median(value)
     scaled = (value - level) / size
-    factor = -1.0
+    factor, width = np.empty(N_WIDTHS), -1
     for k in range(target.size):
         t = target[k]
         right = first_not_before(time, t)
@@ -181,25 +227,23 @@ def _lines_of_curve(
             continue
         if time[right] - time[right - 1] > max_gap:
             continue
-        if time[right] - t > half or t - time[right - 1] > half:
-            continue
-        first = first_not_before(time, t - half)
-        last = right
-        while last < time.size and time[last] <= t + half:
-            last += 1
-        if last - first < min_points:
-            continue
-        if factor < 0:
-            factor = _left_out(time, scaled, variance, known, half, max_gap, min_points)
-        part = slice(first, last)
-        at, predicted, noise = _one_line(time[part], scaled[part], variance[part], known, t, -1)
-        least = LEAST_FACTOR if known else 0.0
-        spread = size * max(factor, least) * math.sqrt(predicted)
-        at = level + size * at
-        if math.isfinite(spread) and math.isfinite(at) and spread > CERTAIN * abs(at):
-            result[k] = at
-            sigma[k] = spread
-            quoted[k] = size * math.sqrt(noise)
+        if width < 0:
+            width = _choose_width(time, scaled, variance, half, max_gap, min_points, factor)
+        for w in range(width, -1, -1):  # the next wider window where this one holds too little
+            first, last = _window(time, t, right - 1, right, half / 2.0**w)
+            if last - first < (min_points if factor[w] > 0 else max(min_points, 3)):
+                continue
+            part = slice(first, last)
+            at, predicted, noise = _one_line(time[part], scaled[part], variance[part], t, -1)
+            least = LEAST_FACTOR if known else 0.0
+            scale = 1.0 if factor[w] < 0 else max(factor[w], least)
+            spread = size * scale * math.sqrt(predicted)
+            at = level + size * at
+            if math.isfinite(spread) and math.isfinite(at) and spread > CERTAIN * abs(at):
+                result[k] = at
+                sigma[k] = spread
+                quoted[k] = size * math.sqrt(noise) if known else 0.0
+            break
 
 
 @njit(parallel=True, cache=True, error_model="numpy")
@@ -220,7 +264,8 @@ def local_linear_at(
     ----------
     time, value, error : float64 array, shape (n_points,)
         Sorted by time within each curve; days and any unit. A curve with an error that is not
-        positive and finite is fitted without weights.
+        positive and finite counts as one without errors: the scatter of its successive points
+        stands in.
     offsets : int64 array, shape (n_curves + 1,)
         Curve i is ``offsets[i]:offsets[i + 1]``.
     target : float64 array, shape (n_targets,)
@@ -228,11 +273,14 @@ def local_linear_at(
     target_offsets : int64 array, shape (n_curves + 1,)
         Targets of curve i are ``target_offsets[i]:target_offsets[i + 1]``.
     window : float
-        Full width in days of the points that make the line.
+        Largest full width in days of the points that make the line. Each curve takes this, or
+        its half, quarter, down to 1/128: whichever predicts points left out best. A target with
+        too few points in that takes the next wider one.
     max_gap : float
         Longest distance in days of the points before and after a target.
     min_points : int
-        Points that the window holds at least; never fewer than 3 are taken.
+        Points that the window holds at least, 2 or more; 3 where fewer than 20 points of the
+        curve can be left out.
 
     Returns
     -------
@@ -246,11 +294,12 @@ def local_linear_at(
     -----
     ``sigma² = f² (variance of the line + τ² + quoted²)``. The intrinsic scatter ``τ²`` of the
     window is what ``χ² = n - 2`` asks for beyond the errors, by the method of moments for a
-    weighted regression [1]_, and enters the weights. The factor ``f`` is one of the curve: up to
-    200 of its points are left out in turn and predicted, and 68.27 % of them shall lie within one
-    sigma (1 where fewer than 20 can be predicted, never below 0.1 of known errors). It makes up
-    for what a line cannot follow, for windows of few points and for errors that the survey
-    quotes wrong. It holds for points missing at random; longer gaps are less sure than it says.
+    weighted regression [1]_, and enters the weights. Up to 200 points of the curve are left
+    out in turn and predicted: the factor ``f`` of a width is such that 68.27 % of them lie within
+    one sigma (1 where fewer than 20 can be predicted, and then the whole window is taken; never
+    below 0.1 of known errors). It makes up for what a line cannot follow, for windows of few
+    points and for errors that the survey quotes wrong. It holds for points missing at random,
+    one by one; longer gaps are less sure than it says.
 
     References
     ----------

@@ -397,7 +397,7 @@ class TestBadInput:
             ({"where": "gaps"}, "where must be"),
             ({"window": 0.0, "max_gap": -1.0}, "window must be positive.*max_gap must be"),
             ({"n_harmonics": 0}, "n_harmonics must be a whole number"),
-            ({"min_points": 2}, "min_points must be a whole number, 3 or more"),
+            ({"min_points": 1}, "min_points must be a whole number, 2 or more"),
             ({"reasons": ("survy",)}, "did you mean 'survey'"),
         ],
     )
