@@ -6,7 +6,7 @@ import numpy as np
 from numba import njit, prange
 from numpy.typing import NDArray
 
-__all__ = ["clip_bounds", "fast_median"]
+__all__ = ["clip_points", "fast_median"]
 
 MAD_TO_SIGMA = 1.482602218505602  # 1 / Phi^-1(3/4): Gaussian sigma per unit of MAD
 SAMPLE = 256  # points whose median tells where to look for that of all; its error is 0.08 sigma
@@ -115,8 +115,16 @@ def _bounds_of(
     return floor, ceiling
 
 
+@njit(cache=True)
+def _mark_outside(
+    value: NDArray[np.float64], floor: float, ceiling: float, out: NDArray[np.bool_]
+) -> None:
+    for j in range(value.size):
+        out[j] = (value[j] < floor) | (value[j] > ceiling)
+
+
 @njit(parallel=True, cache=True)
-def clip_bounds(
+def clip_points(
     value: NDArray[np.float64],
     offsets: NDArray[np.int64],
     low: float,
@@ -124,8 +132,8 @@ def clip_bounds(
     use_mean: bool,
     use_std: bool,
     iterations: int,
-) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Smallest and largest value of each curve that k-sigma clipping leaves.
+) -> NDArray[np.bool_]:
+    """Points that k-sigma clipping takes.
 
     Parameters
     ----------
@@ -145,10 +153,9 @@ def clip_bounds(
 
     Returns
     -------
-    floor, ceiling : float64 array, shape (n_curves,)
-        Points outside of the last bounds are the outliers; infinite for an empty curve. Bounds
-        that would leave no point (the mean of numbers that are mostly one has a MAD of zero
-        about it) are not taken.
+    bool array, shape (n_points,)
+        True outside of the last bounds. Bounds that would leave no point (the mean of numbers that
+        are mostly one has a MAD of zero about it) are not taken.
 
     Notes
     -----
@@ -156,10 +163,11 @@ def clip_bounds(
     judge all points, also those that earlier bounds had left out. A median after the first
     is looked for near the one before, in one pass.
     """
-    floor = np.full(offsets.size - 1, -np.inf)
-    ceiling = np.full(offsets.size - 1, np.inf)
-    for i in prange(floor.size):
-        part = value[offsets[i] : offsets[i + 1]]
-        if part.size:
-            floor[i], ceiling[i] = _bounds_of(part, low, high, use_mean, use_std, iterations)
-    return floor, ceiling
+    out = np.empty(value.size, np.bool_)
+    for i in prange(offsets.size - 1):
+        first, last = offsets[i], offsets[i + 1]
+        if last > first:
+            part = value[first:last]
+            floor, ceiling = _bounds_of(part, low, high, use_mean, use_std, iterations)
+            _mark_outside(part, floor, ceiling, out[first:last])
+    return out

@@ -14,7 +14,16 @@ from astroprep.data import LightCurveBatch, Usable
 from astroprep.errors import DataError
 from astroprep.period.fold import fold_ragged
 
-__all__ = ["PHASE_POINTS", "PHASE_WINDOW", "curve_medians", "Level", "folded_level", "level_of", "periods_of", "phase_order"]
+__all__ = [
+    "PHASE_POINTS",
+    "PHASE_WINDOW",
+    "Level",
+    "curve_medians",
+    "folded_level",
+    "level_of",
+    "periods_of",
+    "phase_order",
+]
 
 # Running median of the folded curve: eclipses of detached binaries last 0.05 to 0.1 of the
 # period, and a median follows what fills more than half of its window.

@@ -9,7 +9,7 @@ from numba import njit, prange
 from numpy.typing import NDArray
 
 from astroprep.base import Needs, OnBad, Transformer
-from astroprep.clean.clip import clip_bounds, fast_median
+from astroprep.clean.clip import clip_points, fast_median
 from astroprep.clean.level import level_of, periods_of
 from astroprep.data import LightCurveBatch, PointFlag, Usable
 from astroprep.errors import ConfigError
@@ -302,11 +302,8 @@ class SigmaClip(Transformer):
         iterations: int,
     ) -> NDArray[np.bool_]:
         """Points outside of the bounds of their curve."""
-        bounds = clip_bounds(
-            value, offsets, low, high, self.centre == "mean", self.scatter == "std", iterations
-        )
-        floor, ceiling = (np.repeat(bound, np.diff(offsets)) for bound in bounds)
-        return (value < floor) | (value > ceiling)
+        mean, std = self.centre == "mean", self.scatter == "std"
+        return np.asarray(clip_points(value, offsets, low, high, mean, std, iterations))
 
     def _judged(
         self, usable: Usable, period: NDArray[np.float64] | None, low: float, high: float
@@ -317,12 +314,13 @@ class SigmaClip(Transformer):
         if not self.support:
             return self._plain(residual, offsets, low, high, 1)
         how = (self.support, self.witnesses)
-        with np.errstate(invalid="ignore"):
-            error = np.where(usable.error > 0, np.hypot(usable.error, level.blur), level.blur)
+        order, error = level.order, usable.error
+        if order.size:
+            with np.errstate(invalid="ignore"):
+                error = np.where(error > 0, np.hypot(error, level.blur), level.blur)
         verdict = judge_points(
             usable.time, residual, error, offsets, low, high, self.neighbour, *how
         )
-        order = level.order
         if order.size:
             by_phase = judge_points(
                 level.phase, residual[order], error[order], offsets, low, high,
