@@ -1,5 +1,14 @@
 """Take slow changes, of the instrument or of the star, out of light curves."""
 
+from astroprep.detrend.cbv import CotrendingCorrection
+from astroprep.detrend.cbv_files import read_vectors, write_vectors
+from astroprep.detrend.cbv_vectors import CotrendingVectors
 from astroprep.detrend.moving import MovingMedian
 
-__all__ = ["MovingMedian"]
+__all__ = [
+    "CotrendingCorrection",
+    "CotrendingVectors",
+    "MovingMedian",
+    "read_vectors",
+    "write_vectors",
+]
