@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 from numba import njit, prange
@@ -24,6 +24,7 @@ from astroprep.errors import ConfigError, DataError
 
 __all__ = ["CotrendingCorrection", "VectorStep", "apply_vectors"]
 
+CLOCK_CHECKS = 100  # points of a curve whose time is held against the vectors
 SPARE_POINTS = 3  # more points than parameters that a curve must have
 EXAMPLE = Path(__file__).parent / "cbv_example.csv"
 
@@ -35,6 +36,7 @@ def _trends(
     offsets: NDArray[np.int64],
     coefficients: NDArray[np.float64],
     covariances: NDArray[np.float64],
+    noise: NDArray[np.float64],
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """Vectors times coefficients about their mean at the used points, and its error."""
     n, k = rows.shape
@@ -47,9 +49,10 @@ def _trends(
                 mean += rows[j]
                 count += 1
         mean /= max(count, 1)
+        white = np.sum((coefficients[i] * noise[i]) ** 2)
         for j in range(offsets[i], offsets[i + 1]):
             if np.isfinite(rows[j, 0]):
-                total, square = 0.0, 0.0
+                total, square = 0.0, white
                 for a in range(k):
                     va = rows[j, a] - mean[a]
                     total += va * coefficients[i, a]
@@ -63,9 +66,10 @@ def _trends(
 def apply_vectors(
     batch: LightCurveBatch,
     rows: NDArray[np.float64],
+    noise: NDArray[np.float64] | None = None,
     *,
     bin_width: float = 0.25,
-    shortest: float = 1.5,
+    shortest: float = 1.0,
     protect: float = 20.0,
 ) -> LightCurveBatch:
     """Correct each curve by its vectors.
@@ -76,6 +80,8 @@ def apply_vectors(
         Flux or magnitudes.
     rows : float64 array, shape (n_points, n_vectors)
         The vectors at every point; NaN rows where they are not known.
+    noise : float64 array, shape (n_curves, n_vectors), optional
+        White noise of the vectors of each curve, which enters the error of the trend.
     bin_width, shortest, protect : float
         As in `CotrendingCorrection`, days.
 
@@ -103,13 +109,10 @@ def apply_vectors(
     )
     used = np.zeros(batch.n_points, bool)
     used[index] = True
-    shift, trend_err = _trends(rows, used, batch.offsets, coefficients, covariances)
-    level = np.array(
-        [
-            np.median(usable.value[fit][a:b]) if b > a else np.nan
-            for a, b in zip(offsets[:-1], offsets[1:], strict=True)
-        ]
-    )
+    if noise is None:
+        noise = np.zeros_like(coefficients)
+    shift, trend_err = _trends(rows, used, batch.offsets, coefficients, covariances, noise)
+    level = statistics[:, STATISTICS.index("level")]
     trend = shift + np.repeat(level, np.diff(batch.offsets))
     value = np.where(known, batch.value - shift, batch.value)
     columns = {f"cbv_{name}": statistics[:, STATISTICS.index(name)] for name in STATISTICS[:3]}
@@ -208,9 +211,13 @@ class VectorStep(Transformer):
         if (why != "").any():
             batch = self.refuse(batch, why != "", why)
             rows, _ = self._rows(batch, sets)
+        own = np.zeros((len(sets), rows.shape[1]))
+        for i, one in enumerate(sets):
+            own[i, : one.n_vectors] = one.noise
         return apply_vectors(
             batch,
             rows,
+            own[self._matches(batch)],
             bin_width=self.bin_width,
             shortest=self.shortest,
             protect=self.protect,
@@ -233,11 +240,11 @@ class VectorStep(Transformer):
         rows = np.full((batch.n_points, int(self.set_size_.max())), np.nan)
         of_point = np.repeat(which, np.diff(batch.offsets))
         for i, one in enumerate(sets):
-            here = of_point == i
-            if here.any():
-                rows[here] = 0.0
-                rows[here, : one.n_vectors] = _aligned(batch, here, one, self.bridge)
-                rows[here & ~np.isfinite(rows[:, 0])] = np.nan
+            here = np.flatnonzero(of_point == i)
+            if here.size:
+                found = _aligned(batch, here, one, self.bridge)
+                rows[here, : one.n_vectors] = found
+                rows[here, one.n_vectors :] = np.where(np.isfinite(found[:, :1]), 0.0, np.nan)
         why = np.full(batch.n_curves, "", dtype=object)
         usable = batch.usable
         covered = np.isfinite(rows[usable.index, 0])
@@ -279,7 +286,7 @@ def _by_cadence(batch: LightCurveBatch, one: CotrendingVectors) -> bool:
 
 
 def _aligned(
-    batch: LightCurveBatch, here: NDArray[np.bool_], one: CotrendingVectors, bridge: float
+    batch: LightCurveBatch, here: NDArray[np.intp], one: CotrendingVectors, bridge: float
 ) -> NDArray[np.float64]:
     if _by_cadence(batch, one):
         return one.at_cadence(batch.points["cadence"][here], bridge)
@@ -322,7 +329,9 @@ def _other_clock(batch: LightCurveBatch, i: int, one: CotrendingVectors) -> str:
     """Why equal cadence numbers are not the same moment, or ``""``."""
     if not _by_cadence(batch, one) or one.time is None or one.cadence is None:
         return ""
-    part = slice(int(batch.offsets[i]), int(batch.offsets[i + 1]))
+    size = int(batch.offsets[i + 1] - batch.offsets[i])
+    sparse = max(size // CLOCK_CHECKS, 1)  # a clock is wrong everywhere or nowhere
+    part = slice(int(batch.offsets[i]), int(batch.offsets[i + 1]), sparse)
     cadence = batch.points["cadence"][part]
     at = np.clip(np.searchsorted(one.cadence, cadence), 0, one.n_cadences - 1)
     apart = one.time[at] - batch.time[part] - _shift(batch, one)
@@ -366,11 +375,11 @@ class CotrendingCorrection(VectorStep):
         and are mostly lost when those carry a slow drift: 30 keeps more of the star and leaves
         more of the drift. 20 days is what one Kepler quarter separates. In a short segment the
         limit is half its length. 0 takes all variation for systematics.
-    shortest : float, default 1.5
+    shortest : float, default 1.0
         Shortest period with sines of its own, days. Faster variation hardly resembles the
         vectors and counts as noise.
     bin_width : float, default 0.25
-        Bins in which the fit sees the curve, days: a sixth of `shortest`, so that the bins do
+        Bins in which the fit sees the curve, days: a quarter of `shortest`, so that the bins do
         not blur it.
     bridge : float, default 3.0
         Gaps of at most so many cadences of the vectors are crossed by a straight line.
@@ -381,7 +390,8 @@ class CotrendingCorrection(VectorStep):
 
     Notes
     -----
-    Adds ``points["trend"]`` (level and systematics) and ``points["trend_err"]`` (posterior);
+    Adds ``points["trend"]`` (level and systematics) and ``points["trend_err"]`` (posterior
+    of the coefficients, and the white noise of the vectors);
     the corrected value is ``value - trend + level`` with ``level`` the median of the fitted
     points; errors stay. Points without vectors keep their value, have a NaN trend and get the
     flag SURVEY. Points with EVENT, or excluded, are left out of the fit and corrected;
@@ -402,7 +412,7 @@ class CotrendingCorrection(VectorStep):
     """
 
     needs = Needs(min_points=1 + SPARE_POINTS)
-    example = {"vectors": str(EXAMPLE)}
+    example: ClassVar[dict[str, Any]] = {"vectors": str(EXAMPLE)}
 
     def __init__(
         self,
@@ -411,7 +421,7 @@ class CotrendingCorrection(VectorStep):
         scale: str = "single",
         any_channel: bool = False,
         protect: float = 20.0,
-        shortest: float = 1.5,
+        shortest: float = 1.0,
         bin_width: float = 0.25,
         bridge: float = 3.0,
         min_overlap: float = 0.5,

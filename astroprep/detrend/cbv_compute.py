@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,6 +21,7 @@ __all__ = ["CotrendingFit", "Ensemble", "compute_vectors", "entropy_of"]
 
 MAD_TO_SIGMA = 1.4826  # Gaussian sigma per unit of MAD; Rousseeuw & Croux 1993
 MAX_VARIABILITY = 1.3  # in medians of the ensemble; Smith et al. 2012, section 4
+FIRST_LIMIT = 3.0  # times as much before the systematics, which differ from star to star, are out
 QUIET_SHARE = 0.5  # the best-correlated half makes the vectors; Smith et al. 2012, section 4
 SPIKE, SPIKE_WINDOW = 6.0, 7  # scatters of neighbours, cadences; a slow change stays
 SELECTIONS = 8  # rounds of leaving out what the vectors do not explain
@@ -28,6 +30,8 @@ LEAST_SNR = 5.0  # decibel; a vector below is noise
 LEAST_COVERAGE = 0.5  # of stars at a cadence, and of cadences of a star
 BISQUARE = 4.685  # 95 % efficient at the Gaussian; Beaton & Tukey 1974
 ROUNDS = 12  # of robust weights
+HEAVY = 4.0  # robust scatters from the median weight: the star that lowers the entropy
+ENOUGH_STARS = 50  # as many stay if there are: the noise of a vector falls with their root
 ENTROPY_STARS = 10  # fewer say nothing of a distribution
 DRIFT_ORDER = 3  # of the polynomial that variability is measured about; Smith et al. 2012
 
@@ -83,9 +87,11 @@ def compute_vectors(
         Days. Without it curves meet at their cadence numbers, or without these in bins of the
         median sampling step.
     max_variability : float, default 1.3
-        Stars that scatter more than this, in medians of the ensemble, are left out.
+        Stars that scatter more than this about the vectors, in medians of the ensemble, are
+        left out; three times as much counts about a cubic, before there are vectors.
     quiet_share : float, default 0.5
-        Share of the remaining stars, the best correlated, that make the vectors.
+        Share of the remaining stars, the best correlated, that make the vectors; at least 50
+        stay if there are so many.
     least_entropy : float, default -0.7
         A star that dominates a vector lowers the entropy of the stars' weights; the heaviest
         is left out until it is this high, nats relative to a Gaussian.
@@ -104,7 +110,7 @@ def compute_vectors(
 
     Notes
     -----
-    Each star is divided by its level (flux) and scatter. Gaps are filled by straight lines at
+    Each star is divided by its level (flux) and its noise. Gaps are filled by straight lines at
     first and then by the model itself; points far from the model lose weight (bisquare), so
     that transits and flares do not make vectors.
 
@@ -120,7 +126,7 @@ def compute_vectors(
         )
     axis, flux, error = _table(batch, bin_width)
     flux, error, kept, why = _common(axis, flux, error, n_vectors)
-    scaled, noise = _normalised(flux, error)
+    scaled, noise = _normalised(flux, error, batch.meta.quantity == "flux")
     variability = _variability(scaled, noise)
     correlation = _correlation(scaled)
     inside = why == ""
@@ -208,7 +214,9 @@ def _common(
     share = has[:, kept].mean(axis=1)
     for i in np.flatnonzero(share < LEAST_COVERAGE):
         why[i] = f"covers {share[i]:.0%} of the common cadences"
-    flat = np.array([np.ptp(f[h]) == 0 if h.any() else True for f, h in zip(flux, has, strict=True)])
+    flat = np.array(
+        [np.ptp(f[h]) == 0 if h.any() else True for f, h in zip(flux, has, strict=True)]
+    )
     why[flat & (why == "")] = "is constant"
     good = why == ""
     if good.sum() < n_vectors + 2:
@@ -220,16 +228,20 @@ def _common(
 
 
 def _normalised(
-    flux: NDArray[np.float64], error: NDArray[np.float64]
+    flux: NDArray[np.float64], error: NDArray[np.float64], relative: bool
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Each star about its median, over its scatter, gaps filled by straight lines; its noise.
+    """Each star about its median, over its noise, gaps filled by straight lines.
 
-    The noise is the median error, or the scatter of neighbours where there is none.
+    Over the noise every star tells as much as it knows, which finds faint vectors best
+    (measured: the angle of least squares with known weights, where the scatter as unit gives up
+    to ten times that); a star quieter than the median counts as the median one, so that the
+    few brightest do not speak for all. Flux is relative to the level, magnitudes are not.
     """
     middle = np.nanmedian(flux, axis=1, keepdims=True)
-    scatter = MAD_TO_SIGMA * np.nanmedian(np.abs(flux - middle), axis=1, keepdims=True)
-    scatter = np.where(scatter > 0, scatter, np.nanstd(flux, axis=1, keepdims=True))
-    scaled = (flux - middle) / scatter
+    if relative:
+        middle[middle == 0] = np.nan
+        error = error / np.abs(middle)
+    scaled = (flux - middle) / (np.abs(middle) if relative else 1.0)
     _drop_spikes(scaled)
     noise = np.empty(flux.shape[0])
     place = np.arange(flux.shape[1])
@@ -237,9 +249,11 @@ def _normalised(
         known = np.isfinite(row)
         row[~known] = np.interp(place[~known], place[known], row[known])
         bars = error[i][np.isfinite(error[i])]
-        quiet = MAD_TO_SIGMA * np.median(np.abs(np.diff(row))) / np.sqrt(2)
-        noise[i] = np.median(bars) / scatter[i, 0] if bars.size else quiet
-    return scaled, np.maximum(noise, 1e-12)
+        steps = MAD_TO_SIGMA * np.median(np.abs(np.diff(row))) / np.sqrt(2)
+        noise[i] = max(float(np.median(bars)) if bars.size else steps, steps)
+    floor = float(np.median(noise)) if np.median(noise) > 0 else float(scaled.std())
+    unit = np.maximum(noise, floor)[:, None]
+    return scaled / unit, np.maximum(noise, 1e-3 * floor) / unit[:, 0]
 
 
 def _drop_spikes(scaled: NDArray[np.float64]) -> None:
@@ -248,7 +262,7 @@ def _drop_spikes(scaled: NDArray[np.float64]) -> None:
     for row in scaled:
         known = np.isfinite(row)
         filled = np.interp(place, place[known], row[known])
-        away = filled - median_filter(filled, SPIKE_WINDOW, mode="nearest")
+        away = filled - median_filter(filled, SPIKE_WINDOW, mode="mirror")
         quiet = MAD_TO_SIGMA * np.median(np.abs(np.diff(filled))) / np.sqrt(2)
         if quiet > 0:
             row[np.abs(away) > SPIKE * quiet] = np.nan
@@ -282,16 +296,16 @@ def _quiet(
     n_vectors: int,
 ) -> NDArray[np.bool_]:
     """Stars that make the vectors; the others get their reason."""
-    loud = (why == "") & (variability > max_variability)
+    loud = (why == "") & (variability > FIRST_LIMIT * max_variability)
     for i in np.flatnonzero(loud):
         why[i] = f"varies {variability[i]:.1f} times as much as the median star"
     left = np.flatnonzero(why == "")
     if left.size < n_vectors + 2:
         raise DataError(
             f"compute_vectors needs at least {n_vectors + 2} quiet stars for {n_vectors} vectors; "
-            f"{left.size} of {why.size} remain below max_variability={max_variability:g}"
+            f"{left.size} of {why.size} remain with max_variability={max_variability:g}"
         )
-    count = max(int(np.ceil(quiet_share * left.size)), n_vectors + 2)
+    count = max(int(np.ceil(quiet_share * left.size)), n_vectors + 2, ENOUGH_STARS)
     order = left[np.argsort(-correlation[left], kind="stable")]
     for i in order[count:]:
         why[i] = f"correlates less with the others ({correlation[i]:.2f})"
@@ -323,7 +337,9 @@ def _cleaned(
         if worst.size == 0:
             break
         for i in worst:
-            why[star[rows[i]]] = f"varies {own[i]:.1f} times as much as the median about the vectors"
+            why[star[rows[i]]] = (
+                f"varies {own[i]:.1f} times as much as the median about the vectors"
+            )
         rows = np.delete(rows, worst)
     while True:
         u, power, v = _robust_svd(scaled[rows], n_vectors)
@@ -331,7 +347,10 @@ def _cleaned(
         low = int(np.argmin(entropy))
         if entropy[low] >= least_entropy or rows.size <= max(ENTROPY_STARS, least):
             return u, power, v
-        heavy = int(np.argmax(np.abs(u[:, low])))
+        away = np.abs(u[:, low] - np.median(u[:, low]))
+        heavy = int(np.argmax(away))
+        if away[heavy] < HEAVY * MAD_TO_SIGMA * np.median(away):
+            return u, power, v  # low for another reason: no star stands out
         why[star[rows[heavy]]] = f"dominates vector {low + 1} (entropy {entropy[low]:.2f})"
         rows = np.delete(rows, heavy)
 
@@ -430,7 +449,7 @@ def _container(
 
 
 class CotrendingFit(VectorStep):
-    """Compute cotrending vectors from the fitted batch, one set a segment and channel, and use them.
+    """Compute cotrending vectors from the fitted batch, a set for each channel, and use them.
 
     Parameters
     ----------
@@ -457,7 +476,7 @@ class CotrendingFit(VectorStep):
 
     needs = Needs(min_points=1 + SPARE_POINTS)
     # any three stars: loose limits, and bins that stars of different nights share
-    example = {
+    example: ClassVar[dict[str, Any]] = {
         "n_vectors": 1,
         "time_bin": 40.0,
         "max_variability": 100.0,
@@ -473,7 +492,7 @@ class CotrendingFit(VectorStep):
         least_entropy: float = LEAST_ENTROPY,
         least_snr: float = LEAST_SNR,
         protect: float = 20.0,
-        shortest: float = 1.5,
+        shortest: float = 1.0,
         bin_width: float = 0.25,
         bridge: float = 3.0,
         min_overlap: float = 0.5,

@@ -83,7 +83,7 @@ def read_vectors(path: str | Path, **known: Any) -> list[CotrendingVectors]:
         tables = _fits_tables(path)
     elif ending == ".csv":
         about, lines = _csv_notes(path)
-        tables = [(pd.read_csv(path, skiprows=lines), about)]
+        tables = [(pd.read_csv(path, skiprows=lines, float_precision="round_trip"), about)]
     elif ending in (".parquet", ".pq"):
         table = pq.read_table(path)
         notes = {k.decode(): v.decode() for k, v in (table.schema.metadata or {}).items()}

@@ -17,6 +17,7 @@ __all__ = ["ANY", "CotrendingVectors", "explain_time_system"]
 ANY = -1
 """Segment or channel of vectors that serve any."""
 
+MAD_TO_SIGMA = 1.4826  # Gaussian sigma per unit of MAD; Rousseeuw & Croux 1993
 SAME_TIME = 1.0  # days; the light travel time across Earth's orbit is 0.006
 REFERENCES = {name: TIME_REFERENCES[name] for name in ("JD", "MJD", "BKJD", "BTJD")}
 
@@ -120,6 +121,15 @@ class CotrendingVectors:
     def is_known(self) -> NDArray[np.bool_]:
         """True at cadences that are no gap, shape (n_cadences,)."""
         return np.isfinite(self.vectors[:, 0])
+
+    @property
+    def noise(self) -> NDArray[np.float64]:
+        """White noise of each vector, from neighbouring cadences, shape (n_vectors,)."""
+        steps = np.diff(self.vectors, axis=0)
+        steps = steps[np.isfinite(steps[:, 0])]
+        if steps.shape[0] == 0:
+            return np.zeros(self.n_vectors)
+        return np.asarray(MAD_TO_SIGMA * np.median(np.abs(steps), axis=0) / np.sqrt(2))
 
     def first(self, n_vectors: int) -> CotrendingVectors:
         """Return the first so many vectors.
