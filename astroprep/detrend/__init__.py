@@ -1,8 +1,9 @@
 """Take slow changes, of the instrument or of the star, out of light curves."""
 
 from astroprep.detrend.cbv import CotrendingCorrection
-from astroprep.detrend.cbv_compute import CotrendingFit, Ensemble, compute_vectors
+from astroprep.detrend.cbv_compute import Ensemble, compute_vectors
 from astroprep.detrend.cbv_files import read_vectors, write_vectors
+from astroprep.detrend.cbv_fit import CotrendingFit
 from astroprep.detrend.cbv_vectors import CotrendingVectors
 from astroprep.detrend.moving import MovingMedian
 

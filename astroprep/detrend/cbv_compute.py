@@ -2,32 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.ndimage import median_filter
 from scipy.special import ndtri
 
-from astroprep.base import Needs, OnBad
-from astroprep.data import LightCurveBatch, PointFlag
-from astroprep.detrend.cbv import SPARE_POINTS, VectorStep
+from astroprep.data import LightCurveBatch
+from astroprep.detrend.cbv_table import Axis, cadence_table, common_cadences, normalised
 from astroprep.detrend.cbv_vectors import ANY, CotrendingVectors
-from astroprep.errors import ConfigError, DataError
+from astroprep.errors import DataError
 
-__all__ = ["CotrendingFit", "Ensemble", "compute_vectors", "entropy_of"]
+__all__ = ["Ensemble", "compute_vectors", "entropy_of", "one_number"]
 
 MAD_TO_SIGMA = 1.4826  # Gaussian sigma per unit of MAD; Rousseeuw & Croux 1993
 MAX_VARIABILITY = 1.3  # in medians of the ensemble; Smith et al. 2012, section 4
 FIRST_LIMIT = 3.0  # times as much before the systematics, which differ from star to star, are out
 QUIET_SHARE = 0.5  # the best-correlated half makes the vectors; Smith et al. 2012, section 4
-SPIKE, SPIKE_WINDOW = 6.0, 7  # scatters of neighbours, cadences; a slow change stays
 SELECTIONS = 8  # rounds of leaving out what the vectors do not explain
 LEAST_ENTROPY = -0.7  # nats below the Gaussian; Smith et al. 2012, section 4
 LEAST_SNR = 5.0  # decibel; a vector below is noise
-LEAST_COVERAGE = 0.5  # of stars at a cadence, and of cadences of a star
 BISQUARE = 4.685  # 95 % efficient at the Gaussian; Beaton & Tukey 1974
 ROUNDS = 12  # of robust weights
 HEAVY = 4.0  # robust scatters from the median weight: the star that lowers the entropy
@@ -124,9 +118,9 @@ def compute_vectors(
             f"compute_vectors needs at least {n_vectors + 2} stars for {n_vectors} vectors, the "
             f"batch has {batch.n_curves}: one star's own variation would be taken for systematics"
         )
-    axis, flux, error = _table(batch, bin_width)
-    flux, error, kept, why = _common(axis, flux, error, n_vectors)
-    scaled, noise = _normalised(flux, error, batch.meta.quantity == "flux")
+    axis, flux, error = cadence_table(batch, bin_width)
+    flux, error, kept, why = common_cadences(axis, flux, error, n_vectors)
+    scaled, noise = normalised(flux, error, batch.meta.quantity == "flux")
     variability = _variability(scaled, noise)
     correlation = _correlation(scaled)
     inside = why == ""
@@ -149,123 +143,6 @@ def compute_vectors(
         snr=snr[:count],
         entropy=entropy[:count],
     )
-
-
-# -- from the batch to a table ---------------------------------------------------------------
-
-
-@dataclass(frozen=True, eq=False)
-class _Axis:
-    """Where the columns of the table are."""
-
-    cadence: NDArray[np.int64] | None
-    time: NDArray[np.float64]
-
-
-def _table(
-    batch: LightCurveBatch, bin_width: float | None
-) -> tuple[_Axis, NDArray[np.float64], NDArray[np.float64]]:
-    """Value and error of every star at every cadence, NaN where it has none."""
-    usable = batch.usable
-    calm = (batch.flags[usable.index] & np.uint32(PointFlag.EVENT)) == 0
-    star = np.repeat(np.arange(batch.n_curves), usable.counts())[calm]
-    time, value, error = usable.time[calm], usable.value[calm], usable.error[calm]
-    if time.size == 0:
-        raise DataError("compute_vectors needs usable points, and no star has any")
-    by_number = bin_width is None and "cadence" in batch.points
-    if by_number:
-        place = batch.points["cadence"][usable.index[calm]].astype(np.int64)
-    else:
-        if bin_width is None:
-            steps = np.diff(time)[np.diff(star) == 0]
-            steps = steps[steps > 0]
-            bin_width = float(np.median(steps)) if steps.size else 1.0
-        place = np.round((time - time.min()) / bin_width).astype(np.int64)
-    numbers, column = np.unique(place, return_inverse=True)
-    cell = star * numbers.size + column
-    size = batch.n_curves * numbers.size
-    count = np.bincount(cell, minlength=size).astype(float)
-    count[count == 0] = np.nan
-    shape = (batch.n_curves, numbers.size)
-    flux = (np.bincount(cell, value, size) / count).reshape(shape)
-    known = np.where(np.isfinite(error) & (error > 0), error, np.nan)
-    square = np.bincount(cell, known**2, size) / count**2
-    at = np.bincount(column, time) / np.bincount(column)
-    axis = _Axis(numbers if by_number else None, at)
-    return axis, flux, np.sqrt(square).reshape(shape)
-
-
-def _common(
-    axis: _Axis, flux: NDArray[np.float64], error: NDArray[np.float64], n_vectors: int
-) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.bool_], NDArray[np.object_]]:
-    """Cadences that half of the stars have, and the stars that have half of these."""
-    has = np.isfinite(flux)
-    some = has.any(axis=1)
-    kept = has.sum(axis=0) >= LEAST_COVERAGE * max(int(some.sum()), 1)
-    least = n_vectors + SPARE_POINTS
-    if kept.sum() < least:
-        kind = "times" if axis.cadence is None else "cadence numbers"
-        raise DataError(
-            f"compute_vectors needs stars with common cadences: of {kept.size} {kind} only "
-            f"{int(kept.sum())} are in half of the {int(some.sum())} stars, {n_vectors} vectors "
-            f"need {least}. Put stars of one segment together, or bin by time with bin_width"
-        )
-    why = np.full(flux.shape[0], "", dtype=object)
-    share = has[:, kept].mean(axis=1)
-    for i in np.flatnonzero(share < LEAST_COVERAGE):
-        why[i] = f"covers {share[i]:.0%} of the common cadences"
-    flat = np.array(
-        [np.ptp(f[h]) == 0 if h.any() else True for f, h in zip(flux, has, strict=True)]
-    )
-    why[flat & (why == "")] = "is constant"
-    good = why == ""
-    if good.sum() < n_vectors + 2:
-        raise DataError(
-            f"compute_vectors needs at least {n_vectors + 2} stars that cover half of the common "
-            f"cadences and are not constant, there are {int(good.sum())} of {good.size}"
-        )
-    return flux[good][:, kept], error[good][:, kept], kept, why
-
-
-def _normalised(
-    flux: NDArray[np.float64], error: NDArray[np.float64], relative: bool
-) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Each star about its median, over its noise, gaps filled by straight lines.
-
-    Over the noise every star tells as much as it knows, which finds faint vectors best
-    (measured: the angle of least squares with known weights, where the scatter as unit gives up
-    to ten times that); a star quieter than the median counts as the median one, so that the
-    few brightest do not speak for all. Flux is relative to the level, magnitudes are not.
-    """
-    middle = np.nanmedian(flux, axis=1, keepdims=True)
-    if relative:
-        middle[middle == 0] = np.nan
-        error = error / np.abs(middle)
-    scaled = (flux - middle) / (np.abs(middle) if relative else 1.0)
-    _drop_spikes(scaled)
-    noise = np.empty(flux.shape[0])
-    place = np.arange(flux.shape[1])
-    for i, row in enumerate(scaled):
-        known = np.isfinite(row)
-        row[~known] = np.interp(place[~known], place[known], row[known])
-        bars = error[i][np.isfinite(error[i])]
-        steps = MAD_TO_SIGMA * np.median(np.abs(np.diff(row))) / np.sqrt(2)
-        noise[i] = max(float(np.median(bars)) if bars.size else steps, steps)
-    floor = float(np.median(noise)) if np.median(noise) > 0 else float(scaled.std())
-    unit = np.maximum(noise, floor)[:, None]
-    return scaled / unit, np.maximum(noise, 1e-3 * floor) / unit[:, 0]
-
-
-def _drop_spikes(scaled: NDArray[np.float64]) -> None:
-    """Make single points far from their neighbours gaps: each would claim a vector of its own."""
-    place = np.arange(scaled.shape[1])
-    for row in scaled:
-        known = np.isfinite(row)
-        filled = np.interp(place, place[known], row[known])
-        away = filled - median_filter(filled, SPIKE_WINDOW, mode="mirror")
-        quiet = MAD_TO_SIGMA * np.median(np.abs(np.diff(filled))) / np.sqrt(2)
-        if quiet > 0:
-            row[np.abs(away) > SPIKE * quiet] = np.nan
 
 
 # -- which stars -----------------------------------------------------------------------------
@@ -425,14 +302,15 @@ def _snr(vector: NDArray[np.float64]) -> float:
     return float(20 * np.log10(max(vector.std(), 1e-300) / max(noise, 1e-300)))
 
 
-def _one_number(batch: LightCurveBatch, name: str) -> int:
+def one_number(batch: LightCurveBatch, name: str) -> int:
+    """Segment or channel that all curves share, -1 where they do not."""
     values = np.unique(batch.objects[name]) if name in batch.objects else np.empty(0)
     return int(values[0]) if values.size == 1 and values.dtype.kind in "iu" else ANY
 
 
 def _container(
     batch: LightCurveBatch,
-    axis: _Axis,
+    axis: Axis,
     vectors: NDArray[np.float64],
     power: NDArray[np.float64],
 ) -> CotrendingVectors:
@@ -442,117 +320,7 @@ def _container(
         time=axis.time,
         time_ref=batch.meta.time_ref,
         survey=batch.meta.survey,
-        segment=_one_number(batch, "segment"),
-        channel=_one_number(batch, "channel"),
+        segment=one_number(batch, "segment"),
+        channel=one_number(batch, "channel"),
         power=power,
     )
-
-
-class CotrendingFit(VectorStep):
-    """Compute cotrending vectors from the fitted batch, a set for each channel, and use them.
-
-    Parameters
-    ----------
-    n_vectors : int, default 8
-        At most so many a set, see `compute_vectors`.
-    time_bin : float or None, default None
-        Days, for stars that share no cadences; None for cadence numbers, or the median step.
-    max_variability, quiet_share, least_entropy, least_snr : float
-        Which stars and vectors are good enough, see `compute_vectors`.
-    protect, shortest, bin_width, bridge, min_overlap : float
-        How curves are corrected, see `CotrendingCorrection`, which this step is from then on.
-    on_bad : {"raise", "reject"}, default "raise"
-        What to do with curves that no vectors match or overlap.
-
-    Raises
-    ------
-    DataError
-        From ``fit``, where a segment and channel has too few quiet stars for the vectors.
-
-    References
-    ----------
-    .. [1] Smith et al. 2012, PASP 124, 1000, arXiv:1203.1383
-    """
-
-    needs = Needs(min_points=1 + SPARE_POINTS)
-    # any three stars: loose limits, and bins that stars of different nights share
-    example: ClassVar[dict[str, Any]] = {
-        "n_vectors": 1,
-        "time_bin": 40.0,
-        "max_variability": 100.0,
-        "quiet_share": 1.0,
-    }
-
-    def __init__(
-        self,
-        n_vectors: int = 8,
-        time_bin: float | None = None,
-        max_variability: float = MAX_VARIABILITY,
-        quiet_share: float = QUIET_SHARE,
-        least_entropy: float = LEAST_ENTROPY,
-        least_snr: float = LEAST_SNR,
-        protect: float = 20.0,
-        shortest: float = 1.0,
-        bin_width: float = 0.25,
-        bridge: float = 3.0,
-        min_overlap: float = 0.5,
-        on_bad: OnBad = "raise",
-    ) -> None:
-        self.n_vectors = n_vectors
-        self.time_bin = time_bin
-        self.max_variability = max_variability
-        self.quiet_share = quiet_share
-        self.least_entropy = least_entropy
-        self.least_snr = least_snr
-        self.protect = protect
-        self.shortest = shortest
-        self.bin_width = bin_width
-        self.bridge = bridge
-        self.min_overlap = min_overlap
-        self.on_bad = on_bad
-
-    def _check(self) -> None:
-        wrong = self._check_fit()
-        if not self.n_vectors >= 1:
-            wrong.append(f"n_vectors must be at least 1, got {self.n_vectors!r}")
-        if self.time_bin is not None and not self.time_bin > 0:
-            wrong.append(f"time_bin must be positive, got {self.time_bin!r}")
-        if not self.max_variability > 0:
-            wrong.append(f"max_variability must be positive, got {self.max_variability!r}")
-        if not 0 < self.quiet_share <= 1:
-            wrong.append(f"quiet_share must be in (0, 1], got {self.quiet_share!r}")
-        if wrong:
-            raise ConfigError("CotrendingFit: " + "; ".join(wrong))
-
-    def _fit(self, batch: LightCurveBatch) -> None:
-        self._hold([self._of(batch.take(group)) for group in _groups(batch)])
-
-    def _of(self, batch: LightCurveBatch) -> CotrendingVectors:
-        try:
-            found = compute_vectors(
-                batch,
-                self.n_vectors,
-                bin_width=self.time_bin,
-                max_variability=self.max_variability,
-                quiet_share=self.quiet_share,
-                least_entropy=self.least_entropy,
-                least_snr=self.least_snr,
-            )
-        except DataError as error:
-            words = [f"{n} {_one_number(batch, n)}" for n in _group_columns(batch)]
-            raise DataError("CotrendingFit: " + ", ".join([*words, str(error)])) from error
-        return found.vectors
-
-
-def _group_columns(batch: LightCurveBatch) -> Sequence[str]:
-    return [name for name in ("segment", "channel") if name in batch.objects]
-
-
-def _groups(batch: LightCurveBatch) -> list[NDArray[np.intp]]:
-    """Curves of each segment and channel."""
-    names = _group_columns(batch)
-    if not names or batch.n_curves == 0:
-        return [np.arange(batch.n_curves)]
-    key = np.column_stack([np.asarray(batch.objects[name]) for name in names])
-    _, member = np.unique(key, axis=0, return_inverse=True)
-    return [np.flatnonzero(member == i) for i in range(int(member.max()) + 1)]

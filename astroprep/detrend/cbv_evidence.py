@@ -105,7 +105,7 @@ def _posterior(
     matrix = beta * gram
     for a in range(group.size):
         matrix[a, a] += precision[group[a]] + JITTER * matrix[a, a] + 1e-300
-    covariance: NDArray[np.float64] = np.linalg.inv(matrix)
+    covariance = np.asarray(np.linalg.inv(matrix), np.float64)
     mean = np.zeros(group.size)
     for a in range(group.size):
         for c in range(group.size):
