@@ -1,11 +1,23 @@
 """Take slow changes, of the instrument or of the star, out of light curves."""
 
+from astroprep.detrend.cbv import CotrendingCorrection
+from astroprep.detrend.cbv_compute import Ensemble, compute_vectors
+from astroprep.detrend.cbv_files import read_vectors, write_vectors
+from astroprep.detrend.cbv_fit import CotrendingFit
+from astroprep.detrend.cbv_vectors import CotrendingVectors
 from astroprep.detrend.ensemble import EnsembleTrend
 from astroprep.detrend.moving import MovingTrend
 from astroprep.detrend.telemetry import TelemetryTrend
 
 __all__ = [
+    "CotrendingCorrection",
+    "CotrendingFit",
+    "CotrendingVectors",
+    "Ensemble",
     "EnsembleTrend",
     "MovingTrend",
     "TelemetryTrend",
+    "compute_vectors",
+    "read_vectors",
+    "write_vectors",
 ]
