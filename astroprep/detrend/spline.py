@@ -109,12 +109,12 @@ def _backward(
     for i in range(n - 2, -1, -1):
         dt = time[i + 1] - time[i]
         fxx, fxv, fvv = state[i, 2], state[i, 3], state[i, 4]
-        if dt > 0:
-            # what the filter expected at the next point
-            axx = fxx + dt * (2 * fxv + dt * fvv) + density * dt**3 / 3
-            axv = fxv + dt * fvv + density * dt**2 / 2
-            avv = fvv + density * dt
-            det = axx * avv - axv * axv
+        # what the filter expected at the next point
+        axx = fxx + dt * (2 * fxv + dt * fvv) + density * dt**3 / 3
+        axv = fxv + dt * fvv + density * dt**2 / 2
+        avv = fvv + density * dt
+        det = axx * avv - axv * axv
+        if dt > 0 and det > 0:  # at the same time the state is the same
             cxx, cxv, cvx, cvv = fxx + dt * fxv, fxv, fxv + dt * fvv, fvv  # P F'
             gxx = (cxx * avv - cxv * axv) / det
             gxv = (cxv * axx - cxx * axv) / det
