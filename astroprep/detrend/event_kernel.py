@@ -16,6 +16,7 @@ REWEIGHTS = 3
 CLIP = 5.0  # sigma; no single point weighs more in a box, so that none makes an event alone
 COVERED = 0.6  # of the expected points that a box must hold
 LEAST_SCORES = 20  # boxes from which their scatter is taken
+TAIL, TAIL_SIGMA = 0.9, 1.6449  # share of Gaussian deviations within so many sigma
 MAX_ROUNDS = 8  # of marking and a new trend; measured: 3 do for 99 of 100 curves
 EDGE = 0.01  # cadences; a box includes points on its rim despite rounding
 CHOICE = (2.0, 3.0, 4.5, 6.5, 9.0, 12.0)  # hours; events for which the timescale is best
@@ -153,6 +154,18 @@ def _clipped_sums(
 
 
 @njit(cache=True)
+def _middle_and_tail(score: NDArray[np.float64]) -> tuple[float, float]:
+    """Median, and sigma of the middle or of the outer tenth, whichever is larger.
+
+    Beating pulsation and flicker have longer tails than Gaussian noise.
+    """
+    middle = np.median(score)
+    off = np.abs(score - middle)
+    tail = np.partition(off, int(TAIL * off.size))[int(TAIL * off.size)] / TAIL_SIGMA
+    return float(middle), max(_scatter(score), float(tail))
+
+
+@njit(cache=True)
 def _best_boxes(
     time: NDArray[np.float64],
     residual: NDArray[np.float64],
@@ -176,7 +189,7 @@ def _best_boxes(
         good = np.isfinite(score)
         if good.sum() < LEAST_SCORES:
             continue
-        middle, sigma = np.median(score[good]), _scatter(score[good])
+        middle, sigma = _middle_and_tail(score[good])
         if not sigma > 0:
             continue
         for i in range(time.size):
