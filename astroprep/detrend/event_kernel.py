@@ -12,8 +12,10 @@ __all__ = ["choose_timescale", "curve_scales", "mark_events", "spline_trend"]
 
 MAD_TO_SIGMA = 1.4826  # Gaussian sigma per unit of MAD; Rousseeuw & Croux 1993
 TUKEY = 5.0  # robust sigma at which a point loses all weight; 4.685 is 95 % efficient
-REWEIGHTS = 3
+HUBER = 1.5  # robust sigma from which weights fall; 1.345 is 95 % efficient
+FIRST_PASSES, PASSES = 2, 4  # Huber's weights at first: a median is off where the slope is steep
 CLIP = 5.0  # sigma; no single point weighs more in a box, so that none makes an event alone
+LEAST_SIGMA = 0.5  # of boxes; white noise of unit variance leaves 0.6 with 12 hours and 1.5 days
 COVERED = 0.6  # of the expected points that a box must hold
 LEAST_SCORES = 20  # boxes from which their scatter is taken
 TAIL, TAIL_SIGMA = 0.9, 1.6449  # share of Gaussian deviations within so many sigma
@@ -71,17 +73,27 @@ def curve_scales(
 
 
 @njit(cache=True)
-def _tukey(
-    residual: NDArray[np.float64], keep: NDArray[np.bool_], weight: NDArray[np.float64]
+def _reweigh(
+    residual: NDArray[np.float64],
+    keep: NDArray[np.bool_],
+    forgive: bool,
+    weight: NDArray[np.float64],
 ) -> None:
-    """Biweight of the points that are kept, in their own robust sigma."""
-    if not keep.any():
-        weight[:] = 0.0
-        return
-    reach = TUKEY * _scatter(residual[keep])
+    """Weights of the points that are kept, in their robust sigma, or the noise if that is more.
+
+    Huber's to `forgive` a trend that is off, so that no stretch loses all its points;
+    Tukey's biweight otherwise.
+    """
+    sigma = max(1.0, _scatter(residual[keep])) if keep.any() else 1.0
     for i in range(residual.size):
-        u = residual[i] / reach if reach > 0 else 0.0
-        weight[i] = (1 - u * u) ** 2 if keep[i] and abs(u) < 1 else 0.0
+        if not keep[i]:
+            weight[i] = 0.0
+            continue
+        u = abs(residual[i]) / sigma
+        if forgive:
+            weight[i] = min(1.0, HUBER / u) if u > 0 else 1.0
+        else:
+            weight[i] = (1 - (u / TUKEY) ** 2) ** 2 if u < TUKEY else 0.0
 
 
 @njit(cache=True)
@@ -100,8 +112,8 @@ def _smooth(
     n = time.size
     weight = np.empty(n)
     trend[:] = start
-    for _ in range(REWEIGHTS):
-        _tukey(value - trend, keep, weight)
+    for again in range(PASSES):
+        _reweigh(value - trend, keep, again < FIRST_PASSES, weight)
         first = 0
         while first < n:
             last = first + 1
@@ -142,9 +154,17 @@ def _box_scores(
 def _clipped_sums(
     residual: NDArray[np.float64], keep: NDArray[np.bool_]
 ) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
-    """Running sums of the kept residuals, clipped in units of their scatter, and of their number."""
+    """Running sums of the kept residuals, clipped in units of their scatter, and their number.
+
+    Nothing is counted when more than half are equal: such a curve has no noise to judge by.
+    """
     sums, counts = np.zeros(residual.size + 1), np.zeros(residual.size + 1, np.int64)
-    sigma = _scatter(residual[keep]) if keep.any() else 0.0
+    sigma = 0.0
+    if keep.any():
+        used = residual[keep]
+        sigma = MAD_TO_SIGMA * np.median(np.abs(used - np.median(used)))
+        if sigma > 0:
+            sigma = max(1.0, sigma)  # a residual below the noise tells of no event
     for i in range(residual.size):
         sums[i + 1], counts[i + 1] = sums[i], counts[i]
         if keep[i] and sigma > 0:
@@ -157,12 +177,13 @@ def _clipped_sums(
 def _middle_and_tail(score: NDArray[np.float64]) -> tuple[float, float]:
     """Median, and sigma of the middle or of the outer tenth, whichever is larger.
 
-    Beating pulsation and flicker have longer tails than Gaussian noise.
+    Beating pulsation and flicker have longer tails than Gaussian noise. It is never much
+    less than white noise leaves, so that curves without noise have no events at their ends.
     """
     middle = np.median(score)
     off = np.abs(score - middle)
     tail = np.partition(off, int(TAIL * off.size))[int(TAIL * off.size)] / TAIL_SIGMA
-    return float(middle), max(_scatter(score), float(tail))
+    return float(middle), max(_scatter(score), float(tail), LEAST_SIGMA)
 
 
 @njit(cache=True)
