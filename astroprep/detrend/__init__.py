@@ -6,6 +6,7 @@ from astroprep.detrend.cbv_files import read_vectors, write_vectors
 from astroprep.detrend.cbv_fit import CotrendingFit
 from astroprep.detrend.cbv_vectors import CotrendingVectors
 from astroprep.detrend.ensemble import EnsembleTrend
+from astroprep.detrend.events import EventTrend, MarkEvents
 from astroprep.detrend.moving import MovingTrend
 from astroprep.detrend.telemetry import TelemetryTrend
 
@@ -15,6 +16,8 @@ __all__ = [
     "CotrendingVectors",
     "Ensemble",
     "EnsembleTrend",
+    "EventTrend",
+    "MarkEvents",
     "MovingTrend",
     "TelemetryTrend",
     "compute_vectors",
