@@ -61,6 +61,7 @@ class Missing(StrEnum):
 class Method(StrEnum):
     """How a trend is found."""
 
+    events = "events"
     biweight = "biweight"
     median = "median"
     mean = "mean"
@@ -275,9 +276,10 @@ def detrend(
     method: Annotated[
         Method,
         typer.Option(
-            help="A moving average; basis vectors; telescope pointing; what a field shares."
+            help="A spline bridged under events; a moving average; basis vectors; telescope "
+            "pointing; what a field shares."
         ),
-    ] = Method.biweight,
+    ] = Method.events,
     window: Annotated[float | None, typer.Option(help="Width of the moving average, days.")] = None,
     vectors: Annotated[
         list[str] | None, typer.Option(help="File of cotrending basis vectors, for cbv.")
@@ -301,7 +303,9 @@ def detrend(
     The trend and its uncertainty are kept beside each point. Objects that cannot be detrended
     are listed beside the result, in FILE.rejected.csv.
 
-    Example: `astroprep detrend tess/ --out flat.parquet --window 1.5`
+    Example: `astroprep detrend tess/ --out flat.parquet`
+
+    Example: `astroprep detrend survey.parquet --method median --window 200 --out flat.parquet`
 
     Example: `astroprep detrend k2/ --method telemetry --out corrected.parquet`
 

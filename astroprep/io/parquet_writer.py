@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from astroprep.data import LightCurveBatch
 from astroprep.errors import DataError
 from astroprep.io.columns import OWN_NAMES, WRITTEN_BY
-from astroprep.io.files import first_line, replaced
+from astroprep.io.files import replaced
 
 __all__ = ["narrow", "point_columns", "survey_writer", "write_batch"]
 
@@ -93,12 +93,11 @@ def survey_writer(path: str | Path) -> Iterator[Callable[[LightCurveBatch], None
             table = _to_table(batch, "all", exact=True)
             if writer is None:
                 writer = pq.ParquetWriter(part, table.schema, compression="zstd")
-            try:
-                table = table.cast(writer.schema)
-            except (pa.ArrowException, ValueError) as error:
+            if table.schema != writer.schema:  # a cast would drop what the first did not have
                 raise DataError(
-                    f"{path}: a batch differs from the first in its columns ({first_line(error)})"
-                ) from error
+                    f"{path}: a batch differs from the first in its columns: {table.schema} "
+                    f"after {writer.schema}"
+                )
             writer.write_table(table)
 
         try:

@@ -18,6 +18,7 @@ from astroprep.clean import (
 from astroprep.detrend import (
     CotrendingCorrection,
     EnsembleTrend,
+    EventTrend,
     MarkEvents,
     MovingTrend,
     TelemetryTrend,
@@ -29,7 +30,7 @@ __all__ = ["cleaning_steps", "detrending_steps"]
 
 Outliers = Literal["mixture", "clip", "none"]
 Missing = Literal["keep", "drop", "linear", "harmonic", "gp"]
-Method = Literal["biweight", "median", "mean", "cbv", "telemetry", "ensemble"]
+Method = Literal["events", "biweight", "median", "mean", "cbv", "telemetry", "ensemble"]
 MOVING = ("biweight", "median", "mean")
 
 
@@ -80,7 +81,7 @@ def cleaning_steps(
 
 
 def detrending_steps(
-    method: Method = "biweight",
+    method: Method = "events",
     *,
     window: float | None = None,
     vectors: Sequence[str] = (),
@@ -90,15 +91,16 @@ def detrending_steps(
 
     Parameters
     ----------
-    method : {"biweight", "median", "mean", "cbv", "telemetry", "ensemble"}, default "biweight"
-        A moving average; cotrending basis vectors; the pointing of the telescope; what the
-        stars of a field share.
+    method : {"events", "biweight", "median", "mean", "cbv", "telemetry", "ensemble"}
+        A spline bridged under events, the default, kept most of them; a moving average; cotrending
+        basis vectors; the pointing of the telescope; what the stars of a field share.
     window : float, optional
         Width of the moving average, days.
     vectors : sequence of str
         Files of cotrending basis vectors, for ``"cbv"``.
     keep_events : bool, default True
-        Find flares, dips and eclipses first, and make no trend of them.
+        Find flares, dips and eclipses first, and make no trend of them (``"events"`` always
+        does).
 
     Returns
     -------
@@ -118,9 +120,11 @@ def detrending_steps(
         raise ConfigError("cbv needs --vectors FILE, once for each file of basis vectors")
     bad: dict[str, Any] = {"on_bad": "reject"}
     steps: list[Transformer] = [SurveyFlags(**bad), FlagBad(missing_errors="estimate", **bad)]
-    if keep_events:
+    if keep_events and method in (*MOVING, "cbv", "telemetry"):
         steps.append(MarkEvents(**bad))
-    if method == "biweight" or method == "median" or method == "mean":
+    if method == "events":
+        steps.append(EventTrend(**bad))
+    elif method == "biweight" or method == "median" or method == "mean":
         moving = MovingTrend(average=method, **bad)
         steps.append(moving if window is None else moving.set_params(window=window))
     elif method == "cbv":

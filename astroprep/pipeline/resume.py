@@ -15,7 +15,7 @@ from typing import IO, Any, Self
 
 import astroprep
 from astroprep.errors import AstroprepError, ConfigError, DataError
-from astroprep.io import replaced
+from astroprep.io import replaced, source_sha256
 
 __all__ = ["RESULTS", "RunFolder", "fingerprint_of"]
 
@@ -45,7 +45,7 @@ def fingerprint_of(settings: Mapping[str, Any], source: Path) -> dict[str, str]:
     settings : mapping
         Resolved settings, plain enough for JSON.
     source : Path
-        The input file; all of it is read.
+        The input, a file or a folder of them; all of it is read.
 
     Returns
     -------
@@ -63,7 +63,7 @@ def fingerprint_of(settings: Mapping[str, Any], source: Path) -> dict[str, str]:
     return {
         "code": code.hexdigest(),
         "settings": hashlib.sha256(text.encode()).hexdigest(),
-        "input": _sha256(source),
+        "input": source_sha256(source),
     }
 
 

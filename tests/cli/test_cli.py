@@ -123,6 +123,33 @@ def test_period_writes_every_object(folder):
     assert (table["period"].notna() ^ table["rejected_reason"].notna()).all()
 
 
+def test_clean_and_detrend_write_surveys_that_the_next_verb_reads(folder):
+    done = astroprep("clean", "s.parquet", "--out", "c.parquet", cwd=folder)
+    assert done.returncode == 0, done.stderr
+    assert "120 objects = " in done.stdout
+    done = astroprep(
+        "detrend", "c.parquet", "--method", "median", "--window", 300, "--out", "d.parquet",
+        "--all-points", cwd=folder,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    points = pq.read_schema(folder / "d.parquet").field("lightcurve").type
+    assert {"trend", "trend_err", "outlier_probability"} <= {field.name for field in points}
+    wrong = astroprep("detrend", "c.parquet", "--method", "cbv", "--out", "e.parquet", cwd=folder)
+    assert wrong.returncode == 2
+    assert "needs --vectors" in wrong.stderr
+    assert not (folder / "e.parquet").exists()
+
+
+def test_the_steps_of_a_recipe_clean_too(folder):
+    text = 'name = "own"\n[[steps]]\nstep = "DropShort"\nmin_points = 200\n'
+    (folder / "own.toml").write_text(text)
+    done = astroprep(
+        "clean", "s.parquet", "--recipe", "own.toml", "--out", "o.parquet", "--strict", cwd=folder
+    )
+    assert done.returncode == 1, done.stderr
+    assert "DropShort" in (folder / "o.rejected.csv").read_text()
+
+
 def test_assess_writes_numbers_and_a_page(folder):
     done = astroprep("assess", "s.parquet", "--out", "quality", cwd=folder)
     assert done.returncode == 0, done.stderr
