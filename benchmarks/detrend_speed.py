@@ -6,9 +6,10 @@ Simulated curves of two kinds: half-hour cadence, 2,000 points, and two-minute c
 points, a window of 0.75 d, with rotation, transits and flares. astroprep runs on 1,000 curves
 (of the long ones, ten times on the same 100, to spare memory); the others, which take one curve
 a call, on the first twenty, and their time per curve is given. Both sides alternate, and the
-fastest of the repeats counts. Times are processor times of one thread. wotan makes no error of the trend, so that astroprep is timed without and with it,
-and as the whole step from batch to batch. lightkurve's ``flatten`` is another method for the same
-purpose (a Savitzky-Golay filter with clipping), over as many cadences as the window holds.
+fastest of the repeats counts. Times are processor times of one thread. wotan makes no error of
+the trend, so that astroprep is timed without and with it, and as the whole step from batch to
+batch. lightkurve's ``flatten`` is another method for the same purpose (a Savitzky-Golay filter
+with clipping), over as many cadences as the window holds.
 
 With ``--data`` the same averages are compared on the Kepler, K2 and TESS curves there.
 """
