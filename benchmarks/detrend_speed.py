@@ -20,6 +20,7 @@ import argparse
 import time
 import warnings
 from collections.abc import Callable
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -210,7 +211,7 @@ def main() -> None:
     path = record(
         "detrend_speed", rows, given.out, seed=given.seed, curves=given.curves,
         peer_curves=given.peer_curves, window=WINDOW, real=differences,
-        versions={"wotan": wotan.__version__ if hasattr(wotan, "__version__") else ""},
+        versions={name: version(name) for name in ("wotan", "lightkurve", "numba")},
     )  # fmt: skip
     print(f"wrote {path}")
 
