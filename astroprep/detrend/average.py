@@ -7,78 +7,24 @@ from numba import njit, prange
 from numpy.typing import NDArray
 
 from astroprep.detrend.biweight import biweight_error, biweight_of, new_state, pass_on
-from astroprep.detrend.sorted_window import (
-    exchange,
-    fill,
-    insert,
-    median_of,
-    nearest_half,
-    nearest_points,
-    remove,
+from astroprep.detrend.one_window import (
+    BIWEIGHT,
+    MEAN,
+    MEDIAN,
+    NO_SPREAD,
+    average_near,
+    average_of,
+    median_error,
 )
+from astroprep.detrend.sorted_window import exchange, fill, insert, median_of, nearest_half, remove
 from astroprep.detrend.weighted import weighted_run
 
 __all__ = ["AVERAGES", "BIWEIGHT", "MEAN", "MEDIAN", "moving_average"]
 
-MEAN, MEDIAN, BIWEIGHT = 0, 1, 2
 AVERAGES = {"mean": MEAN, "median": MEDIAN, "biweight": BIWEIGHT}
-MAD_TO_SIGMA = 1.4826  # Gaussian sigma per unit of MAD; Rousseeuw & Croux 1993
-MEDIAN_ERROR = 1.2533141373155003  # sqrt(pi / 2): error of a median in errors of a mean
 # The error of a biweight is a sum over the window. It is made anew when this part of the window
 # has changed, and interpolated between.
 ERROR_STRIDE = 8
-NO_SPREAD = 1e-300  # a MAD without an inverse
-
-
-@njit(cache=True, error_model="numpy")
-def median_error(now: NDArray[np.float64], m: int, center: float, mad: float) -> float:
-    """Standard error of the median of the `m` values in order; NaN for fewer than two.
-
-    From the MAD with the correction of Croux & Rousseeuw 1992 for small samples, and from the
-    squared deviations where more than half the values are one number, as after rounding.
-    """
-    if m < 2:
-        return np.nan
-    sigma = MAD_TO_SIGMA * mad * m / (m - 0.8)
-    if mad <= NO_SPREAD:
-        total = 0.0
-        for k in range(1, m + 1):
-            total += (now[k] - center) ** 2
-        sigma = np.sqrt(total / (m - 1))
-    return float(MEDIAN_ERROR * sigma / np.sqrt(m))
-
-
-@njit(cache=True, error_model="numpy")
-def average_of(values: NDArray[np.float64], average: int, tuning: float) -> tuple[float, float]:
-    """Average of some values, at least one, and its standard error."""
-    m = values.size
-    if average == MEAN:
-        mean = values[0] + np.sum(values - values[0]) / m
-        if m < 2:
-            return mean, np.nan
-        return mean, np.sqrt(np.sum((values - mean) ** 2) / (m - 1) / m)
-    now = np.empty(m + 2)
-    fill(now, values)
-    center = median_of(now, m)
-    _, mad = nearest_half(now, m, center, 1)
-    if average == MEDIAN or mad <= NO_SPREAD:
-        return center, median_error(now, m, center, mad)
-    state, places = new_state()
-    center = biweight_of(now, m, state, places, center, mad, tuning)
-    return center, biweight_error(now, places, center, tuning * mad)
-
-
-@njit(cache=True, error_model="numpy")
-def _widened(
-    time: NDArray[np.float64],
-    value: NDArray[np.float64],
-    t: float,
-    min_points: int,
-    tuning: float,
-) -> tuple[float, float]:
-    """Average and error of the `min_points` points nearest to `t`, and of those as near."""
-    low, high = nearest_points(time, t, min_points)
-    return average_of(value[low:high], MEDIAN if tuning == 0.0 else BIWEIGHT, tuning)
 
 
 @njit(cache=True, inline="always", error_model="numpy")
@@ -157,7 +103,8 @@ def _sorted_run(
         m = window[2]
         wide = m < min_points
         if wide:
-            trend[i], uncertain = _widened(time, value, query[i], min_points, tuning)
+            kind = MEDIAN if state is None else BIWEIGHT
+            trend[i], uncertain = average_near(time, value, query[i], min_points, kind, tuning)
             if with_error:
                 error[i] = uncertain
         else:
@@ -214,8 +161,7 @@ def _mean_run(
             low += 1
         m = high - low
         if m < min_points:
-            near = nearest_points(time, query[i], min_points)
-            trend[i], uncertain = average_of(value[near[0] : near[1]], MEAN, 0.0)
+            trend[i], uncertain = average_near(time, value, query[i], min_points, MEAN, 0.0)
             if with_error:
                 error[i] = uncertain
             continue

@@ -10,17 +10,14 @@ import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
+from astroprep.detrend.biweight import LAST_STEP, MAX_STEPS, SHORT, STEEP, TOLERANCE
+from astroprep.detrend.one_window import MAD_TO_SIGMA, MEAN, MEDIAN, MEDIAN_ERROR, NO_SPREAD
 from astroprep.detrend.sorted_window import nearest_points
 
 __all__ = ["weighted_of", "weighted_run"]
 
-MEAN, MEDIAN = 0, 1
-MAD_TO_SIGMA = 1.4826  # Gaussian sigma per unit of MAD; Rousseeuw & Croux 1993
-MEDIAN_ERROR = 1.2533141373155003  # sqrt(pi / 2): error of a median in errors of a mean
 # Sums of weights that should be half of all differ from it by rounding: so much is still half.
 ROUNDING = 1e-12
-TOLERANCE, LAST_STEP, STEEP, SHORT, MAX_STEPS = 1e-6, 5e-3, 0.1, 0.1, 1000  # as in biweight.py
-NO_SPREAD = 1e-300
 
 
 @njit(cache=True, error_model="numpy")
