@@ -12,6 +12,7 @@ from astroprep.clean.markov import stay_probability
 from astroprep.clean.mixture_model import broad_bell, broad_densities, maximise_posterior, step_up
 from astroprep.data import LightCurveBatch, Meta, PointFlag
 from astroprep.errors import ConfigError, DataError
+from astroprep.io import ColumnNames, open_survey
 from astroprep.synthetic import simulate_survey
 
 EVENT, OUTLIER = int(PointFlag.EVENT), int(PointFlag.OUTLIER)
@@ -350,3 +351,52 @@ def test_simulated_strays():
     found = result.points["outlier_probability"] > 0.5
     assert found[here & (truth == OUTLIER)].mean() > 0.75
     assert found[here & (truth == 0)].mean() < 1e-3
+
+
+class TestRealSurveys:
+    def test_eclipses_of_detached_binaries(self, data_dir, rng):
+        """Catalina South, training split: faint points where the fold is faint, and strays."""
+        names = ColumnNames(period="period")
+        batch = next(open_survey(data_dir / "crts_south.parquet", names).iter_batches())
+        binary = (batch.objects["label"] == "EA_detached") & (batch.objects["split"] == "train")
+        stars = FlagBad().transform(batch.take(np.flatnonzero(binary)[:150]))
+        usable, value = stars.usable, stars.value.copy()
+        eclipsed = np.zeros(usable.time.size, bool)
+        for i, period in enumerate(stars.objects["catalogue_period"]):
+            part = slice(*usable.offsets[i : i + 2])
+            level = np.median(usable.value[part])
+            limit = level + 3 * 1.4826 * np.median(np.abs(usable.value[part] - level))
+            bins = np.floor((usable.time[part] / period % 1) * 40).astype(int)
+            faint = [np.median(usable.value[part][bins == k]) > limit for k in range(40)
+                     if (bins == k).any()]  # fmt: skip
+            deep = np.isin(bins, np.unique(bins)[np.array(faint)])
+            eclipsed[part] = deep & (usable.value[part] > limit)
+        stray = ~eclipsed & (rng.random(eclipsed.size) < 0.01)
+        value[usable.index[stray]] += rng.uniform(0.6, 2.5, stray.sum()) * rng.choice(
+            [-1, 1], stray.sum()
+        )
+        dirty = stars.with_columns(value=value)
+        for period, missed in ((None, 0.25), ("catalogue_period", 0.1)):
+            result = OutlierMixture(period=period).transform(dirty)
+            lost = result.points["outlier_probability"][usable.index]
+            assert eclipsed.sum() > 1500
+            assert lost[eclipsed].mean() < 0.015
+            assert (lost[stray] < 0.5).mean() < missed
+
+    def test_transit_of_kepler_90(self, data_dir):
+        """The transit of planet h in quarter 5, 22 points of up to 40 sigma."""
+        from astropy.io import fits
+
+        path = data_dir / "space" / "kepler" / "kplr011442793-2010174085026_llc.fits"
+        with fits.open(path) as file:
+            table = file[1].data
+            good = (table["SAP_QUALITY"] == 0) & np.isfinite(table["PDCSAP_FLUX"])
+            time, flux, error = (
+                np.asarray(table[name][good], float)
+                for name in ("TIME", "PDCSAP_FLUX", "PDCSAP_FLUX_ERR")
+            )
+        result = fitted(time, flux, error, quantity="flux", window=3.0)
+        transit = np.abs(time - 472.1) < 0.25
+        assert transit.sum() > 15
+        assert result.points["outlier_probability"][transit].max() < 0.1
+        assert (result.flags[transit] & EVENT > 0).all()
