@@ -199,7 +199,8 @@ def measure(star: Star, method: Method, seeds: range, period: float | None) -> d
 
 HEAD = (
     f"{'method':34} {'periods':>7} {'sines':>5} {'kept min':>9} {'p5':>6} {'median':>6} "
-    f"{'>=95%':>6} {'scatter/PDCSAP median':>21} {'p95':>5} {'max':>5} {'<=1.1':>6} {'bare ppm':>8} {'ms':>7}"
+    f"{'>=95%':>6} {'scatter/PDCSAP median':>21} {'p95':>5} {'max':>5} {'<=1.1':>6} "
+    f"{'bare ppm':>8} {'ms':>7}"
 )
 
 
