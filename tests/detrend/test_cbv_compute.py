@@ -202,3 +202,10 @@ class TestRefusals:
         value, error = ensemble(rng)
         found = compute_vectors(batch_of(value, np.full_like(error, np.nan)), 3)
         assert angles(found).max() < LIMIT
+
+
+def test_difference_flux_has_no_level(rng):
+    """Negative and zero flux: the vectors are those of the flux with its level."""
+    value, error = ensemble(rng)
+    found = compute_vectors(batch_of(value - np.nanmedian(value, axis=1, keepdims=True), error), 3)
+    assert angles(found).max() < LIMIT
