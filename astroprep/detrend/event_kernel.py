@@ -16,6 +16,7 @@ HUBER = 1.5  # robust sigma from which weights fall; 1.345 is 95 % efficient
 FIRST_PASSES, PASSES = 2, 4  # Huber's weights at first: a median is off where the slope is steep
 CLIP = 5.0  # sigma; no single point weighs more in a box, so that none makes an event alone
 LEAST_SIGMA = 0.5  # of boxes; white noise of unit variance leaves 0.6 with 12 hours and 1.5 days
+SUPPORT = 0.75  # days of its run that an event needs on both sides, half the first median
 COVERED = 0.6  # of the expected points that a box must hold
 LEAST_SCORES = 20  # boxes from which their scatter is taken
 TAIL, TAIL_SIGMA = 0.9, 1.6449  # share of Gaussian deviations within so many sigma
@@ -220,18 +221,32 @@ def _best_boxes(
 
 
 @njit(cache=True)
-def _grow(
-    time: NDArray[np.float64], centre: int, reach: float, gap: float
-) -> tuple[int, int, bool]:
-    """First and last point within `reach` of a point, and whether its run goes on beyond both."""
+def _grow(time: NDArray[np.float64], centre: int, reach: float) -> tuple[int, int]:
+    """First and last point within `reach` of a point."""
     low, high = centre, centre
     while low > 0 and time[centre] - time[low - 1] <= reach:
         low -= 1
     while high < time.size - 1 and time[high + 1] - time[centre] <= reach:
         high += 1
-    before = low > 0 and time[low] - time[low - 1] <= gap
-    after = high < time.size - 1 and time[high + 1] - time[high] <= gap
-    return low, high, before and after
+    return low, high
+
+
+@njit(cache=True)
+def _supported(
+    time: NDArray[np.float64], low: int, high: int, gap: float, support: float
+) -> bool:
+    """Whether the run goes on for `support` before the point `low` and after `high`."""
+    i = low
+    while time[low] - time[i] < support:
+        if i == 0 or time[i] - time[i - 1] > gap:
+            return False
+        i -= 1
+    i = high
+    while time[i] - time[high] < support:
+        if i == time.size - 1 or time[i + 1] - time[i] > gap:
+            return False
+        i += 1
+    return True
 
 
 @njit(cache=True)
@@ -255,19 +270,21 @@ def _mark(
     for i in np.argsort(-np.abs(best)):
         if abs(best[i]) < threshold:
             break
-        low, high, _ = _grow(time, i, length[i] / 2, gap)
+        low, high = _grow(time, i, length[i] / 2)
         if taken[low : high + 1].any():
             continue
         reach = length[i] / 2 + max(margin * length[i], cadence)
-        low, high, inside = _grow(time, i, reach * (1 + 1e-9), gap)
+        low, high = _grow(time, i, reach * (1 + 1e-9))
         taken[low : high + 1] = True
         first, last = low, high
         while first > 0 and not keep[first - 1]:
             first -= 1
         while last < time.size - 1 and not keep[last + 1]:
             last += 1
-        # a trend cannot be bridged over the end of a run, nor over what is no event any more
-        if inside and time[last] - time[first] <= longest:
+        if time[last] - time[first] > longest:
+            continue
+        # at the end of a run a trend is least certain, and cannot be bridged
+        if _supported(time, first, last, gap, max(length[i], SUPPORT)):
             keep[low : high + 1] = False
             n += 1
     return n

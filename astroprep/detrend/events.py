@@ -179,7 +179,8 @@ class MarkEvents(Transformer):
         Marked before and after a box, in its length, and a cadence at least: ingress and egress.
     gap : float, default 0.5
         Longest distance of neighbours in one run, days. Instruments jump at gaps, so nothing is
-        bridged over them, and an event that touches the end of a run is not marked.
+        bridged over them, and an event is marked only if its run goes on, on both sides, for its
+        own length and 18 hours at least: at the ends a trend bends, which looks like an event.
     min_points : int, default 10
         Runs with fewer usable points get no spline, but the median over 1.5 days.
     max_waves : int, default 40
