@@ -232,9 +232,7 @@ def _grow(time: NDArray[np.float64], centre: int, reach: float) -> tuple[int, in
 
 
 @njit(cache=True)
-def _supported(
-    time: NDArray[np.float64], low: int, high: int, gap: float, support: float
-) -> bool:
+def _supported(time: NDArray[np.float64], low: int, high: int, gap: float, support: float) -> bool:
     """Whether the run goes on for `support` before the point `low` and after `high`."""
     i = low
     while time[low] - time[i] < support:

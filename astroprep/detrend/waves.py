@@ -64,9 +64,7 @@ def _power(
 
 
 @njit(cache=True)
-def _peaks(
-    power: NDArray[np.float64], first: int, width: int, room: int
-) -> NDArray[np.int64]:
+def _peaks(power: NDArray[np.float64], first: int, width: int, room: int) -> NDArray[np.int64]:
     """The highest peaks above the noise, at most `room`, none within `width` of another."""
     found = np.empty(room, np.int64)
     left = power.copy()
