@@ -11,12 +11,8 @@ from scipy.stats import norm
 
 from astroprep.clean.window import moving_median
 from astroprep.data import Usable
-from astroprep.detrend.event_kernel import (
-    choose_timescale,
-    curve_scales,
-    mark_events,
-    spline_trend,
-)
+from astroprep.detrend.event_kernel import choose_timescale, mark_events
+from astroprep.detrend.robust_spline import curve_scales, spline_trend
 from astroprep.detrend.waves import find_waves
 
 __all__ = ["Found", "Search", "find_events"]

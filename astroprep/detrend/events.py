@@ -33,7 +33,7 @@ class MarkEvents(Transformer):
     ----------
     durations : sequence of float, default (1, 2, 3, 4.5, 6.5, 9, 12)
         Lengths of the boxes, hours: from two long-cadence exposures to half a day, a factor of
-        about 1.4 apart, which costs at most a tenth of the significance in between. An event may
+        1.3 to 2 apart, which costs a sixth of the significance in between at most. An event may
         get 2.5 times as long as the longest by growing; longer ones are trend.
     false_alarms : float, default 1e-3
         Expected number of false events in a curve of white Gaussian noise, counting boxes that

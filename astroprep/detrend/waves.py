@@ -138,7 +138,7 @@ def _improve(
 def _near(residual: NDArray[np.float64]) -> NDArray[np.bool_]:
     middle = np.median(residual)
     off = np.abs(residual - middle)
-    return off <= CLIP * 1.4826 * np.median(off)
+    return np.asarray(off <= CLIP * 1.4826 * np.median(off))
 
 
 @njit(cache=True)
