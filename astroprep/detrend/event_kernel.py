@@ -1,4 +1,4 @@
-"""Kernels of `events`: robust spline trends that leave events out, and the search for events."""
+"""Kernels of `events`: boxes that stand out of a residual, and the trend that shows them best."""
 
 from __future__ import annotations
 
@@ -6,128 +6,21 @@ import numpy as np
 from numba import njit, prange
 from numpy.typing import NDArray
 
-from astroprep.detrend.spline import half_gain_density, kept_fraction, smooth_run
+from astroprep.detrend.robust_spline import robust_scatter, smooth_curve
+from astroprep.detrend.spline import half_gain_density, kept_fraction
 
-__all__ = ["choose_timescale", "curve_scales", "mark_events", "spline_trend"]
+__all__ = ["choose_timescale", "mark_events"]
 
 MAD_TO_SIGMA = 1.4826  # Gaussian sigma per unit of MAD; Rousseeuw & Croux 1993
-TUKEY = 5.0  # robust sigma at which a point loses all weight; 4.685 is 95 % efficient
-HUBER = 1.5  # robust sigma from which weights fall; 1.345 is 95 % efficient
-FIRST_PASSES, PASSES = 2, 4  # Huber's weights at first: a median is off where the slope is steep
 CLIP = 5.0  # sigma; no single point weighs more in a box, so that none makes an event alone
 LEAST_SIGMA = 0.5  # of boxes; white noise of unit variance leaves 0.6 with 12 hours and 1.5 days
+SUPPORT = 0.75  # days of its run that an event needs on both sides, half the first median
 COVERED = 0.6  # of the expected points that a box must hold
 LEAST_SCORES = 20  # boxes from which their scatter is taken
 TAIL, TAIL_SIGMA = 0.9, 1.6449  # share of Gaussian deviations within so many sigma
-MAX_ROUNDS = 8  # of marking and a new trend; measured: 3 do for 99 of 100 curves
+MAX_ROUNDS = 8  # of marking and a new trend; a bound, it ends when nothing is added
 EDGE = 0.01  # cadences; a box includes points on its rim despite rounding
 CHOICE = (2.0, 3.0, 4.5, 6.5, 9.0, 12.0)  # hours; events for which the timescale is best
-
-
-@njit(cache=True)
-def _scatter(values: NDArray[np.float64]) -> float:
-    """Robust sigma; the plain one where most values are equal."""
-    off = np.abs(values - np.median(values))
-    sigma = MAD_TO_SIGMA * np.median(off)
-    if sigma == 0.0:
-        sigma = np.sqrt(np.mean(off**2))
-    return float(sigma)
-
-
-@njit(parallel=True, cache=True)
-def curve_scales(
-    time: NDArray[np.float64], value: NDArray[np.float64], offsets: NDArray[np.int64]
-) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]]:
-    """Cadence, level and noise of each curve.
-
-    Parameters
-    ----------
-    time, value : float64 array, shape (n_points,)
-        Sorted by time within each curve; days and any unit.
-    offsets : int64 array, shape (n_curves + 1,)
-        Curve i is ``offsets[i]:offsets[i + 1]``.
-
-    Returns
-    -------
-    cadence : float64 array, shape (n_curves,)
-        Median distance of neighbours, days; 0 for fewer than two points.
-    level : float64 array, shape (n_curves,)
-        Median, 0 for an empty curve.
-    noise : float64 array, shape (n_curves,)
-        Robust sigma from differences of neighbours; 1 where that is 0 or unknown.
-    """
-    n_curves = offsets.size - 1
-    cadence, level, noise = np.zeros(n_curves), np.zeros(n_curves), np.ones(n_curves)
-    for i in prange(n_curves):
-        t, v = time[offsets[i] : offsets[i + 1]], value[offsets[i] : offsets[i + 1]]
-        if t.size > 0:
-            level[i] = np.median(v)
-        if t.size > 1:
-            cadence[i] = np.median(t[1:] - t[:-1])
-            sigma = MAD_TO_SIGMA * np.median(np.abs(v[1:] - v[:-1])) / np.sqrt(2.0)
-            if sigma == 0.0:
-                sigma = _scatter(v)
-            if sigma > 0 and np.isfinite(sigma):
-                noise[i] = sigma
-    return cadence, level, noise
-
-
-@njit(cache=True)
-def _reweigh(
-    residual: NDArray[np.float64],
-    keep: NDArray[np.bool_],
-    forgive: bool,
-    weight: NDArray[np.float64],
-) -> None:
-    """Weights of the points that are kept, in their robust sigma, or the noise if that is more.
-
-    Huber's to `forgive` a trend that is off, so that no stretch loses all its points;
-    Tukey's biweight otherwise.
-    """
-    sigma = max(1.0, _scatter(residual[keep])) if keep.any() else 1.0
-    for i in range(residual.size):
-        if not keep[i]:
-            weight[i] = 0.0
-            continue
-        u = abs(residual[i]) / sigma
-        if forgive:
-            weight[i] = min(1.0, HUBER / u) if u > 0 else 1.0
-        else:
-            weight[i] = (1 - (u / TUKEY) ** 2) ** 2 if u < TUKEY else 0.0
-
-
-@njit(cache=True)
-def _smooth(
-    time: NDArray[np.float64],
-    value: NDArray[np.float64],
-    start: NDArray[np.float64],
-    keep: NDArray[np.bool_],
-    density: float,
-    gap: float,
-    min_points: int,
-    trend: NDArray[np.float64],
-    variance: NDArray[np.float64],
-) -> None:
-    """Robust spline through each run of one curve; runs that are too short keep `start`."""
-    n = time.size
-    weight = np.empty(n)
-    trend[:] = start
-    for again in range(PASSES):
-        _reweigh(value - trend, keep, again < FIRST_PASSES, weight)
-        first = 0
-        while first < n:
-            last = first + 1
-            while last < n and time[last] - time[last - 1] <= gap:
-                last += 1
-            part = slice(first, last)
-            if np.sum(weight[part] > 0) >= min_points and time[last - 1] > time[first]:
-                smooth_run(
-                    time[part], value[part], weight[part], density, trend[part], variance[part]
-                )
-            else:
-                trend[part] = start[part]
-                variance[part] = np.nan
-            first = last
 
 
 @njit(cache=True)
@@ -183,7 +76,7 @@ def _middle_and_tail(score: NDArray[np.float64]) -> tuple[float, float]:
     middle = np.median(score)
     off = np.abs(score - middle)
     tail = np.partition(off, int(TAIL * off.size))[int(TAIL * off.size)] / TAIL_SIGMA
-    return float(middle), max(_scatter(score), float(tail), LEAST_SIGMA)
+    return float(middle), max(robust_scatter(score), float(tail), LEAST_SIGMA)
 
 
 @njit(cache=True)
@@ -220,18 +113,30 @@ def _best_boxes(
 
 
 @njit(cache=True)
-def _grow(
-    time: NDArray[np.float64], centre: int, reach: float, gap: float
-) -> tuple[int, int, bool]:
-    """First and last point within `reach` of a point, and whether its run goes on beyond both."""
+def _grow(time: NDArray[np.float64], centre: int, reach: float) -> tuple[int, int]:
+    """First and last point within `reach` of a point."""
     low, high = centre, centre
     while low > 0 and time[centre] - time[low - 1] <= reach:
         low -= 1
     while high < time.size - 1 and time[high + 1] - time[centre] <= reach:
         high += 1
-    before = low > 0 and time[low] - time[low - 1] <= gap
-    after = high < time.size - 1 and time[high + 1] - time[high] <= gap
-    return low, high, before and after
+    return low, high
+
+
+@njit(cache=True)
+def _supported(time: NDArray[np.float64], low: int, high: int, gap: float, support: float) -> bool:
+    """Whether the run goes on for `support` before the point `low` and after `high`."""
+    i = low
+    while time[low] - time[i] < support:
+        if i == 0 or time[i] - time[i - 1] > gap:
+            return False
+        i -= 1
+    i = high
+    while time[i] - time[high] < support:
+        if i == time.size - 1 or time[i + 1] - time[i] > gap:
+            return False
+        i += 1
+    return True
 
 
 @njit(cache=True)
@@ -255,19 +160,21 @@ def _mark(
     for i in np.argsort(-np.abs(best)):
         if abs(best[i]) < threshold:
             break
-        low, high, _ = _grow(time, i, length[i] / 2, gap)
+        low, high = _grow(time, i, length[i] / 2)
         if taken[low : high + 1].any():
             continue
         reach = length[i] / 2 + max(margin * length[i], cadence)
-        low, high, inside = _grow(time, i, reach * (1 + 1e-9), gap)
+        low, high = _grow(time, i, reach * (1 + 1e-9))
         taken[low : high + 1] = True
         first, last = low, high
         while first > 0 and not keep[first - 1]:
             first -= 1
         while last < time.size - 1 and not keep[last + 1]:
             last += 1
-        # a trend cannot be bridged over the end of a run, nor over what is no event any more
-        if inside and time[last] - time[first] <= longest:
+        if time[last] - time[first] > longest:
+            continue
+        # at the end of a run a trend is least certain, and cannot be bridged
+        if _supported(time, first, last, gap, max(length[i], SUPPORT)):
             keep[low : high + 1] = False
             n += 1
     return n
@@ -283,7 +190,7 @@ def _expected_gain(
 ) -> float:
     """Mean logarithm of the signal to noise of boxes of one height, over their lengths."""
     sums, counts = _clipped_sums(residual, keep)
-    sigma = _scatter(residual[keep])
+    sigma = robust_scatter(residual[keep])
     score = np.empty(time.size)
     total, n = 0.0, 0
     for hours in CHOICE:
@@ -292,7 +199,7 @@ def _expected_gain(
         _box_scores(time, sums, counts, duration / 2 + EDGE * cadence, least, score)
         good = np.isfinite(score)
         if good.sum() >= LEAST_SCORES:
-            spread = sigma * _scatter(score[good])
+            spread = sigma * robust_scatter(score[good])
             if spread > 0:
                 total += np.log(kept_fraction(duration, timescale) / spread)
                 n += 1
@@ -352,56 +259,11 @@ def choose_timescale(
         top = -np.inf
         for scale in timescales[::-1]:
             density = half_gain_density(scale, cadence[i])
-            _smooth(t, v, s, k, density, gap, min_points, trend, variance)
+            smooth_curve(t, v, s, k, density, gap, min_points, trend, variance)
             gain = _expected_gain(t, v - trend, k, cadence[i], scale)
             if gain > top:
                 top, chosen[i] = gain, scale
     return chosen
-
-
-@njit(parallel=True, cache=True)
-def spline_trend(
-    time: NDArray[np.float64],
-    value: NDArray[np.float64],
-    start: NDArray[np.float64],
-    keep: NDArray[np.bool_],
-    offsets: NDArray[np.int64],
-    cadence: NDArray[np.float64],
-    timescale: NDArray[np.float64],
-    gap: float,
-    min_points: int,
-) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Robust smoothing spline of each curve, bridging points that are not kept.
-
-    Parameters
-    ----------
-    time, value, start, keep, offsets, cadence, gap, min_points
-        As in `choose_timescale`.
-    timescale : float64 array, shape (n_curves,)
-        Period that the spline halves, days.
-
-    Returns
-    -------
-    trend, variance : float64 array, shape (n_points,)
-        In units of the noise and of its square; `start` and NaN in runs that are too short.
-    """
-    trend, variance = start.copy(), np.full(time.size, np.nan)
-    for i in prange(offsets.size - 1):
-        part = slice(offsets[i], offsets[i + 1])
-        if keep[part].sum() >= min_points and cadence[i] > 0:
-            density = half_gain_density(timescale[i], cadence[i])
-            _smooth(
-                time[part],
-                value[part],
-                start[part],
-                keep[part],
-                density,
-                gap,
-                min_points,
-                trend[part],
-                variance[part],
-            )
-    return trend, variance
 
 
 @njit(parallel=True, cache=True)
@@ -426,7 +288,7 @@ def mark_events(
     Parameters
     ----------
     time, value, start, keep, offsets, cadence, timescale, gap, min_points
-        As in `spline_trend`.
+        As in `choose_timescale`.
     durations : float64 array
         Lengths of boxes, days.
     threshold : float64 array, shape (n_curves,)
@@ -454,7 +316,7 @@ def mark_events(
         best, length = np.empty(t.size), np.empty(t.size)
         for _ in range(MAX_ROUNDS):
             if follow:
-                _smooth(t, v, s, k, density, gap, min_points, trend, variance)
+                smooth_curve(t, v, s, k, density, gap, min_points, trend, variance)
             _best_boxes(t, v - trend, k, durations, cadence[i], best, length)
             if _mark(t, best, length, threshold[i], margin, cadence[i], gap, longest, k) == 0:
                 break

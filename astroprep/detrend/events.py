@@ -3,153 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
-from typing import Any, Literal
+from dataclasses import replace
+from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.stats import norm
 
 from astroprep.base import Needs, OnBad, Transformer
 from astroprep.clean.window import moving_median
 from astroprep.data import LightCurveBatch, PointFlag, Usable
-from astroprep.detrend.event_kernel import (
-    choose_timescale,
-    curve_scales,
-    mark_events,
-    spline_trend,
-)
+from astroprep.detrend.event_search import Found, Search, find_events
 from astroprep.detrend.moving import between_points
-from astroprep.detrend.waves import find_waves
 from astroprep.errors import ConfigError, DataError
 
 __all__ = ["EventTrend", "MarkEvents"]
 
-FIRST_WINDOW = 1.5  # days; a median over it ignores whatever lasts less than 18 hours
-EPHEMERIS = ("period", "epoch", "duration")
-LONGEST = 2.5  # longest stretch of marked points, in the longest duration: margins, and growth
-
-
-@dataclass(frozen=True)
-class _Found:
-    """What `_find` learned of the usable points, in units of the value."""
-
-    trend: NDArray[np.float64]
-    trend_err: NDArray[np.float64]
-    event: NDArray[np.bool_]
-    timescale: NDArray[np.float64]
-    n_waves: NDArray[np.int64]
-
-
-@dataclass(frozen=True)
-class _Search:
-    """Settings of a search, as the kernels take them."""
-
-    durations: NDArray[np.float64]
-    timescales: NDArray[np.float64]
-    false_alarms: float
-    margin: float
-    gap: float
-    min_points: int
-    max_waves: int
-    min_frequency: float
-    max_frequency: float
-
-    def thresholds(self, n_points: NDArray[np.int64], cadence: NDArray[np.float64]) -> Any:
-        """Score that disjoint boxes of Gaussian noise pass `false_alarms` times a curve."""
-        boxes = np.outer(n_points * cadence, 1 / self.durations).sum(axis=1)
-        # none at all: no score is infinite
-        return norm.isf(self.false_alarms / (2 * np.maximum(boxes, 1.0)))
-
-
-@dataclass(frozen=True)
-class _Curves:
-    """Usable points in units of the noise of their curve, with the level at 0."""
-
-    time: NDArray[np.float64]
-    value: NDArray[np.float64]
-    keep: NDArray[np.bool_]
-    offsets: NDArray[np.int64]
-    cadence: NDArray[np.float64]
-
-    def take(self, which: NDArray[np.bool_], at: NDArray[np.bool_]) -> _Curves:
-        """Those of the curves `which`, whose points are `at`."""
-        counts = np.diff(self.offsets)[which]
-        return _Curves(
-            self.time[at],
-            self.value[at],
-            self.keep[at],
-            np.concatenate(([0], np.cumsum(counts))),
-            self.cadence[which],
-        )
-
-
-def _mark(curves: _Curves, wave: Any, search: _Search) -> tuple[Any, Any, Any, Any]:
-    """Event, trend with wave, its variance and timescale."""
-    left = curves.value - wave
-    noise = curve_scales(curves.time, left, curves.offsets)[2]  # without the pulsation
-    unit = np.repeat(noise, np.diff(curves.offsets))
-    left = left / unit
-    start = moving_median(curves.time, left, curves.offsets, FIRST_WINDOW, search.gap, 5)
-    basis = (curves.time, left, start)
-    timescale = choose_timescale(
-        *basis, curves.keep, curves.offsets, curves.cadence,
-        search.timescales, search.gap, search.min_points,
-    )  # fmt: skip
-    event = _events(curves, left, start, timescale, search, follow=True)
-    trend, variance = spline_trend(
-        *basis, ~event, curves.offsets, curves.cadence, timescale, search.gap, search.min_points
-    )
-    return event, trend * unit + wave, variance * unit**2, timescale
-
-
-def _events(
-    curves: _Curves, value: Any, start: Any, timescale: Any, search: _Search, *, follow: bool
-) -> Any:
-    longest = LONGEST * float(search.durations.max())
-    return mark_events(
-        curves.time, value, start, curves.keep, curves.offsets, curves.cadence, timescale,
-        search.durations, search.thresholds(np.diff(curves.offsets), curves.cadence),
-        search.margin, longest, search.gap, search.min_points, follow,
-    )  # fmt: skip
-
-
-def _find(usable: Usable, known: NDArray[np.bool_], search: _Search) -> _Found:
-    """Events and trend of every curve; sines are found, taken out, and found again without events."""
-    counts = usable.counts()
-    cadence, level, noise = curve_scales(usable.time, usable.value, usable.offsets)
-    unit = np.repeat(noise, counts)
-    value = (usable.value - np.repeat(level, counts)) / unit
-    curves = _Curves(usable.time, value, ~known, usable.offsets, cadence)
-    wave, n_waves = np.zeros(value.size), np.zeros(counts.size, np.int64)
-    if search.max_waves:
-        start = moving_median(usable.time, value, usable.offsets, FIRST_WINDOW, search.gap, 5)
-        scale = np.full(counts.size, search.timescales[-1])
-        deep = _events(curves, value, start, scale, search, follow=False)
-        wave, n_waves = _waves(curves, value - start, ~deep, search)
-    event, trend, variance, timescale = _mark(curves, wave, search)
-    if n_waves.any():
-        which = n_waves > 0
-        at = np.repeat(which, counts)
-        some = curves.take(which, at)
-        wave, n_waves[which] = _waves(
-            some, (value - trend + wave)[at], ~event[at], search
-        )
-        event[at], trend[at], variance[at], timescale[which] = _mark(some, wave, search)
-    return _Found(
-        trend * unit + np.repeat(level, counts),
-        np.sqrt(variance) * unit,
-        event,
-        timescale,
-        n_waves,
-    )
-
-
-def _waves(curves: _Curves, residual: Any, keep: Any, search: _Search) -> tuple[Any, Any]:
-    return find_waves(
-        curves.time, residual, keep, curves.offsets, curves.cadence,
-        search.min_frequency, search.max_frequency, search.max_waves,
-    )  # fmt: skip
+EPHEMERIS = ("period", "epoch", "duration")  # days, days, hours; columns per object
 
 
 class MarkEvents(Transformer):
@@ -164,7 +33,7 @@ class MarkEvents(Transformer):
     ----------
     durations : sequence of float, default (1, 2, 3, 4.5, 6.5, 9, 12)
         Lengths of the boxes, hours: from two long-cadence exposures to half a day, a factor of
-        about 1.4 apart, which costs at most a tenth of the significance in between. An event may
+        1.3 to 2 apart, which costs a sixth of the significance in between at most. An event may
         get 2.5 times as long as the longest by growing; longer ones are trend.
     false_alarms : float, default 1e-3
         Expected number of false events in a curve of white Gaussian noise, counting boxes that
@@ -179,7 +48,8 @@ class MarkEvents(Transformer):
         Marked before and after a box, in its length, and a cadence at least: ingress and egress.
     gap : float, default 0.5
         Longest distance of neighbours in one run, days. Instruments jump at gaps, so nothing is
-        bridged over them, and an event that touches the end of a run is not marked.
+        bridged over them, and an event is marked only if its run goes on, on both sides, for its
+        own length and 18 hours at least: at the ends a trend bends, which looks like an event.
     min_points : int, default 10
         Runs with fewer usable points get no spline, but the median over 1.5 days.
     max_waves : int, default 40
@@ -254,13 +124,13 @@ class MarkEvents(Transformer):
     def _transform(self, batch: LightCurveBatch) -> LightCurveBatch:
         return self._marked(batch)[0]
 
-    def _marked(self, batch: LightCurveBatch) -> tuple[LightCurveBatch, _Found]:
+    def _marked(self, batch: LightCurveBatch) -> tuple[LightCurveBatch, Found]:
         """Batch with flags and columns, and what was found at its usable points."""
         usable = batch.usable
         known = (batch.flags[usable.index] & np.uint32(PointFlag.EVENT)) > 0
         if self.ephemeris:
             known |= _predicted(batch)
-        search = _Search(
+        search = Search(
             np.sort(np.asarray(self.durations, np.float64)) / 24,
             np.sort(np.asarray(self.timescales, np.float64)),
             self.false_alarms,
@@ -271,7 +141,7 @@ class MarkEvents(Transformer):
             self.min_frequency,
             self.max_frequency,
         )
-        found = _find(usable, known, search)
+        found = find_events(usable, known, search)
         fraction, n_events = _count(found.event, usable.offsets)
         variable = fraction > self.max_fraction
         if variable.any():
@@ -385,18 +255,18 @@ def _wrong_settings(step: MarkEvents) -> list[str]:
             numbers = np.empty(0)
         if numbers.ndim != 1 or numbers.size == 0 or not np.all((numbers > 0) & (numbers < 1e6)):
             wrong.append(f"{name} must be positive numbers, got {given!r}")
-    for name in ("gap", "min_frequency", "max_frequency", "false_alarms"):
-        if not getattr(step, name) > 0:
-            wrong.append(f"{name} must be positive, got {getattr(step, name)!r}")
+    wrong += [
+        f"{name} must be positive, got {getattr(step, name)!r}"
+        for name in ("gap", "min_frequency", "max_frequency", "false_alarms")
+        if not getattr(step, name) > 0
+    ]
     if not step.margin >= 0:
         wrong.append(f"margin must not be negative, got {step.margin!r}")
     if not 0 < step.max_fraction <= 1:
         wrong.append(f"max_fraction must be above 0 and at most 1, got {step.max_fraction!r}")
     for name, least in (("min_points", 3), ("max_waves", 0)):
         if not (isinstance(getattr(step, name), int) and getattr(step, name) >= least):
-            wrong.append(
-                f"{name} must be a whole number from {least}, got {getattr(step, name)!r}"
-            )
+            wrong.append(f"{name} must be a whole number from {least}, got {getattr(step, name)!r}")
     return wrong
 
 
@@ -431,16 +301,14 @@ def _count(
     return points / np.maximum(counts, 1), np.bincount(curve[begins], minlength=counts.size)
 
 
-def _find_none(usable: Usable, known: NDArray[np.bool_], search: _Search) -> _Found:
+def _find_none(usable: Usable, known: NDArray[np.bool_], search: Search) -> Found:
     """Trend of curves that are events for too long: only what was known before is left out."""
-    return _find(usable, known, replace(search, false_alarms=0.0))
+    return find_events(usable, known, replace(search, false_alarms=0.0))
 
 
-def _without(
-    found: _Found, other: _Found, at: NDArray[np.bool_], which: NDArray[np.bool_]
-) -> _Found:
+def _without(found: Found, other: Found, at: NDArray[np.bool_], which: NDArray[np.bool_]) -> Found:
     """`found`, with the curves `which`, points `at`, from `other`."""
-    return _Found(
+    return Found(
         np.where(at, other.trend, found.trend),
         np.where(at, other.trend_err, found.trend_err),
         np.where(at, other.event, found.event),
@@ -449,7 +317,7 @@ def _without(
     )
 
 
-def _corrected(batch: LightCurveBatch, found: _Found, divide: bool) -> LightCurveBatch:
+def _corrected(batch: LightCurveBatch, found: Found, divide: bool) -> LightCurveBatch:
     """Take the trend out of all points whose time is known, and keep the level of the curve."""
     usable = batch.usable
     columns = []

@@ -64,9 +64,7 @@ def _power(
 
 
 @njit(cache=True)
-def _peaks(
-    power: NDArray[np.float64], first: int, width: int, room: int
-) -> NDArray[np.int64]:
+def _peaks(power: NDArray[np.float64], first: int, width: int, room: int) -> NDArray[np.int64]:
     """The highest peaks above the noise, at most `room`, none within `width` of another."""
     found = np.empty(room, np.int64)
     left = power.copy()
@@ -140,7 +138,7 @@ def _improve(
 def _near(residual: NDArray[np.float64]) -> NDArray[np.bool_]:
     middle = np.median(residual)
     off = np.abs(residual - middle)
-    return off <= CLIP * 1.4826 * np.median(off)
+    return np.asarray(off <= CLIP * 1.4826 * np.median(off))
 
 
 @njit(cache=True)

@@ -22,9 +22,7 @@ def test_equals_the_smoothing_spline_of_scipy(rng):
     weight = rng.uniform(0.2, 2.0, 300)
     for density in (0.01, 1.0, 100.0):
         expected = make_smoothing_spline(time, value, weight, lam=1 / density)(time)
-        np.testing.assert_allclose(
-            smoothed(time, value, weight, density)[0], expected, atol=1e-4
-        )
+        np.testing.assert_allclose(smoothed(time, value, weight, density)[0], expected, atol=1e-4)
 
 
 def test_trend_and_variance_are_those_of_the_gaussian_process(rng):
