@@ -78,6 +78,8 @@ class EnsembleTrend(Transformer):
         Days.
     effects_, variances_ : float64 array, shape (n_folds + 1, n_effects, n_epochs)
         Effects of rms one without each fold, then of all stars; NaN where they are not known.
+    covered_ : float64 array, shape (n_folds + 1, n_epochs)
+        Finite at epochs where effects are known.
     ids_ : list of str
         Stars of the ensemble.
     folds_ : int64 array, shape (n_stars,)
