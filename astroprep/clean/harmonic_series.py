@@ -8,15 +8,8 @@ import numpy as np
 from numba import njit, prange
 from numpy.typing import NDArray
 
-from astroprep.clean.local_line import (
-    CERTAIN,
-    LEAST_FACTOR,
-    LEAST_LEFT_OUT,
-    LEAST_VARIANCE,
-    TINY_PIVOT,
-    first_not_before,
-    one_sigma,
-)
+from astroprep.clean.local_line import CERTAIN, LEAST_FACTOR, LEAST_VARIANCE
+from astroprep.clean.weighted_line import LEAST_LEFT_OUT, TINY_PIVOT, first_not_before, one_sigma
 
 __all__ = ["harmonic_at"]
 

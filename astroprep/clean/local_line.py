@@ -8,113 +8,16 @@ import numpy as np
 from numba import njit, prange
 from numpy.typing import NDArray
 
-__all__ = [
-    "CERTAIN",
-    "LEAST_FACTOR",
-    "LEAST_LEFT_OUT",
-    "LEAST_VARIANCE",
-    "TINY_PIVOT",
-    "first_not_before",
-    "local_linear_at",
-    "one_sigma",
-]
+from astroprep.clean.weighted_line import LEAST_LEFT_OUT, first_not_before, line_at, one_sigma
 
-TINY_PIVOT = 1e-10  # of a normal matrix with unit diagonal: its columns are one column
+__all__ = ["CERTAIN", "LEAST_FACTOR", "LEAST_VARIANCE", "local_linear_at"]
+
 CERTAIN = 1e-12  # of the values: a smaller error is rounding, not knowledge
 LEAST_VARIANCE = 1e-24  # relative to that of the median error: squares of weights stay finite
-ONE_SIGMA = 0.6827  # probability within one sigma of a Gaussian
-MOST_LEFT_OUT = 200  # points of a curve that test the errors: the factor is good to 7 %
+MOST_LEFT_OUT = 1000  # points of a curve that test the errors: the factor is good to 3 %
 MAD_TO_SIGMA = 1.4826  # Gaussian sigma per unit of MAD; Rousseeuw & Croux 1993
 N_WIDTHS = 8  # of the window, each half of the one before
 LEAST_FACTOR = 0.1  # no survey overstates errors tenfold; equal values tell nothing of noise
-LEAST_LEFT_OUT = 20  # fewer tell less (22 %) than the errors of the survey and the residuals do
-
-
-@njit(cache=True, error_model="numpy")
-def first_not_before(time: NDArray[np.float64], t: float) -> int:
-    """Position of the first time that is not before `t`."""
-    low, high = 0, time.size
-    while low < high:
-        middle = (low + high) // 2
-        if time[middle] < t:
-            low = middle + 1
-        else:
-            high = middle
-    return low
-
-
-@njit(cache=True, error_model="numpy")
-def _line(
-    time: NDArray[np.float64],
-    value: NDArray[np.float64],
-    variance: NDArray[np.float64],
-    extra: float,
-    t: float,
-    skip: int,
-) -> tuple[float, float, float, float]:
-    """Weighted line through the points but the one at `skip`, at `t`.
-
-    Returns its value there, the variance of that, the sum of weighted squares of the residuals
-    less its expectation, and the slope of that expectation with extra variance of the points.
-    """
-    s0 = s1 = s2 = q0 = q1 = q2 = 0.0
-    t0 = t1 = 0.0
-    n = 0
-    for j in range(time.size):
-        if j == skip:
-            continue
-        n += 1
-        w = 1.0 / (variance[j] + extra)
-        d = time[j] - t
-        s0 += w
-        s1 += w * d
-        s2 += w * d * d
-        t0 += w * value[j]
-        t1 += w * d * value[j]
-        q0 += w * w
-        q1 += w * w * d
-        q2 += w * w * d * d
-    determinant = s0 * s2 - s1 * s1
-    if not determinant > TINY_PIVOT * s0 * s2:  # all at one time
-        return np.nan, np.nan, 0.0, 1.0
-    a = (s2 * t0 - s1 * t1) / determinant
-    b = (s0 * t1 - s1 * t0) / determinant
-    if n < 3:  # the line goes through both
-        return a, s2 / determinant, 0.0, 0.0
-    excess = 2.0 - n
-    for j in range(time.size):
-        if j == skip:
-            continue
-        residual = value[j] - a - b * (time[j] - t)
-        excess += residual * residual / (variance[j] + extra)
-    slope = s0 - (s2 * q0 - 2.0 * s1 * q1 + s0 * q2) / determinant
-    return a, s2 / determinant, excess, slope
-
-
-@njit(cache=True, error_model="numpy")
-def _one_line(
-    time: NDArray[np.float64],
-    value: NDArray[np.float64],
-    variance: NDArray[np.float64],
-    t: float,
-    skip: int,
-) -> tuple[float, float, float]:
-    """Local line at `t`, the variance of a measurement there, and what the survey says of it."""
-    at, of_line, excess, slope = _line(time, value, variance, 0.0, t, skip)
-    quoted = time.size / np.sum(1.0 / variance)  # one doubted point does not raise it
-    intrinsic = 0.0
-    if excess > 0 and slope > 0:  # two points have no excess
-        intrinsic = excess / slope
-        at, of_line, excess, slope = _line(time, value, variance, intrinsic, t, skip)
-    return at, of_line + intrinsic + quoted, quoted
-
-
-@njit(cache=True, error_model="numpy")
-def one_sigma(deviation: NDArray[np.float64]) -> float:
-    """Size that 68.27 % of the absolute deviations stay within; 1 for fewer than 20 of them."""
-    if deviation.size < LEAST_LEFT_OUT:
-        return 1.0
-    return float(np.quantile(np.abs(deviation), ONE_SIGMA))
 
 
 @njit(cache=True, error_model="numpy")
@@ -136,32 +39,39 @@ def _left_out(
     value: NDArray[np.float64],
     variance: NDArray[np.float64],
     half: float,
+    inner: float,
     max_gap: float,
     min_points: int,
 ) -> tuple[int, float, float]:
-    """Predict points of the curve that are left out in turn.
+    """Predict points of the curve that are left out in turn, with all within `inner` of them.
 
-    Returns how many, what 68 % of them are missed by at most, and the same in predicted sigmas.
+    Returns how many, what they are missed by on average, and what 68 % of them are missed by at
+    most in predicted sigmas.
     """
     n = time.size
     stride = max(n // MOST_LEFT_OUT, 1)
     missed, deviation = np.empty(n // stride + 1), np.empty(n // stride + 1)
     m = 0
-    for j in range(1, n - 1, stride):
-        if time[j + 1] - time[j - 1] > max_gap:
+    for j in range(0, n, stride):
+        before, after = j - 1, j + 1
+        while before >= 0 and time[j] - time[before] <= inner:
+            before -= 1
+        while after < n and time[after] - time[j] <= inner:
+            after += 1
+        if before < 0 or after == n or time[after] - time[before] > max_gap:
             continue
-        first, last = _window(time, time[j], j - 1, j + 1, half)
-        if last - first - 1 < min_points:
+        first, last = _window(time, time[j], before, after, half)
+        if last - first - (after - before - 1) < min_points:
             continue
-        part = slice(first, last)
-        at, predicted, _ = _one_line(time[part], value[part], variance[part], time[j], j - first)
+        part, skip = slice(first, last), (before + 1 - first, after - first)
+        at, predicted, _ = line_at(time[part], value[part], variance[part], time[j], skip)
         if predicted > 0:
             missed[m] = value[j] - at
             deviation[m] = missed[m] / math.sqrt(predicted)
             m += 1
     if m < LEAST_LEFT_OUT:
         return m, np.inf, 1.0
-    return m, one_sigma(missed[:m]), one_sigma(deviation[:m])
+    return m, float(np.mean(np.abs(missed[:m]))), one_sigma(deviation[:m])
 
 
 @njit(cache=True, error_model="numpy")
@@ -178,7 +88,7 @@ def _choose_width(
     best, least, most = 0, np.inf, 0
     for k in range(factor.size):
         tested, missed, factor[k] = _left_out(
-            time, value, variance, half / 2.0**k, max_gap, min_points
+            time, value, variance, half / 2.0**k, 0.0, max_gap, min_points
         )
         most = max(most, tested)
         if tested < max(LEAST_LEFT_OUT, most // 2):
@@ -186,6 +96,12 @@ def _choose_width(
             break
         if missed < least:
             best, least = k, missed
+    for k in range(best):  # taken only where the narrower ones hold too little: in a gap
+        tested, missed, scale = _left_out(
+            time, value, variance, half / 2.0**k, half / 2.0 ** (k + 1), max_gap, min_points
+        )
+        if tested >= LEAST_LEFT_OUT:
+            factor[k] = scale
     return best
 
 
@@ -234,7 +150,7 @@ def _lines_of_curve(
             if last - first < (min_points if factor[w] > 0 else max(min_points, 3)):
                 continue
             part = slice(first, last)
-            at, predicted, noise = _one_line(time[part], scaled[part], variance[part], t, -1)
+            at, predicted, noise = line_at(time[part], scaled[part], variance[part], t, (0, 0))
             least = LEAST_FACTOR if known else 0.0
             scale = 1.0 if factor[w] < 0 else max(factor[w], least)
             spread = size * scale * math.sqrt(predicted)
@@ -294,12 +210,13 @@ def local_linear_at(
     -----
     ``sigma² = f² (variance of the line + τ² + quoted²)``. The intrinsic scatter ``τ²`` of the
     window is what ``χ² = n - 2`` asks for beyond the errors, by the method of moments for a
-    weighted regression [1]_, and enters the weights. Up to 200 points of the curve are left
+    weighted regression [1]_, and enters the weights. Up to a thousand points of the curve are left
     out in turn and predicted: the factor ``f`` of a width is such that 68.27 % of them lie within
     one sigma (1 where fewer than 20 can be predicted, and then the whole window is taken; never
     below 0.1 of known errors). It makes up for what a line cannot follow, for windows of few
-    points and for errors that the survey quotes wrong. It holds for points missing at random,
-    one by one; longer gaps are less sure than it says.
+    points and for errors that the survey quotes wrong. For windows that are taken for want of
+    points in narrower ones, it is found with the points of the narrower ones left out too: in a
+    gap the error is rather too large. It holds for points missing at random.
 
     References
     ----------

@@ -6,7 +6,7 @@ import numpy as np
 from numba import njit, prange
 from numpy.typing import NDArray
 
-from astroprep.clean.local_line import first_not_before
+from astroprep.clean.weighted_line import first_not_before
 
 __all__ = ["beside", "bridged"]
 

@@ -125,6 +125,22 @@ class TestCoverage:
         assert made.sum() > 0.95 * gone.sum()
         assert np.mean(np.abs(deviation) < 1) == pytest.approx(0.6827, abs=0.05)
 
+    def test_of_the_line_in_gaps(self, rng):
+        """Runs of five hidden points of a star that bends within them: honest, though not tight."""
+        curves = [
+            dense(rng, 800, model=lambda t: 1 + 0.05 * np.sin(2 * np.pi * t / 0.4))
+            for _ in range(20)
+        ]
+        whole = batch_of(curves)
+        gone = (np.arange(whole.n_points) + rng.integers(0, 100)) % 100 < 5
+
+        result = Impute().transform(hide(whole, gone))
+
+        made = is_imputed(result)
+        deviation = (whole.value - result.value)[made] / result.error[made]
+        assert made.sum() > 0.9 * gone.sum()
+        assert np.mean(np.abs(deviation) < 1) > 0.6327
+
     @pytest.mark.parametrize("ratio", [1.0, 2.0, 0.5, None], ids=["honest", "x2", "x0.5", "none"])
     @pytest.mark.parametrize("shape", ["smooth", "eclipse"])
     def test_of_the_series(self, rng, ratio, shape):
