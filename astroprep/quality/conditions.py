@@ -6,7 +6,7 @@ import math
 from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
-__all__ = ["CONDITIONS", "Check", "Condition", "Limits", "judge"]
+__all__ = ["CONDITIONS", "LIMITS", "Check", "Condition", "Limits", "judge"]
 
 Verdict = Literal["good", "fair", "poor", "unknown"]
 
@@ -38,25 +38,40 @@ class Limits:
 LIMITS = {
     "bad times": Limits(1e-3, 1e-2),
     "sentinel values": Limits(1e-3, 1e-2),
+    "absurd values": Limits(1e-4, 1e-3),
     "impossible positions": Limits(0.0, 1e-3),
     "implausible brightness": Limits(0.0, 1e-3),
+    "curves of one value": Limits(1e-3, 1e-2),
     "outlying points": Limits(5e-3, 5e-2),
     "misquoted errors": Limits(1.5, 3.0),  # factor, either way
     "spread of misquoting": Limits(2.0, 4.0),  # factor between the 16th and 84th percentile
+    # of the nights that can be judged; what makes a night bad: nightly.NIGHT_LIMITS
+    "nights off in zero point": Limits(0.02, 0.1),
+    "noisy nights": Limits(0.02, 0.1),
+    "nights with other error bars": Limits(0.02, 0.1),
     "unknown time system": Limits(0.0, 0.5),  # 0 or 1
     "unsorted curves": Limits(0.0, 0.5),
     "labels spelled in several ways": Limits(0.0, 0.0),  # count
     "twins with different labels": Limits(0.0, 1e-3),
+    "drift from training": Limits(0.0, 1.0),  # 1 for small, 2 for large
     "missing values": Limits(1e-2, 1e-1),
     "missing errors": Limits(1e-2, 1e-1),
     "short curves": Limits(1e-2, 1e-1),
     "objects without a position": Limits(0.0, 0.5),
     "unreadable objects": Limits(0.0, 1e-3),
+    "points marked by the survey": Limits(5e-2, 3e-1),
+    "nights of bad points": Limits(0.02, 0.1),
+    "curves with one long gap": Limits(0.05, 0.3),
+    "objects without all bands": Limits(0.05, 0.5),
+    "rare classes": Limits(0.0, 0.25),  # of the classes
+    "objects without a label": Limits(0.05, 0.5),
     "repeated points": Limits(1e-3, 1e-2),
     "repeated ids": Limits(0.0, 1e-3),
     "twins": Limits(1e-3, 2e-2),
     "twins across the split": Limits(0.0, 1e-3),
     "redundant columns": Limits(0.0, 1.0),  # count
+    "correlated columns": Limits(0.0, 3.0),  # count
+    "columns that give the label away": Limits(0.0, 0.0),  # count
 }
 
 

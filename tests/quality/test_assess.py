@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -11,7 +12,7 @@ from astroprep.data import LightCurveBatch, Meta, Rejected
 from astroprep.io import open_survey
 from astroprep.quality import CONDITIONS, assess
 from astroprep.quality.conditions import judge
-from astroprep.quality.tally import curve_noise, window_power
+from astroprep.quality.kernels import curve_noise, window_power
 from astroprep.synthetic import simulate_survey
 
 
@@ -61,7 +62,9 @@ def test_honesty_of_errors(factor):
 
 
 def test_a_clean_survey_is_good():
-    report = assess([simulate_survey(100, seed=2, accidents=0)])
+    survey = simulate_survey(250, seed=2, accidents=0)
+    objects = {name: survey.objects[name] for name in ("id", "ra", "dec", "label", "split")}
+    report = assess([replace(survey, objects=objects)])  # without the truth
     assert [c.name for c in report.conditions] == list(CONDITIONS)
     assert {c.verdict for c in report.conditions} == {"good"}
 
@@ -186,7 +189,7 @@ def test_limits_are_included():
 def test_noise_of_a_known_curve(rng):
     time = np.arange(4000) * 0.01
     value = rng.normal(15, 0.2, 4000)
-    median, scatter, honesty = curve_noise(
+    median, scatter, _, honesty = curve_noise(
         time, value, np.full(4000, 0.1), np.array([0, 4000, 4000]), 0.05
     )
     # five standard errors of MAD-based scatter, 1.17 sigma / sqrt(n)
