@@ -13,10 +13,11 @@ from astroprep.clean.mixture import OutlierMixture
 from astroprep.clean.outliers import SigmaClip
 from astroprep.clean.short import DropShort
 from astroprep.clean.smooth import Smooth
-from astroprep.clean.survey_bits import KeplerFlag, LsstFlag, SURVEY_BITS, TessFlag, ZtfFlag
+from astroprep.clean.survey_bits import SURVEY_BITS, KeplerFlag, LsstFlag, TessFlag, ZtfFlag
 from astroprep.clean.survey_flags import SurveyFlags, describe_flags, pack_flags
 
 __all__ = [
+    "SURVEY_BITS",
     "Bin",
     "BinDown",
     "ClusterNoise",
@@ -30,7 +31,6 @@ __all__ = [
     "LsstFlag",
     "MarkUpperLimits",
     "OutlierMixture",
-    "SURVEY_BITS",
     "SelectBand",
     "SigmaClip",
     "Smooth",
