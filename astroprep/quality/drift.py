@@ -15,6 +15,7 @@ from astroprep.quality.conditions import Limits
 
 __all__ = [
     "DRIFT_LIMITS",
+    "FEATURE_PREFIX",
     "FINE",
     "SUMMARY_VERSION",
     "Drift",
@@ -24,6 +25,7 @@ __all__ = [
 ]
 
 SUMMARY_VERSION = 1
+FEATURE_PREFIX = "feature "  # of a feature's name among the measures
 GRID = 24  # points of a stored distribution function: some 400 bytes a measure
 FINE = 1000  # points for the survey that is compared
 PSI_BINS = 10  # for which the usual limits of the index were found
