@@ -212,7 +212,7 @@ def _all_columns(source: str | Path) -> ColumnNames | None:
 
 def _curves(survey: Survey, table: ObjectTable) -> list[tuple[LightCurveBatch, Mapping[str, Any]]]:
     """The worst objects with points, flagged, and what is said of each."""
-    drawn = []
+    drawn: list[tuple[LightCurveBatch, Mapping[str, Any]]] = []
     for i in table.worst(4 * DRAWN).tolist():
         about = {name: column[i] for name, column in table.columns.items()}
         if about["n_points"] < 2 or len(drawn) == DRAWN:
