@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
+from collections import Counter
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, Literal
@@ -32,6 +33,9 @@ log = logging.getLogger(__name__)
 
 GROUP = 65_536  # objects in a row group
 DRAWN = 9  # worst objects whose light curves stand on the page
+LOOKED_AT = 2000  # worst objects among which they are found
+OF_A_KIND = 3  # with one fault: more teach nothing
+FEWEST_DRAWN = 5  # usable points that make a picture
 FEATURE_OBJECTS = 400  # whose features are compared: a distance of 0.1 is sure, in seconds
 
 
@@ -211,12 +215,15 @@ def _all_columns(source: str | Path) -> ColumnNames | None:
 
 
 def _curves(survey: Survey, table: ObjectTable) -> list[tuple[LightCurveBatch, Mapping[str, Any]]]:
-    """The worst objects with points, flagged, and what is said of each."""
+    """The worst objects with points, flagged, and what is said of each; three of a kind."""
+    kinds: Counter[str] = Counter()
     drawn: list[tuple[LightCurveBatch, Mapping[str, Any]]] = []
-    for i in table.worst(4 * DRAWN).tolist():
+    for i in table.worst(LOOKED_AT).tolist():
         about = {name: column[i] for name, column in table.columns.items()}
-        if about["n_points"] < 2 or len(drawn) == DRAWN:
+        kind = str(about["worst_check"])
+        if about["n_usable"] < FEWEST_DRAWN or len(drawn) == DRAWN or kinds[kind] == OF_A_KIND:
             continue
+        kinds[kind] += 1
         one = next(iter(survey.iter_batches(1, first_row=int(about["row"]))))
         if one.n_curves:
             flagged = FlagBad().transform(one)

@@ -98,6 +98,10 @@ def _unit(quality: Mapping[str, Any]) -> str:
     return "share of the flux" if _part(quality, "survey").get("quantity") == "flux" else "mag"
 
 
+def _sortable(value: object) -> float | str:
+    return float(value) if isinstance(value, int | float) else ""
+
+
 def _percent(value: object) -> Cell:
     """Cell of a share as a percentage."""
     if not isinstance(value, int | float):
@@ -119,6 +123,7 @@ def _nights(quality: Mapping[str, Any]) -> Detail | None:
     if not night.size:
         return None
     unit, bad = _unit(quality), _part(nights, "bad")
+    reason = list(columns.get("worst_check") or [""] * night.size)
     pictures = []
     for name, kind, usual, label, what in (
         ("shift", "zero point", 0.0, f"zero point [{unit}]", "Zero point"),
@@ -127,16 +132,20 @@ def _nights(quality: Mapping[str, Any]) -> Detail | None:
         ("flagged", "bad points", None, "flagged share", "Share of points that are flagged"),
     ):
         value = _numbers(columns, name)
-        if value.size != night.size or not np.isfinite(value).any():
+        if value.size != night.size or len(said) != night.size or not np.isfinite(value).any():
             continue
         text = f"{what} of each night; {bad.get(kind) or 0} nights are beyond the limit."
-        ax = plot_nights(night, value, said, label, usual)
+        # a night that is bad for another reason is ordinary here
+        mine = [
+            v if v == "unknown" or r == kind else "good" for v, r in zip(said, reason, strict=False)
+        ]
+        ax = plot_nights(night, value, mine, label, usual)
         pictures.append((bitmap if night.size > 400 else drawing)(ax, text))
     worst = _rows(nights, "worst")
     kinds, row_kinds = _kinds(worst)
     rows = [
         [
-            number(row.get("night")),
+            Cell(str(row.get("night")), _sortable(row.get("night"))),
             verdict(row.get("verdict", "unknown")),
             words(row.get("worst_check", "")),
             number(row.get("points")),
