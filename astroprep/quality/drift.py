@@ -55,7 +55,7 @@ class Drift:
         Medians.
     verdict : {"good", "fair", "poor", "unknown"}
         The worst of the three against `DRIFT_LIMITS`; what samples of this size show by
-        chance once in a hundred is good.
+        chance once in a thousand is good.
     text : str
         The same in words.
     """
@@ -243,9 +243,9 @@ def _drift(name: str, old: Mapping[str, Any], new: Mapping[str, Any]) -> Drift:
     psi, n_bins = _psi(below, theirs, n_old, n_new)
     by_chance = 1 / n_old + 1 / n_new
     limits = {
-        "psi": _raised(DRIFT_LIMITS["psi"], by_chance * _chi2_99(n_bins - 1)),
-        # 1.63 is the 99 % point of Kolmogorov's distribution
-        "ks": _raised(DRIFT_LIMITS["ks"], 1.63 * math.sqrt(by_chance)),
+        "psi": _raised(DRIFT_LIMITS["psi"], by_chance * _chi2_999(n_bins - 1)),
+        # 1.95 is the 99.9 % point of Kolmogorov's distribution
+        "ks": _raised(DRIFT_LIMITS["ks"], 1.95 * math.sqrt(by_chance)),
         "missing": DRIFT_LIMITS["missing"],
     }
     rank = max(
@@ -264,10 +264,10 @@ def _raised(limits: Limits, by_chance: float) -> Limits:
     return Limits(max(limits.good, by_chance), max(limits.fair, by_chance))
 
 
-def _chi2_99(degrees: int) -> float:
-    """99 % point of a chi-squared variable, by Wilson & Hilferty 1931 (PNAS 17, 684)."""
+def _chi2_999(degrees: int) -> float:
+    """99.9 % point of a chi-squared variable, by Wilson & Hilferty 1931 (PNAS 17, 684)."""
     k = max(degrees, 1)
-    return float(k * (1 - 2 / (9 * k) + 2.3263 * math.sqrt(2 / (9 * k))) ** 3)
+    return float(k * (1 - 2 / (9 * k) + 3.0902 * math.sqrt(2 / (9 * k))) ** 3)
 
 
 def _psi(
@@ -298,7 +298,7 @@ def _class_drift(old: Mapping[str, int], new: Mapping[str, int]) -> Drift:
     if min(n_old, n_new) < LEAST:
         return Drift("classes", None, None, 0.0, None, None, "unknown", "classes: too few labels")
     psi = _index(a / n_old, b / n_new, n_old, n_new)
-    limit = _raised(DRIFT_LIMITS["psi"], (1 / n_old + 1 / n_new) * _chi2_99(len(names) - 1))
+    limit = _raised(DRIFT_LIMITS["psi"], (1 / n_old + 1 / n_new) * _chi2_999(len(names) - 1))
     rank = (psi > limit.good) + (psi > limit.fair)
     moved = np.abs(a / n_old - b / n_new)
     k = int(moved.argmax())

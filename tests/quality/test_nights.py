@@ -26,7 +26,7 @@ def test_a_shifted_night_comes_back(steady, shift):
     # sixty stars, their nightly medians of three points known to 0.0134: 0.002 for the median
     # of all, half a bin of rounding beyond 0.05 (asinh bins)
     assert found == pytest.approx(shift, abs=4 * 0.0022 + 0.02 * abs(shift))
-    assert error == pytest.approx(0.0022, rel=0.5)
+    assert 0.0011 < error < 0.0040  # a bin is 0.03 wide at a shift of 0.3
     others = np.delete(column(report, "shift"), 7)
     assert np.abs(others).max() < 5 * 0.0022
     expected = "good" if abs(shift) < 0.03 else "fair" if abs(shift) < 0.1 else "poor"
