@@ -20,7 +20,7 @@ from astroprep.model.train import TrainingArrays, class_weights, predict_logits
 from astroprep.pipeline.job import Job
 from astroprep.pipeline.learn import LearningData, Small
 from astroprep.pipeline.restore import state_of_steps
-from astroprep.quality.drift import FEATURE_PREFIX, summarize
+from astroprep.quality.drift import COARSE, COARSE_DIGITS, FEATURE_PREFIX, summarize
 from astroprep.represent import AuxiliaryScale
 
 __all__ = ["deploy"]
@@ -112,7 +112,10 @@ def _training_summary(job: Job, data: LearningData) -> dict[str, Any]:
         names = part.feature_names
         found.append(part.features[np.isin(part.row, data.row)])
     features = np.concatenate(found) if found else np.empty((0, 0))
-    measures = {FEATURE_PREFIX + name: summarize(features[:, k]) for k, name in enumerate(names)}
+    measures = {
+        FEATURE_PREFIX + name: summarize(features[:, k], COARSE, COARSE_DIGITS)
+        for k, name in enumerate(names)
+    }
     return {**summary, "measures": {**summary["measures"], **measures}}
 
 

@@ -14,6 +14,8 @@ from astroprep.errors import DataError
 from astroprep.quality.conditions import Limits
 
 __all__ = [
+    "COARSE",
+    "COARSE_DIGITS",
     "DRIFT_LIMITS",
     "FEATURE_PREFIX",
     "FINE",
@@ -27,6 +29,8 @@ __all__ = [
 SUMMARY_VERSION = 1
 FEATURE_PREFIX = "feature "  # of a feature's name among the measures
 GRID = 24  # points of a stored distribution function: some 400 bytes a measure
+COARSE = 11  # for features: the borders of the ten bins of the index
+COARSE_DIGITS = 4
 FINE = 1000  # points for the survey that is compared
 PSI_BINS = 10  # for which the usual limits of the index were found
 DIGITS = 5  # significant, of stored numbers
@@ -74,7 +78,7 @@ class Drift:
         return asdict(self)
 
 
-def summarize(values: ArrayLike, points: int = GRID) -> dict[str, Any]:
+def summarize(values: ArrayLike, points: int = GRID, digits: int = DIGITS) -> dict[str, Any]:
     """Distribution of a measure in a few hundred bytes.
 
     Parameters
@@ -82,29 +86,31 @@ def summarize(values: ArrayLike, points: int = GRID) -> dict[str, Any]:
     values : float array, shape (n_objects,)
         Any unit; NaN for unknown.
     points : int, default 24
-        Quantiles that are kept.
+        Quantiles that are kept; `COARSE` do for features, of which there are many.
+    digits : int, default 5
+        Significant digits of the stored numbers.
 
     Returns
     -------
     dict
         ``n`` values, the share ``missing``, and the distribution function: shares ``below`` of
-        the known values that are not above each of the numbers ``at``, quantiles rounded to
-        five digits. The shares are counted at the rounded numbers, so that rounding and
-        repeated values do no harm. Values must spread by more than 1e-4 of their size to be
-        told apart.
+        the known values that are not above each of the numbers ``at``, rounded quantiles.
+        The shares are counted at the rounded numbers, so that rounding and repeated values do
+        no harm. With five digits values must spread by more than 1e-4 of their size to be told
+        apart.
     """
     given = np.asarray(values, np.float64).ravel()
     known = np.sort(given[np.isfinite(given)])
     if not known.size:
         return {"n": int(given.size), "missing": 1.0 if given.size else 0.0, "at": [], "below": []}
     at = np.quantile(known, np.linspace(0, 1, points), method="inverted_cdf")
-    at = np.unique([float(f"{x:.{DIGITS}g}") for x in at])
+    at = np.unique([float(f"{x:.{digits}g}") for x in at])
     below = np.searchsorted(known, at, side="right") / known.size
     return {
         "n": int(given.size),
-        "missing": round(1 - known.size / given.size, DIGITS),
+        "missing": round(1 - known.size / given.size, digits),
         "at": at.tolist(),
-        "below": [round(float(x), DIGITS) for x in below],
+        "below": [round(float(x), digits) for x in below],
     }
 
 
