@@ -38,7 +38,14 @@ LEAST = 20  # values, before two distributions are compared
 
 # Siddiqi 2006 (Credit Risk Scorecards, Wiley) calls an index above 0.1 a small shift and above
 # 0.25 a large one. A distance of 0.1 moves one object in ten to another side of a threshold.
-DRIFT_LIMITS = {"psi": Limits(0.1, 0.25), "ks": Limits(0.1, 0.2), "missing": Limits(0.05, 0.2)}
+# The stars of a survey spread over magnitudes, so an error of the zero point of a few tenths,
+# which every cut in brightness feels, passes both; it shows in the median of magnitudes.
+DRIFT_LIMITS = {
+    "psi": Limits(0.1, 0.25),
+    "ks": Limits(0.1, 0.2),
+    "missing": Limits(0.05, 0.2),
+    "shift": Limits(0.1, 0.5),  # mag, of the median brightness
+}
 
 
 @dataclass(frozen=True)
@@ -58,7 +65,8 @@ class Drift:
     before, now : float or None
         Medians.
     verdict : {"good", "fair", "poor", "unknown"}
-        The worst of the three against `DRIFT_LIMITS`; what samples of this size show by
+        The worst of the three against `DRIFT_LIMITS`, and for brightness in magnitudes the
+        shift of its median; what samples of this size show by
         chance once in a thousand is good.
     text : str
         The same in words.
@@ -184,8 +192,9 @@ def compare(
             f"{summary.get('version')!r}; train the bundle again with this astroprep"
         )
     differences = _differences(summary, now)
+    in_magnitudes = summary.get("quantity") == now.get("quantity") == "mag"
     drifts = [
-        _drift(name, old, now["measures"][name])
+        _drift(name, old, now["measures"][name], name == "brightness" and in_magnitudes)
         for name, old in summary["measures"].items()
         if name in now["measures"]
     ]
@@ -231,7 +240,7 @@ def _below(one: Mapping[str, Any], x: NDArray[np.float64]) -> NDArray[np.float64
     return np.interp(x, at, below, left=0.0, right=1.0)
 
 
-def _drift(name: str, old: Mapping[str, Any], new: Mapping[str, Any]) -> Drift:
+def _drift(name: str, old: Mapping[str, Any], new: Mapping[str, Any], in_magnitudes: bool) -> Drift:
     at, below = _function(old)
     _function(new)
     missing = float(new["missing"]) - float(old["missing"])
@@ -254,11 +263,15 @@ def _drift(name: str, old: Mapping[str, Any], new: Mapping[str, Any]) -> Drift:
         "ks": _raised(DRIFT_LIMITS["ks"], 1.95 * math.sqrt(by_chance)),
         "missing": DRIFT_LIMITS["missing"],
     }
-    rank = max(
-        (value > limits[kind].good) + (value > limits[kind].fair)
-        for kind, value in (("psi", psi), ("ks", ks), ("missing", abs(missing)))
-    )
-    before, after = (float(np.interp(0.5, *_function(one)[::-1])) for one in (old, new))
+    measured = {"psi": psi, "ks": ks, "missing": abs(missing)}
+    low, before, high = np.interp([0.25, 0.5, 0.75], *_function(old)[::-1]).tolist()
+    after = float(np.interp(0.5, *_function(new)[::-1]))
+    if in_magnitudes:
+        # a median is uncertain by sqrt(pi / 2) sigma / sqrt(n); 3.3 of them are one in a thousand
+        doubt = 3.3 * math.sqrt(math.pi / 2 * by_chance) * (high - low) / 1.349
+        limits["shift"] = _raised(DRIFT_LIMITS["shift"], doubt)
+        measured["shift"] = abs(after - before)
+    rank = max((v > limits[kind].good) + (v > limits[kind].fair) for kind, v in measured.items())
     return Drift(
         name, psi, ks, missing, before, after, ("good", "fair", "poor")[rank],
         f"{name}: median {before:.4g} before, {after:.4g} now; index {psi:.2g}, distance {ks:.2g}",

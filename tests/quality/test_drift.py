@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
 from scipy.stats import ks_2samp
 
 from astroprep.errors import DataError
+from astroprep.io import open_survey
 from astroprep.quality import assess, compare, summarize, summarize_measures
 from astroprep.quality.drift import FINE
 from astroprep.synthetic import simulate_survey
@@ -61,6 +63,33 @@ def test_a_small_shift_needs_many_stars():
     assert found.ks == pytest.approx(0.1192, abs=0.012)
     assert found.verdict == "fair"
     assert (found.before, found.now) == (pytest.approx(15, abs=0.05), pytest.approx(15.3, abs=0.05))
+
+
+def test_catalina_and_its_zero_point(data_dir):
+    """Every second star of Catalina South against the others: no drift; 0.3 mag off: named."""
+    with open_survey(data_dir / "crts_south.parquet") as survey:
+        batches = list(survey.iter_batches(4096))
+    even = [batch[batch.objects["row"] % 2 == 0] for batch in batches]
+    odd = [batch[batch.objects["row"] % 2 == 1] for batch in batches]
+    training = assess(even).summary
+    assert moved(assess(odd, training=training)) == set()
+    off = [batch.with_columns(value=batch.value + 0.3) for batch in odd]
+    assert moved(assess(off, training=training)) == {"brightness"}
+    thin = [
+        replace(
+            batch,
+            time=batch.time[::4],
+            value=batch.value[::4],
+            error=batch.error[::4],
+            flags=batch.flags[::4],
+            weight=batch.weight[::4],
+            offsets=-(-batch.offsets // 4),
+        )
+        for batch in odd
+    ]
+    named = moved(assess(thin, training=training))
+    assert {"points of an object", "time to the next point"} <= named
+    assert "brightness" not in named
 
 
 def test_another_cadence_is_named(survey, training):
