@@ -355,22 +355,42 @@ def _treat(
 
 @app.command()
 def assess(
-    input_: Annotated[Path, typer.Argument(metavar="INPUT", help="Survey file.")],
-    out: Annotated[Path, typer.Option(help="Folder for quality.json and quality.html.")],
+    input_: Annotated[
+        Path, typer.Argument(metavar="INPUT", help="Survey file, or folder of light-curve FITS.")
+    ],
+    out: Annotated[
+        Path, typer.Option(help="Folder for quality.json, quality.html and objects.parquet.")
+    ],
+    bundle: Annotated[
+        Path | None, typer.Option(help="Judge drift from the survey that this bundle learned from.")
+    ] = None,
+    longitude: Annotated[
+        float | None,
+        typer.Option(
+            help="Degrees east of the observatory: nights run from noon to noon there. "
+            "Without it a night is an integer MJD, UTC."
+        ),
+    ] = None,
 ) -> None:
-    """Measure the quality of a survey's data.
+    """Measure the quality of a survey's data: as a whole, by night and by object.
 
-    Example: `astroprep assess data_samples/survey.parquet --out quality/`
+    Example: `astroprep assess data_samples/survey.parquet --out quality/ --longitude 149`
     """
     from astroprep.pipeline.quality import assess_survey
 
     with show.bars() as tell:
-        report = assess_survey(input_, out, progress=tell)
+        report = assess_survey(input_, out, bundle=bundle, longitude=longitude, progress=tell)
     for condition in report["conditions"]:
         show.out.print(f"{condition['name']:26} {condition['verdict']}")
         for check in condition["checks"]:
             if check["verdict"] != "good":
                 show.out.print(f"  {check['verdict']:7} {check['name']}: {check['text']}")
+    nights, objects = report["nights"], report["objects"]["verdicts"]["all"]
+    bad = sum(verdict in ("fair", "poor") for verdict in nights["columns"]["verdict"])
+    show.out.print(
+        f"{nights['count']} nights, {bad} of them fair or poor; objects: "
+        + ", ".join(f"{count} {verdict}" for verdict, count in objects.items() if count)
+    )
     show.out.print(str(out / "quality.html"))
 
 

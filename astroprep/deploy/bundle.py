@@ -126,6 +126,16 @@ class Bundle:
         """Weights and biases of the network."""
         return sum(int(np.prod(shape)) for shape in self.shapes.values())
 
+    @property
+    def training_summary(self) -> dict[str, Any]:
+        """Distributions of the survey that was learned from, for judging drift.
+
+        It stands in the recipe part, so the format is the same with and without it: empty for
+        bundles that were written before there was one.
+        """
+        summary = self.recipe.get("training_summary")
+        return dict(summary) if isinstance(summary, dict) else {}
+
     def tensors(self) -> dict[str, NDArray[np.float32]]:
         """Decode the weights, by tensor name."""
         return decode_weights(self.weights, self.shapes)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 from dataclasses import replace
 from importlib.metadata import version
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,6 +20,7 @@ from astroprep.model.train import TrainingArrays, class_weights, predict_logits
 from astroprep.pipeline.job import Job
 from astroprep.pipeline.learn import LearningData, Small
 from astroprep.pipeline.restore import state_of_steps
+from astroprep.quality.drift import COARSE, COARSE_DIGITS, FEATURE_PREFIX, summarize
 from astroprep.represent import AuxiliaryScale
 
 __all__ = ["deploy"]
@@ -87,12 +89,34 @@ def _draft(job: Job, small: Small, data: LearningData, priors: NDArray[np.float6
             "trained_with": job.recipe.period_source(),
             "quantity": meta.quantity,
             "survey": meta.survey,
+            "training_summary": _training_summary(job, data),
         },
         golden=golden_vectors(
             graph, decode_weights(small.data, small.shapes), *_spread(data.arrays, N_GOLDEN)
         ),
         versions={name: version(name) for name in ("astroprep", "numpy", "torch", "onnx")},
     )
+
+
+def _training_summary(job: Job, data: LearningData) -> dict[str, Any]:
+    """Distributions of the input as it was assessed, and of the features that were learned from.
+
+    Empty for a run that was assessed before there were summaries.
+    """
+    summary = job.folder.get_json("quality.json").get("summary")
+    if not summary:
+        return {}
+    names: tuple[str, ...] = ()
+    found = []
+    for part in job.parts():
+        names = part.feature_names
+        found.append(part.features[np.isin(part.row, data.row)])
+    features = np.concatenate(found) if found else np.empty((0, 0))
+    measures = {
+        FEATURE_PREFIX + name: summarize(features[:, k], COARSE, COARSE_DIGITS)
+        for k, name in enumerate(names)
+    }
+    return {**summary, "measures": {**summary["measures"], **measures}}
 
 
 def _estimated_priors(job: Job, bundle: Bundle, scale: AuxiliaryScale) -> NDArray[np.float64]:

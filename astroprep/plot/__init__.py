@@ -2,6 +2,7 @@
 
 from astroprep.plot.lightcurve import plot_folded, plot_light_curve
 from astroprep.plot.period import plot_folds, plot_periodogram, plot_window
+from astroprep.plot.quality import plot_band_coverage, plot_drift, plot_nights
 from astroprep.plot.scores import (
     plot_class_counts,
     plot_confusion,
@@ -19,13 +20,16 @@ from astroprep.plot.timing import plot_o_minus_c
 from astroprep.plot.training import plot_training
 
 __all__ = [
+    "plot_band_coverage",
     "plot_class_counts",
     "plot_confusion",
+    "plot_drift",
     "plot_error_honesty",
     "plot_folded",
     "plot_folds",
     "plot_light_curve",
     "plot_magnitudes",
+    "plot_nights",
     "plot_o_minus_c",
     "plot_periodogram",
     "plot_points_per_object",

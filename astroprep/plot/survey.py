@@ -14,6 +14,7 @@ from astroprep.plot.style import (
     GREY,
     INK,
     colour_bar,
+    legend,
     log_axis,
     new_axes,
     plain,
@@ -232,6 +233,7 @@ def plot_scatter(
     scatter: ArrayLike,
     label: str = "median magnitude",
     ax: Axes | None = None,
+    marked: tuple[ArrayLike, ArrayLike] | None = None,
 ) -> Axes:
     """Scatter of each object's points against its brightness, with the running median.
 
@@ -244,6 +246,8 @@ def plot_scatter(
         What the brightness is, with its unit.
     ax : matplotlib.axes.Axes, optional
         Where to draw; a new figure otherwise.
+    marked : (float array, float array), optional
+        Brightness and scatter of objects that are drawn on top, such as those with faults.
 
     Returns
     -------
@@ -274,6 +278,9 @@ def plot_scatter(
         colour_bar(ax, drawn, "objects")
     middle, median = _running_median(x, y)
     ax.plot(middle, median, color=COLOURS[1], linewidth=1.6, label="median")
+    if marked is not None and len(np.atleast_1d(marked[0])):
+        ax.plot(*marked, "x", color=INK, markersize=6, label="worst objects")
+        legend(ax, loc="best")
     ax.set_xlabel(plain(label, 60), parse_math=False)
     ax.set_ylabel("robust scatter")
     ax.grid(True, which="major", color=GREY, alpha=0.25, linewidth=0.6)

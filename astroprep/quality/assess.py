@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -116,6 +116,7 @@ def assess(
     twin_radius: float = 6.0,
     longitude: float | None = None,
     training: Mapping[str, Any] | None = None,
+    further: Callable[[], Mapping[str, NDArray[np.float64]]] | None = None,
 ) -> QualityReport:
     """Judge a survey before anything is learned from it.
 
@@ -135,6 +136,9 @@ def assess(
     training : mapping, optional
         Summary of the survey that a network learned from (`QualityReport.summary`, which a
         bundle holds): drift from it is judged too.
+    further : callable, optional
+        Called after the last batch; gives more measures per object, such as features, that
+        are compared with those of the training summary and are part of the report's own.
 
     Returns
     -------
@@ -197,7 +201,7 @@ def assess(
         },
         "redundancy": redundancy,
     }
-    measures = drift_measures(tally)
+    measures = {**drift_measures(tally), **({} if further is None else further())}
     labels = {name: sum(split.values()) for name, split in classes.items() if name}
     about: dict[str, Any] = {
         "quantity": meta.quantity,

@@ -211,7 +211,11 @@ def _redundancy(tally: Tally, parts: dict[str, Any], say: _Words) -> dict[str, M
         ),
         "columns that give the label away": (
             float(len(telling)),
-            ", ".join(f"only {' and '.join(have[:4])} have {name}" for name, have in telling)
+            "; ".join(
+                f"{name} is there for all of {', '.join(have[:4])}"
+                f"{f' and {len(have) - 4} more' if len(have) > 4 else ''}, for none of the others"
+                for name, have in telling
+            )
             or "none",
         ),
     }

@@ -14,7 +14,10 @@ from astroprep.errors import DataError
 from astroprep.quality.conditions import Limits
 
 __all__ = [
+    "COARSE",
+    "COARSE_DIGITS",
     "DRIFT_LIMITS",
+    "FEATURE_PREFIX",
     "FINE",
     "SUMMARY_VERSION",
     "Drift",
@@ -24,7 +27,10 @@ __all__ = [
 ]
 
 SUMMARY_VERSION = 1
+FEATURE_PREFIX = "feature "  # of a feature's name among the measures
 GRID = 24  # points of a stored distribution function: some 400 bytes a measure
+COARSE = 11  # for features: the borders of the ten bins of the index
+COARSE_DIGITS = 4
 FINE = 1000  # points for the survey that is compared
 PSI_BINS = 10  # for which the usual limits of the index were found
 DIGITS = 5  # significant, of stored numbers
@@ -32,7 +38,14 @@ LEAST = 20  # values, before two distributions are compared
 
 # Siddiqi 2006 (Credit Risk Scorecards, Wiley) calls an index above 0.1 a small shift and above
 # 0.25 a large one. A distance of 0.1 moves one object in ten to another side of a threshold.
-DRIFT_LIMITS = {"psi": Limits(0.1, 0.25), "ks": Limits(0.1, 0.2), "missing": Limits(0.05, 0.2)}
+# The stars of a survey spread over magnitudes, so an error of the zero point of a few tenths,
+# which every cut in brightness feels, passes both; it shows in the median of magnitudes.
+DRIFT_LIMITS = {
+    "psi": Limits(0.1, 0.25),
+    "ks": Limits(0.1, 0.2),
+    "missing": Limits(0.05, 0.2),
+    "shift": Limits(0.1, 0.5),  # mag, of the median brightness
+}
 
 
 @dataclass(frozen=True)
@@ -52,8 +65,9 @@ class Drift:
     before, now : float or None
         Medians.
     verdict : {"good", "fair", "poor", "unknown"}
-        The worst of the three against `DRIFT_LIMITS`; what samples of this size show by
-        chance once in a hundred is good.
+        The worst of the three against `DRIFT_LIMITS`, and for brightness in magnitudes the
+        shift of its median; what samples of this size show by
+        chance once in a thousand is good.
     text : str
         The same in words.
     """
@@ -72,7 +86,7 @@ class Drift:
         return asdict(self)
 
 
-def summarize(values: ArrayLike, points: int = GRID) -> dict[str, Any]:
+def summarize(values: ArrayLike, points: int = GRID, digits: int = DIGITS) -> dict[str, Any]:
     """Distribution of a measure in a few hundred bytes.
 
     Parameters
@@ -80,29 +94,31 @@ def summarize(values: ArrayLike, points: int = GRID) -> dict[str, Any]:
     values : float array, shape (n_objects,)
         Any unit; NaN for unknown.
     points : int, default 24
-        Quantiles that are kept.
+        Quantiles that are kept; `COARSE` do for features, of which there are many.
+    digits : int, default 5
+        Significant digits of the stored numbers.
 
     Returns
     -------
     dict
         ``n`` values, the share ``missing``, and the distribution function: shares ``below`` of
-        the known values that are not above each of the numbers ``at``, quantiles rounded to
-        five digits. The shares are counted at the rounded numbers, so that rounding and
-        repeated values do no harm. Values must spread by more than 1e-4 of their size to be
-        told apart.
+        the known values that are not above each of the numbers ``at``, rounded quantiles.
+        The shares are counted at the rounded numbers, so that rounding and repeated values do
+        no harm. With five digits values must spread by more than 1e-4 of their size to be told
+        apart.
     """
     given = np.asarray(values, np.float64).ravel()
     known = np.sort(given[np.isfinite(given)])
     if not known.size:
         return {"n": int(given.size), "missing": 1.0 if given.size else 0.0, "at": [], "below": []}
     at = np.quantile(known, np.linspace(0, 1, points), method="inverted_cdf")
-    at = np.unique([float(f"{x:.{DIGITS}g}") for x in at])
+    at = np.unique([float(f"{x:.{digits}g}") for x in at])
     below = np.searchsorted(known, at, side="right") / known.size
     return {
         "n": int(given.size),
-        "missing": round(1 - known.size / given.size, DIGITS),
+        "missing": round(1 - known.size / given.size, digits),
         "at": at.tolist(),
-        "below": [round(float(x), DIGITS) for x in below],
+        "below": [round(float(x), digits) for x in below],
     }
 
 
@@ -176,8 +192,9 @@ def compare(
             f"{summary.get('version')!r}; train the bundle again with this astroprep"
         )
     differences = _differences(summary, now)
+    in_magnitudes = summary.get("quantity") == now.get("quantity") == "mag"
     drifts = [
-        _drift(name, old, now["measures"][name])
+        _drift(name, old, now["measures"][name], name == "brightness" and in_magnitudes)
         for name, old in summary["measures"].items()
         if name in now["measures"]
     ]
@@ -223,7 +240,7 @@ def _below(one: Mapping[str, Any], x: NDArray[np.float64]) -> NDArray[np.float64
     return np.interp(x, at, below, left=0.0, right=1.0)
 
 
-def _drift(name: str, old: Mapping[str, Any], new: Mapping[str, Any]) -> Drift:
+def _drift(name: str, old: Mapping[str, Any], new: Mapping[str, Any], in_magnitudes: bool) -> Drift:
     at, below = _function(old)
     _function(new)
     missing = float(new["missing"]) - float(old["missing"])
@@ -241,16 +258,20 @@ def _drift(name: str, old: Mapping[str, Any], new: Mapping[str, Any]) -> Drift:
     psi, n_bins = _psi(below, theirs, n_old, n_new)
     by_chance = 1 / n_old + 1 / n_new
     limits = {
-        "psi": _raised(DRIFT_LIMITS["psi"], by_chance * _chi2_99(n_bins - 1)),
-        # 1.63 is the 99 % point of Kolmogorov's distribution
-        "ks": _raised(DRIFT_LIMITS["ks"], 1.63 * math.sqrt(by_chance)),
+        "psi": _raised(DRIFT_LIMITS["psi"], by_chance * _chi2_999(n_bins - 1)),
+        # 1.95 is the 99.9 % point of Kolmogorov's distribution
+        "ks": _raised(DRIFT_LIMITS["ks"], 1.95 * math.sqrt(by_chance)),
         "missing": DRIFT_LIMITS["missing"],
     }
-    rank = max(
-        (value > limits[kind].good) + (value > limits[kind].fair)
-        for kind, value in (("psi", psi), ("ks", ks), ("missing", abs(missing)))
-    )
-    before, after = (float(np.interp(0.5, *_function(one)[::-1])) for one in (old, new))
+    measured = {"psi": psi, "ks": ks, "missing": abs(missing)}
+    low, before, high = np.interp([0.25, 0.5, 0.75], *_function(old)[::-1]).tolist()
+    after = float(np.interp(0.5, *_function(new)[::-1]))
+    if in_magnitudes:
+        # a median is uncertain by sqrt(pi / 2) sigma / sqrt(n); 3.3 of them are one in a thousand
+        doubt = 3.3 * math.sqrt(math.pi / 2 * by_chance) * (high - low) / 1.349
+        limits["shift"] = _raised(DRIFT_LIMITS["shift"], doubt)
+        measured["shift"] = abs(after - before)
+    rank = max((v > limits[kind].good) + (v > limits[kind].fair) for kind, v in measured.items())
     return Drift(
         name, psi, ks, missing, before, after, ("good", "fair", "poor")[rank],
         f"{name}: median {before:.4g} before, {after:.4g} now; index {psi:.2g}, distance {ks:.2g}",
@@ -262,10 +283,10 @@ def _raised(limits: Limits, by_chance: float) -> Limits:
     return Limits(max(limits.good, by_chance), max(limits.fair, by_chance))
 
 
-def _chi2_99(degrees: int) -> float:
-    """99 % point of a chi-squared variable, by Wilson & Hilferty 1931 (PNAS 17, 684)."""
+def _chi2_999(degrees: int) -> float:
+    """99.9 % point of a chi-squared variable, by Wilson & Hilferty 1931 (PNAS 17, 684)."""
     k = max(degrees, 1)
-    return float(k * (1 - 2 / (9 * k) + 2.3263 * math.sqrt(2 / (9 * k))) ** 3)
+    return float(k * (1 - 2 / (9 * k) + 3.0902 * math.sqrt(2 / (9 * k))) ** 3)
 
 
 def _psi(
@@ -296,7 +317,7 @@ def _class_drift(old: Mapping[str, int], new: Mapping[str, int]) -> Drift:
     if min(n_old, n_new) < LEAST:
         return Drift("classes", None, None, 0.0, None, None, "unknown", "classes: too few labels")
     psi = _index(a / n_old, b / n_new, n_old, n_new)
-    limit = _raised(DRIFT_LIMITS["psi"], (1 / n_old + 1 / n_new) * _chi2_99(len(names) - 1))
+    limit = _raised(DRIFT_LIMITS["psi"], (1 / n_old + 1 / n_new) * _chi2_999(len(names) - 1))
     rank = (psi > limit.good) + (psi > limit.fair)
     moved = np.abs(a / n_old - b / n_new)
     k = int(moved.argmax())

@@ -39,7 +39,7 @@ OBJECT_LIMITS: dict[str, dict[str, Limits]] = {
         "marked by the survey": Limits(0.2, 0.5),
         "too few points": Limits(1.0, 4.0),  # wanted over usable
         "one long gap": Limits(0.6, 0.9),  # of the baseline
-        "missing bands": Limits(0.0, 0.5),  # of the survey's
+        "missing bands": Limits(0.0, NEVER),  # of the survey's
         "no position": Limits(0.0, NEVER),  # 0 or 1
     },
     "no redundancy": {

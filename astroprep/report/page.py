@@ -16,6 +16,7 @@ from astroprep.data import LightCurveBatch
 from astroprep.io.files import replaced
 from astroprep.report import sections
 from astroprep.report.quality import quality_name, quality_parts
+from astroprep.report.quality_details import quality_details
 
 __all__ = ["write_quality_report", "write_run_report"]
 
@@ -64,6 +65,8 @@ def write_quality_report(path: str | Path, quality: Mapping[str, Any]) -> None:
         The HTML file; written whole or not at all.
     quality : mapping
         What `astroprep.quality.assess` found, as its ``to_dict()``. Missing parts are left out.
+        Under ``"curves"`` perhaps the worst objects: pairs of a `LightCurveBatch` of one curve
+        and the mapping of its row in ``objects.worst``.
 
     Raises
     ------
@@ -71,13 +74,19 @@ def write_quality_report(path: str | Path, quality: Mapping[str, Any]) -> None:
         If the file cannot be written.
     """
     survey = quality_name(quality)
+    details = quality_details(quality)
     _write(
         path,
         "quality.html",
         title=f"Data quality: {survey}" if survey else "Data quality",
         subtitle="",
-        sections=(),
+        sections=(
+            ("quality", "Verdicts"),
+            *((one.name, one.title) for one in details),
+            ("distributions", "Distributions"),
+        ),
         quality=quality_parts(quality),
+        details=details,
     )
 
 

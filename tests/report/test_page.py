@@ -324,7 +324,7 @@ def test_quality_page_stands_alone(tmp_path: Path, a_run: dict[str, Any]) -> Non
     page = Page(path.read_text("utf-8"))
     assert page.sections[""].count("Data quality: made up\n") == 2  # title and headline
     assert "no redundancy" in page.sections["quality"]
-    assert "point: sentinel" in page.sections["quality"]
+    assert "point: sentinel" in page.sections["distributions"]
     assert len(page.pictures()) == 5
 
 
