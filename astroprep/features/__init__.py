@@ -8,6 +8,12 @@ from astroprep.features.extract import (
     extract_features,
 )
 from astroprep.features.feature import Feature
+from astroprep.features.random_walk import (
+    RandomWalkFit,
+    fit_random_walk,
+    random_walk_log_likelihood,
+    simulate_random_walk,
+)
 
 __all__ = [
     "DEFAULT_FEATURES",
@@ -15,5 +21,9 @@ __all__ = [
     "GROUPS",
     "Feature",
     "FeatureExtractor",
+    "RandomWalkFit",
     "extract_features",
+    "fit_random_walk",
+    "random_walk_log_likelihood",
+    "simulate_random_walk",
 ]
