@@ -14,11 +14,13 @@ from astroprep.features.random_walk import (
     random_walk_log_likelihood,
     simulate_random_walk,
 )
+from astroprep.features.structure_function import BinnedStructure, structure_function
 
 __all__ = [
     "DEFAULT_FEATURES",
     "FEATURES",
     "GROUPS",
+    "BinnedStructure",
     "Feature",
     "FeatureExtractor",
     "RandomWalkFit",
@@ -26,4 +28,5 @@ __all__ = [
     "fit_random_walk",
     "random_walk_log_likelihood",
     "simulate_random_walk",
+    "structure_function",
 ]
