@@ -86,7 +86,7 @@ def _log_area(node: NDArray[np.float64], value: NDArray[np.float64]) -> float:
     total = 0.0
     for k in range(value.size):
         total += math.exp(value[k] - best)
-    return best + math.log(total * (node[1] - node[0]))
+    return float(best + math.log(total * (node[1] - node[0])))
 
 
 @njit(**KERNEL)
@@ -172,7 +172,7 @@ def _quantile_of_tau(area: NDArray[np.float64], tau: NDArray[np.float64], p: flo
             low = middle
         else:
             high = middle
-    return 0.5 * (low + high)
+    return float(0.5 * (low + high))
 
 
 @njit(**KERNEL)
@@ -324,7 +324,7 @@ def _best_at(
             break
         low, high = node[first] - step, node[last] + step
     _, height = _peak(node, value)
-    return height
+    return float(height)
 
 
 @njit(**KERNEL)

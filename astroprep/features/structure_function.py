@@ -147,9 +147,7 @@ def structure_function(
 
 
 @njit(**KERNEL)
-def _window(
-    sums: NDArray[np.float64], i: int, first: int, last: int
-) -> tuple[float, float, float]:
+def _window(sums: NDArray[np.float64], i: int, first: int, last: int) -> tuple[float, float, float]:
     """Squared differences, noise and lags of the pairs of point i with a window of others."""
     count = last - first
     m, noise, time = sums[4, i], sums[5, i], sums[6, i]

@@ -60,7 +60,7 @@ def _quantile(ordered: NDArray[np.float64], p: float) -> float:
     """Quantile of Hazen's plotting positions."""
     x = min(max(p * ordered.size - 0.5, 0.0), ordered.size - 1.0)
     k = min(int(x), ordered.size - 2)
-    return ordered[k] + (x - k) * (ordered[k + 1] - ordered[k])
+    return float(ordered[k] + (x - k) * (ordered[k + 1] - ordered[k]))
 
 
 @njit(**KERNEL)
@@ -68,12 +68,12 @@ def _squared(d: NDArray[np.float64], noise: NDArray[np.float64], kind: int) -> f
     if d.size < 2:
         return math.nan
     if kind == MEAN_ABSOLUTE:
-        return 0.5 * math.pi * np.abs(d).mean() ** 2 - noise.mean()
+        return float(0.5 * math.pi * np.abs(d).mean() ** 2 - noise.mean())
     if kind == IQR:
         ordered = np.sort(d)
         wide = _quantile(ordered, 0.75) - _quantile(ordered, 0.25)
-        return (IQR_TO_SIGMA * wide) ** 2 - noise.mean()
-    return (MAD_TO_SIGMA * np.median(np.abs(d))) ** 2 - noise.mean()
+        return float((IQR_TO_SIGMA * wide) ** 2 - noise.mean())
+    return float((MAD_TO_SIGMA * np.median(np.abs(d))) ** 2 - noise.mean())
 
 
 @njit(**KERNEL)

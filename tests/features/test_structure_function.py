@@ -90,9 +90,7 @@ def test_the_error_of_white_noise_is_its_scatter(rng):
 
 def test_a_draw_of_the_pairs_is_fair(rng):
     """Of 2 x 10⁵ pairs 2000 are drawn: unbiased over 100 curves."""
-    curves = [
-        (np.arange(700.0), rng.normal(0, 1, 700), np.full(700, 1e-3)) for _ in range(100)
-    ]
+    curves = [(np.arange(700.0), rng.normal(0, 1, 700), np.full(700, 1e-3)) for _ in range(100)]
     batch = LightCurveBatch.from_curves(curves)
     few = structure_function(batch, (1.0, 600.0), "mad").squared[:, 0]
     assert few.mean() == pytest.approx(2.0, abs=4 * few.std() / 10)
