@@ -26,11 +26,11 @@ class PowerLawFit:
     ----------
     amplitude, amplitude_error : float64 array, shape (n_curves,) or (n_curves, n_bands)
         A, the structure function at one year (365.25 d), unit of the value; of a multi-band fit
-        for each band, NaN where a band has fewer than three points.
+        for each band, NaN where a band has fewer than three points or nothing but noise.
     gamma, gamma_error : float64 array, shape (n_curves,)
         Exponent, from 0 (no memory, or a periodic star) through 0.5 (random walk) to 1 (trend).
     status : object array of str, shape (n_curves,)
-        ``"ok"``; ``"noise"``: the errors explain the scatter, A is an upper limit of little use;
+        ``"ok"``; ``"noise"``: the errors explain all of the scatter, and the numbers are NaN;
         ``"flat slope"`` and ``"steep slope"``: gamma at 0 or 1, the ends of its prior, where the
         errors are those of the unbounded likelihood; ``"few points"``, ``"one time"``,
         ``"flat"`` or ``"no errors"``, where the numbers are NaN.
@@ -79,7 +79,7 @@ def fit_power_law(
     error. Both are set right to first order, with the exact covariances of the score and its slope
     if the values are a Gaussian process of this very structure function (of one shape in all
     bands): errors are those of Godambe, ``H⁻¹ J H⁻¹`` [2]_, and the bias is that of Cox and Snell
-    [3]_. Beyond 200 points these are computed from 200 of them, evenly chosen.
+    [3]_. Beyond 150 points these are computed from 150 of them, evenly chosen.
 
     A damped random walk, a periodic star or a trend is no power law; the numbers then describe
     its pairs, and the errors are a guide.

@@ -23,8 +23,9 @@ LOWEST = 2 * math.log(1e-4)  # of ln A², in units of the scatter: nothing but n
 STEPS = 60
 CLOSE = 1e-7  # largest last step of ln A² and gamma
 MOST_BIAS = 1.0  # of the error: beyond it the first order is no guide
+MOST_STEP = 1.0  # of ln A² and gamma: where noise leaves next to nothing, errors are no bound
 MOST_GROWTH = 1.5
-MOST_POINTS = 200  # of the covariance of the score, O(n³)
+MOST_POINTS = 150  # of the covariance of the score, O(n³)
 
 
 @njit(**KERNEL)
@@ -228,7 +229,7 @@ def _correct(
     """Take the bias from theta in place, and widen the errors by how it grows with theta."""
     found = theta.copy()
     for a in range(theta.size):
-        limit = MOST_BIAS * math.sqrt(max(cov[a, a], 0.0))
+        limit = min(MOST_BIAS * math.sqrt(max(cov[a, a], 0.0)), MOST_STEP)
         theta[a] -= min(max(bias[a], -limit), limit)
     if not 0 < found[-1] < GAMMA_HIGH:
         theta[-1] = found[-1]  # the prior's end is no estimate to be corrected
@@ -299,17 +300,17 @@ def _one(
     _maximise(d2, pair_noise, x, code[left], theta)
     some_points = min(n, MOST_POINTS)
     keep = ((np.arange(some_points) + 0.5) * n / some_points).astype(np.int64)
-    noisy = True
-    for k in range(present.size):
-        noisy = noisy and theta[k] <= LOWEST
+    if theta[: present.size].max() <= LOWEST:
+        return math.nan, NOISE
+    seen = theta[: present.size] > LOWEST
     cov, bias = _errors_and_bias(t[keep], noise[keep], code[keep], theta)
-    if not noisy:
-        _correct(t[keep], noise[keep], code[keep], theta, cov, bias)
+    _correct(t[keep], noise[keep], code[keep], theta, cov, bias)
     for k in range(present.size):
-        log_a[present[k]] = 0.5 * theta[k] + math.log(square)
-        spread[present[k]] = 0.5 * math.sqrt(max(cov[k, k], 0.0))
+        if seen[k]:
+            log_a[present[k]] = 0.5 * theta[k] + math.log(square)
+            spread[present[k]] = 0.5 * math.sqrt(max(cov[k, k], 0.0))
     spread[n_bands] = math.sqrt(max(cov[present.size, present.size], 0.0))
-    return theta[present.size], NOISE if noisy else 0
+    return theta[present.size], 0
 
 
 @njit(parallel=True, **KERNEL)
