@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
+import pyarrow.parquet as pq
 import pytest
 
 from astroprep.data import LightCurveBatch, Meta
@@ -12,6 +13,9 @@ from astroprep.features import (
     random_walk_log_likelihood,
     simulate_random_walk,
 )
+
+
+COLUMNS = ("time", "mag", "mag_err")
 
 
 def walk(rng, n=200, tau=100.0, sigma=0.3, error=0.05, baseline=3000.0):
@@ -167,3 +171,19 @@ def test_units_of_value_and_time_come_out(rng):
 def test_a_wrong_range_is_named(wrong):
     with pytest.raises(ConfigError, match="tau_range must ascend"):
         fit_random_walk(LightCurveBatch.from_curves([]), tau_range=wrong)
+
+
+def test_mira_stars_are_slow_and_rr_lyrae_stars_are_not(data_dir):
+    """40 stars each of ASAS: what brightens over a year remembers for months."""
+    table = pq.read_table(data_dir / "asas_south.parquet", columns=["label", "lightcurve"])
+    labels = np.array([str(x) for x in table["label"].to_pylist()])
+    tau = {}
+    for label in ("Mira", "RR Lyrae, Fundamental Mode"):
+        curves = [
+            tuple(np.array(table["lightcurve"][int(row)].as_py()[x], float) for x in COLUMNS)
+            for row in np.flatnonzero(labels == label)[:40]
+        ]
+        fit = fit_random_walk(LightCurveBatch.from_curves(curves))
+        tau[label] = np.nanmedian(fit.log10_tau)
+    assert tau["Mira"] > 2
+    assert tau["RR Lyrae, Fundamental Mode"] < 0.5
