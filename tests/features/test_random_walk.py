@@ -14,7 +14,6 @@ from astroprep.features import (
     simulate_random_walk,
 )
 
-
 COLUMNS = ("time", "mag", "mag_err")
 
 
