@@ -8,12 +8,35 @@ from astroprep.features.extract import (
     extract_features,
 )
 from astroprep.features.feature import Feature
+from astroprep.features.power_law import PowerLawFit, fit_power_law
+from astroprep.features.random_walk import (
+    RandomWalkFit,
+    fit_random_walk,
+    random_walk_log_likelihood,
+    simulate_random_walk,
+)
+from astroprep.features.stochastic import StructureFunction
+from astroprep.features.structure_function import (
+    DEFAULT_LAGS,
+    BinnedStructure,
+    structure_function,
+)
 
 __all__ = [
     "DEFAULT_FEATURES",
+    "DEFAULT_LAGS",
     "FEATURES",
     "GROUPS",
+    "BinnedStructure",
     "Feature",
     "FeatureExtractor",
+    "PowerLawFit",
+    "RandomWalkFit",
+    "StructureFunction",
     "extract_features",
+    "fit_power_law",
+    "fit_random_walk",
+    "random_walk_log_likelihood",
+    "simulate_random_walk",
+    "structure_function",
 ]
