@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable
 
 import numpy as np
@@ -58,12 +59,18 @@ MIDDLE = float(_bandwidth(np.array([0.5]))[0])
 
 @njit(**KERNEL)
 def _sparsity(ordered: NDArray[np.float64], p: float, half: float) -> float:
-    """Slope of the quantile function, one over the density; NaN for one point."""
+    """Slope of the quantile function, one over the density; NaN for one point.
+
+    A secant over p cuts the corner of a tail, where the slope grows as 1 / p: at p = 0.05 and 300
+    Gaussian points it is a sixth too steep. Over the logit of p a tail is nearly straight.
+    """
     edge = 0.5 / ordered.size
     low, high = max(p - half, edge), min(p + half, 1.0 - edge)
     if not high > low:
         return np.nan
-    return float((quantile(ordered, high) - quantile(ordered, low)) / (high - low))
+    run = math.log(high / (1.0 - high)) - math.log(low / (1.0 - low))
+    rise = quantile(ordered, high) - quantile(ordered, low)
+    return float(rise / run / (p * (1.0 - p)))
 
 
 @njit(parallel=True, **KERNEL)
@@ -110,7 +117,7 @@ def quantile_errors(
     -----
     Quantiles at p <= q have the covariance p (1 - q) s(p) s(q) / N for large N, s the slope of
     the quantile function [1]_; a ratio follows by its gradient. The slope is read over the
-    width of Hall & Sheather [2]_, cut at the outermost points.
+    width of Hall & Sheather [2]_, cut at the outermost points, against the logit of p.
 
     References
     ----------

@@ -26,13 +26,13 @@ FLAT = "all values are equal"
 NARROW = "Q(0.95) = Q(0.05)"
 NO_MEDIAN = "the median is 0"
 # what `standard_errors` computes
-INFLUENCE = "root of the mean square of its influence function, over sqrt(N)"
+JACKKNIFE = "from its values without each of the points (jackknife)"
 DENSITY = "from the covariance p (1 - q) / (N f(p) f(q)) of quantiles, f the density there"
 
 DISTRIBUTION = (
-    Feature("mean", "brightness", 1, "<m>", "", "arithmetic mean", error=INFLUENCE),
+    Feature("mean", "brightness", 1, "<m>", "", "arithmetic mean", error="s / sqrt(N)"),
     Feature("median", "brightness", 1, "Q(1/2)", "", HAZEN, error=DENSITY),
-    Feature("mean_variance", "brightness", 2, "s / <m>", "the mean is 0", KIM, error=INFLUENCE),
+    Feature("mean_variance", "brightness", 2, "s / <m>", "the mean is 0", KIM, error=JACKKNIFE),
     Feature(
         "percent_difference_magnitude_percentile_5",
         "brightness",
@@ -59,7 +59,7 @@ DISTRIBUTION = (
         "s = sqrt(sum (m - <m>)² / (N - 1))",
         "",
         "unbiased variance",
-        error=INFLUENCE,
+        error=JACKKNIFE,
     ),
     Feature(
         "skew",
@@ -68,7 +68,7 @@ DISTRIBUTION = (
         "N / ((N-1)(N-2)) sum (m - <m>)³ / s³ (G1)",
         FLAT,
         JOANES,
-        error=INFLUENCE,
+        error=JACKKNIFE,
     ),
     Feature(
         "kurtosis",
@@ -77,7 +77,7 @@ DISTRIBUTION = (
         "N(N+1) / ((N-1)(N-2)(N-3)) sum (m - <m>)⁴ / s⁴ - 3(N-1)² / ((N-2)(N-3)) (G2)",
         FLAT,
         JOANES,
-        error=INFLUENCE,
+        error=JACKKNIFE,
     ),
     Feature(
         "anderson_darling_normal",

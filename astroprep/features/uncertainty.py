@@ -28,47 +28,69 @@ CHI2_UNKNOWNS = {"reduced_chi2": 1, "linear_fit_reduced_chi2": 2, "residual_redu
 PHASES = {"cos_phi21": "phi21", "sin_phi21": "phi21", "cos_phi31": "phi31", "sin_phi31": "phi31"}
 
 
+@njit(**KERNEL)
+def _without_each(z: NDArray[np.float64], mean: float, left: NDArray[np.float64]) -> None:
+    """Deviation, variation, skewness and kurtosis of standardised values without each point.
+
+    ``mean`` is theirs in units of the deviation; ``left`` has a row a statistic.
+    """
+    n = z.size
+    two = three = four = 0.0
+    for j in range(n):
+        two += z[j] ** 2
+        three += z[j] ** 3
+        four += z[j] ** 4
+    m = n - 1.0
+    for j in range(n):
+        x = z[j]
+        mu, s2, s3, s4 = -x / m, (two - x**2) / m, (three - x**3) / m, (four - x**4) / m
+        variance = s2 - mu * mu
+        left[0, j] = math.sqrt(max(variance, 0.0))
+        left[1, j] = left[0, j] / (mean + mu)
+        left[2, j] = (s3 - 3 * mu * s2 + 2 * mu**3) / variance**1.5
+        left[3, j] = (s4 - 4 * mu * s3 + 6 * mu**2 * s2 - 3 * mu**4) / variance**2
+
+
+@njit(**KERNEL)
+def _jackknife(left: NDArray[np.float64]) -> float:
+    """Standard error from the values of a statistic without each point."""
+    n = left.size
+    mean = np.sum(left) / n
+    total = 0.0
+    for j in range(n):
+        total += (left[j] - mean) ** 2
+    return math.sqrt(total * (n - 1.0) / n)
+
+
 @njit(parallel=True, **KERNEL)
 def _moment_errors(value: NDArray[np.float64], offsets: NDArray[np.int64]) -> NDArray[np.float64]:
-    """Standard errors of `MOMENTS` by their influence functions, one row a curve.
-
-    With z = (m - mean) / σ, γ the skewness and κ the fourth moment, a point's influence is σ z on
-    the mean, σ (z² - 1) / 2 on the deviation, z³ - γ - 3z - 3γ (z² - 1) / 2 on the skewness and
-    z⁴ - κ - 4γz - 2κ (z² - 1) on the kurtosis.
-    """
+    """Standard errors of `MOMENTS`, one row a curve: s / sqrt(N), then jackknives."""
     result = np.full((offsets.size - 1, N_MOMENTS), np.nan)
     for i in prange(offsets.size - 1):
         x = value[offsets[i] : offsets[i + 1]]
         n = x.size
         if n < 2:
             continue
-        shift = two = three = four = 0.0
+        shift = two = 0.0
         for j in range(n):
             shift += x[j] - x[0]
         shift /= n
         for j in range(n):
-            d = (x[j] - x[0]) - shift
-            two += d * d
+            two += ((x[j] - x[0]) - shift) ** 2
         sigma = math.sqrt(two / n)
         result[i, 0] = math.sqrt(two / (n - 1) / n)
-        if not sigma > 0:
-            result[i, 1] = 0.0
+        result[i, 1] = 0.0 if n > 2 or sigma == 0 else np.nan
+        if n < 3 or not sigma > 0:
             continue
-        for j in range(n):
-            z = ((x[j] - x[0]) - shift) / sigma
-            three += z * z * z
-            four += z * z * z * z
-        gamma, kappa, mean = three / n, four / n, x[0] + shift
-        total = np.zeros(N_MOMENTS)
-        for j in range(n):
-            z = ((x[j] - x[0]) - shift) / sigma
-            square = z * z - 1.0
-            total[1] += (0.5 * sigma * square) ** 2
-            total[2] += (0.5 * sigma * square / mean - sigma * sigma * z / (mean * mean)) ** 2
-            total[3] += (z**3 - gamma - 3 * z - 1.5 * gamma * square) ** 2
-            total[4] += (z**4 - kappa - 4 * gamma * z - 2 * kappa * square) ** 2
-        for k in range(1, N_MOMENTS):
-            result[i, k] = math.sqrt(total[k] / (n - 1) / n)
+        left = np.empty((N_MOMENTS - 1, n))
+        _without_each(((x - x[0]) - shift) / sigma, (x[0] + shift) / sigma, left)
+        unbiased = math.sqrt(n / (n - 1.0))
+        result[i, 1] = _jackknife(left[0]) * sigma * unbiased
+        result[i, 2] = _jackknife(left[1]) * unbiased
+        if n > 3:
+            result[i, 3] = _jackknife(left[2]) * math.sqrt(n * (n - 1.0)) / (n - 2)
+        if n > 4:
+            result[i, 4] = _jackknife(left[3]) * (n * n - 1.0) / ((n - 2.0) * (n - 3.0))
     return result
 
 
@@ -133,13 +155,16 @@ def standard_errors(
 
     Notes
     -----
-    Those of the moments hold for any distribution of enough independent points; that of eta for
-    white Gaussian noise, those of reduced χ² for noise that the errors describe. Where a star
-    varies slowly the points are not independent, and the errors too small.
+    Those of the moments (jackknife [1]_) and of quantiles hold for any distribution of enough
+    independent points; of the third and fourth moment a tail that shows few points makes them too
+    small: at 100 Gaussian points they are 0.9 and 0.8 of the scatter. That of eta holds for white
+    Gaussian noise [2]_, those of reduced χ² for noise that the errors δ describe, that of the excess
+    variance for the noise of the measurement alone [3]_. Where a star varies slowly the points
+    are not independent, and errors are too small.
 
     References
     ----------
-    .. [1] Hampel 1974, JASA 69, 383, doi:10.1080/01621459.1974.10482962 (influence functions)
+    .. [1] Efron & Stein 1981, Ann. Statist. 9, 586, doi:10.1214/aos/1176345462
     .. [2] von Neumann 1941, doi:10.1214/aoms/1177731677 (variance of eta)
     .. [3] Vaughan et al. 2003, MNRAS 345, 1271, doi:10.1046/j.1365-2966.2003.07042.x, equation 11
     """
