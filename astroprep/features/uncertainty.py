@@ -158,9 +158,9 @@ def standard_errors(
     Those of the moments (jackknife [1]_) and of quantiles hold for any distribution of enough
     independent points; of the third and fourth moment a tail that shows few points makes them too
     small: at 100 Gaussian points they are 0.9 and 0.8 of the scatter. That of eta holds for white
-    Gaussian noise [2]_, those of reduced χ² for noise that the errors δ describe, that of the excess
-    variance for the noise of the measurement alone [3]_. Where a star varies slowly the points
-    are not independent, and errors are too small.
+    Gaussian noise [2]_, those of reduced χ² for noise that the errors δ describe, that of the
+    excess variance for the noise of the measurement alone [3]_. Where a star varies slowly the
+    points are not independent, and errors are too small.
 
     References
     ----------
