@@ -115,6 +115,18 @@ def trigonometric_sums(
     """Sums of ``w cos kθ``, ``w sin kθ``, ``w y cos kθ`` and ``w y sin kθ``, k from 0.
 
     The normal equations need the first two up to twice the highest harmonic.
+
+    Parameters
+    ----------
+    cos_one, sin_one, w, y : float64 array, shape (n_points,)
+        What `weighted_phases` gives.
+
+    Returns
+    -------
+    w_cos, w_sin : float64 array, shape (4 * HARMONICS + 1,)
+        Of the weights alone.
+    y_cos, y_sin : float64 array, shape (2 * HARMONICS + 1,)
+        Of weights and values; unit of the values.
     """
     n = y.size
     top = 4 * HARMONICS
@@ -146,7 +158,20 @@ def normal_equations(
     y_cos: NDArray[np.float64],
     y_sin: NDArray[np.float64],
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Lower half of the normal matrix and the right-hand side, in the order of `HARMONIC_OF`."""
+    """Lower half of the normal matrix and the right-hand side, in the order of `HARMONIC_OF`.
+
+    Parameters
+    ----------
+    w_cos, w_sin, y_cos, y_sin : float64 array
+        What `trigonometric_sums` gives; products of sines are sums of them.
+
+    Returns
+    -------
+    matrix : float64 array, shape (N_LARGE, N_LARGE)
+        Its upper half is zero.
+    right : float64 array, shape (N_LARGE,)
+        Unit of the values.
+    """
     matrix, right = np.zeros((N_LARGE, N_LARGE)), np.empty(N_LARGE)
     for row in range(N_LARGE):
         k = HARMONIC_OF[row]
@@ -168,7 +193,19 @@ def normal_equations(
 
 @njit(**KERNEL)
 def factor(matrix: NDArray[np.float64], right: NDArray[np.float64]) -> int:
-    """Cholesky factor in place, and ``right`` becomes L⁻¹ right; gives how many unknowns hold."""
+    """Cholesky factor in place, and ``right`` becomes L⁻¹ right; gives how many unknowns hold.
+
+    Parameters
+    ----------
+    matrix, right : float64 array
+        What `normal_equations` gives; overwritten.
+
+    Returns
+    -------
+    int
+        Unknowns before the first whose pivot is below `LEAST_PIVOT`: at least `N_SMALL` for
+        the model at P, `N_LARGE` for that at 2P.
+    """
     for row in range(N_LARGE):
         for column in range(row):
             total = matrix[row, column]

@@ -13,6 +13,7 @@ from astroprep.features.ordering import sorted_values
 
 __all__ = ["DISTRIBUTION", "distribution_statistics", "median_deviation", "quantile"]
 
+FOURTH_POWERS = (1e-290, 1e290)  # sums that neither underflow nor overflow; others are scaled first
 # A tenth and a fifth of half the range, a float32 rounding wider: in data of three decimals many
 # points lie on the very edge, and all of them are then inside, whatever the last bit says.
 NEAR_10, NEAR_20 = 0.5 * float(np.float32(0.1)), 0.5 * float(np.float32(0.2))
@@ -401,11 +402,19 @@ def _moments(
     if ordered[0] == ordered[n - 1]:
         return
     row[D.TAIL_ASYMMETRY] = sign * _tails(ordered, median) / std
+    if FOURTH_POWERS[0] < four < FOURTH_POWERS[1]:
+        three, four = three / std**3, four / std**4
+    else:
+        three = four = 0.0
+        for j in range(n):
+            z = ((x[j] - median) - shift) / std
+            three += z * z * z
+            four += z * z * z * z
     if n > 2:
-        row[D.SKEW] = n / ((n - 1.0) * (n - 2.0)) * three / std**3
+        row[D.SKEW] = n / ((n - 1.0) * (n - 2.0)) * three
     if n > 3:
         lead = n * (n + 1.0) / ((n - 1.0) * (n - 2.0) * (n - 3.0))
-        row[D.KURTOSIS] = lead * four / std**4 - 3 * (n - 1.0) ** 2 / ((n - 2.0) * (n - 3.0))
+        row[D.KURTOSIS] = lead * four - 3 * (n - 1.0) ** 2 / ((n - 2.0) * (n - 3.0))
         row[D.ANDERSON_DARLING_NORMAL] = _anderson_darling(ordered, mean, std)
     _otsu(ordered, median, total, two + n * shift * shift, row)
 

@@ -152,6 +152,17 @@ class TestFloat32:
         assert got["variance_explained_p"][0] == pytest.approx(1.0, abs=1e-12)
 
 
+@pytest.mark.parametrize("gain", [1e-100, 1e-80, 1e80, 1e100])
+def test_moments_of_absurd_units_are_those_of_sane_ones(gain, rng):
+    """A fourth power of 1e-100 is no double; the shape is the same all the same."""
+    time, value, error = star(rng, 60, level=0.0)
+    names = ("skew", "kurtosis", "anderson_darling_normal", "beyond_1_std", "eta", "moors_kurtosis")
+    here, there = (
+        extract_features(batch_of((time, g * value, g * error)), names) for g in (1.0, gain)
+    )
+    np.testing.assert_allclose(there, here, rtol=1e-9)
+
+
 @pytest.mark.parametrize("far", [1e20, -1e20, 1e100])
 def test_huge_dynamic_range(far, rng):
     """One point of another world: numbers, and quantiles that do not know it."""
@@ -164,6 +175,9 @@ def test_huge_dynamic_range(far, rng):
         clean["median_absolute_deviation"], rel=0.2
     )
     assert got["amplitude"][0] == pytest.approx(abs(far) / 2, rel=1e-9)
+    # one point far from n - 1 others: skewness sqrt(n), kurtosis n, both of the unbiased kind
+    assert got["skew"][0] == pytest.approx(np.sign(far) * 10, rel=1e-9)
+    assert got["kurtosis"][0] == pytest.approx(100, rel=1e-9)
 
 
 def test_errors_over_many_orders(rng):

@@ -7,6 +7,7 @@ from itertools import pairwise
 import numpy as np
 import pytest
 
+from astroprep.clean import FlagBad
 from astroprep.data import LightCurveBatch, Meta
 from astroprep.errors import ConfigError, DataError
 from astroprep.features import (
@@ -17,6 +18,7 @@ from astroprep.features import (
     feature_errors,
 )
 from astroprep.features.bands import split_bands
+from astroprep.io import ColumnNames, open_survey
 
 PERIOD = 0.613
 BANDS = ("g", "r", "i")
@@ -291,3 +293,21 @@ def test_without_bands_mixed_points_are_refused(rng):
     batch = batch_of([{"g": star(rng), "r": star(rng)}])
     with pytest.raises(DataError, match="needs a single band"):
         FeatureExtractor().transform(batch)
+
+
+def test_rr_lyrae_of_stripe_82(data_dir):
+    """Known physics: larger and bluer in g than in r, by 1.4 times; hardly a lag between them."""
+    with open_survey(data_dir / "sdss_stripe82_rrlyrae.parquet", ColumnNames(period="period")) as s:
+        batch = FlagBad(missing_errors="estimate", on_bad="reject").transform(s.read())
+    batch = batch.with_columns(objects={"period": batch.objects["catalogue_period"]})
+    names = ("bands",)
+    table = FeatureExtractor(names, bands=("g", "r", "i"), on_bad="reject").transform(batch)
+    columns = FeatureExtractor(names, bands=("g", "r", "i")).feature_names()
+    got = dict(zip(columns, table.objects["features"].T, strict=True))
+    assert table.n_curves > 450
+    assert np.nanmedian(got["amplitude_ratio_g_r"]) == pytest.approx(1.4, abs=0.1)
+    assert np.nanmedian(got["spread_ratio_g_r"]) == pytest.approx(1.4, abs=0.15)
+    assert np.nanmedian(got["colour_g_r"]) == pytest.approx(0.25, abs=0.15)
+    assert np.nanmedian(np.abs(got["phase_lag_g_r"])) < 0.03
+    assert np.nanmedian(got["pair_correlation_g_r"]) > 0.9
+    assert np.nanmedian(got["pair_stetson_l_g_r"]) > 5
