@@ -19,7 +19,7 @@ WELCH = "Welch & Stetson 1993, doi:10.1086/116556"
 STETSON = "Stetson 1996, doi:10.1086/133808"
 PAIRS = (
     "pairs: points of the two bands less than 0.5 d apart, nearest to each other, each in one; "
-    "d = sqrt(n / (n - 1)) (m - weighted mean) / δ in each band"
+    "d = sqrt(N / (N - 1)) (m - weighted mean) / δ in each band of N points"
 )
 NO_PAIR = "no pair"
 NEGATIVE = "a median flux is not positive"
