@@ -236,6 +236,54 @@ def period(
 
 
 @app.command()
+def features(
+    input_: AnyInput,
+    out: Annotated[Path, typer.Option(help="Parquet file of features.")],
+    period_column: Annotated[
+        str | None, typer.Option(help="Column of periods, for the features of the fold.")
+    ] = None,
+    features: Annotated[
+        list[str] | None, typer.Option(help="Name of a feature; may be given several times.")
+    ] = None,
+    groups: Annotated[
+        list[str] | None,
+        typer.Option(help="Group of features, such as fourier; may be given several times."),
+    ] = None,
+    bands: Annotated[
+        list[str] | None,
+        typer.Option(help="Band that takes part, blue to red; a column for each. All by default."),
+    ] = None,
+    errors: Annotated[
+        bool, typer.Option("--errors", help="Add standard errors where theory gives them.")
+    ] = False,
+    jobs: Jobs = None,
+    strict: Strict = False,
+) -> None:
+    """Describe every object by numbers.
+
+    Example: `astroprep features data_samples/survey.parquet --period-column period --out f.parquet`
+
+    Example: `astroprep features s.parquet --bands g --bands r --features colour --out f.parquet`
+    """
+    from astroprep.pipeline.features import describe_survey
+
+    _use_threads(jobs)
+    with show.bars() as tell:
+        counts = describe_survey(
+            input_,
+            out,
+            features=features or (),
+            groups=groups or (),
+            bands=bands or (),
+            period_column=period_column,
+            errors=errors,
+            progress=tell,
+        )
+    show.out.print(str(out))
+    _finish(counts, strict)
+
+
+@app.command()
 def clean(
     input_: AnyInput,
     out: Curves,

@@ -1,78 +1,30 @@
-"""`FeatureExtractor`: the step that describes each light curve by numbers with names."""
+"""Features of light curves, of one band or of several, and their standard errors."""
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Sequence
-from typing import Any, ClassVar, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
-from astroprep.base import Needs, OnBad, Transformer
 from astroprep.data import LightCurveBatch
-from astroprep.errors import ConfigError, DataError
+from astroprep.errors import DataError
+from astroprep.features.bands import split_bands
+from astroprep.features.catalog import FEATURES, Column, resolve
+from astroprep.features.cross import PARTS, cross_errors, cross_values
 from astroprep.features.feature import Feature
-from astroprep.features.folded import FOLDED, folded_statistics
-from astroprep.features.fourier import FOURIER, fourier_statistics
-from astroprep.features.noise import NOISE, noise_statistics
-from astroprep.features.series import (
-    CADENCE,
-    SERIES,
-    SERIES_NOISE,
-    series_noise_statistics,
-    series_statistics,
-)
-from astroprep.features.statistics import DISTRIBUTION, distribution_statistics
+from astroprep.features.measure import FIRST_PHASE, Curves, curves_of, lacking_errors, measure
+from astroprep.features.uncertainty import standard_errors
 
-__all__ = ["DEFAULT_FEATURES", "FEATURES", "GROUPS", "FeatureExtractor", "extract_features"]
+__all__ = ["band_codes", "extract_features", "feature_errors"]
 
-PERIOD = (
-    Feature(
-        "log10_period", "period", 1, "log10 of P in days", "", "objects['period']", period=True
-    ),
-)
-
-FEATURES: dict[str, Feature] = {
-    feature.name: feature
-    for table in (PERIOD, DISTRIBUTION, NOISE, SERIES, SERIES_NOISE, CADENCE, FOURIER, FOLDED)
-    for feature in table
-}
-"""Every feature by name; the order is that of the default columns."""
-
-GROUPS: tuple[str, ...] = tuple(dict.fromkeys(feature.group for feature in FEATURES.values()))
-
-# Apparent brightness and cadence tell which survey looked and how often, not what the star is.
-SURVEY_GROUPS = ("brightness", "cadence")
-
-DEFAULT_FEATURES: tuple[str, ...] = tuple(
-    name for name, feature in FEATURES.items() if feature.group not in SURVEY_GROUPS
-)
-
-
-def _resolve(features: Sequence[str] | str) -> tuple[Feature, ...]:
-    """Features that a setting names: feature names, group names or "default", in that order."""
-    words = (features,) if isinstance(features, str) else tuple(features)
-    if not words:
-        raise ConfigError("FeatureExtractor: features is empty; name some, or 'default'")
-    names: list[str] = []
-    for word in words:
-        if word == "default":
-            names.extend(DEFAULT_FEATURES)
-        elif word in GROUPS:
-            names.extend(name for name, feature in FEATURES.items() if feature.group == word)
-        elif word in FEATURES:
-            names.append(word)
-        else:
-            known = [*FEATURES, *GROUPS, "default"]
-            close = difflib.get_close_matches(str(word), known, n=1)
-            hint = f"; did you mean {close[0]!r}?" if close else f"; groups: {', '.join(GROUPS)}"
-            raise ConfigError(f"FeatureExtractor: unknown feature {word!r}{hint}")
-    return tuple(FEATURES[name] for name in dict.fromkeys(names))
+Table = dict[str, NDArray[np.float64]]
 
 
 def extract_features(
-    batch: LightCurveBatch, features: Sequence[str] | str = "default"
+    batch: LightCurveBatch,
+    features: Sequence[str] | str = "default",
+    bands: Sequence[str] | None = None,
 ) -> NDArray[np.float64]:
     """Features of each curve; NaN where one is not defined.
 
@@ -80,156 +32,167 @@ def extract_features(
     ----------
     batch : LightCurveBatch
         Its usable points count. Features of the fold read ``objects["period"]``, days.
-    features : "default", name or sequence of names
+    features : "default", "all", name or sequence of names
         Names of features or of groups, see `FEATURES` and `GROUPS`.
+    bands : sequence of str, optional
+        Of ``batch.meta.bands``: a column for each feature and band, then those between each band
+        and the next (`CROSS_FEATURES`). Without it all points are one curve.
 
     Returns
     -------
     float64 array, shape (n_curves, n_features)
         Columns as the names resolve. A feature is NaN with fewer than its ``min_points`` usable
-        points, where its ``undefined`` holds, and where it needs errors and one is missing.
+        points (of its band; of both), where its ``undefined`` holds, and where it needs errors
+        and one is missing. A band without points is therefore NaN.
 
     Raises
     ------
     ConfigError
         If a name is unknown; the nearest known one is suggested.
+    DataError
+        If the batch has no such band, or a feature needs a period and it has none.
     """
-    chosen = _resolve(features)
-    usable = batch.usable
-    counts = np.diff(usable.offsets)
-    columns = _columns(batch, chosen)
-    lacking = np.zeros(batch.n_curves, bool)
-    if any(feature.errors for feature in chosen):
-        good = np.isfinite(usable.error) & (usable.error > 0)
-        curve = np.repeat(np.arange(batch.n_curves), counts)
-        lacking[curve[~good]] = True
-    result = np.empty((batch.n_curves, len(chosen)))
-    for k, feature in enumerate(chosen):
-        undefined = counts < feature.min_points
-        if feature.errors:
-            undefined = undefined | lacking
-        result[:, k] = np.where(undefined, np.nan, columns[feature.name])
-    return result
+    return _tabulate(batch, resolve(features, bands), bands, errors=False)
 
 
-def _columns(batch: LightCurveBatch, chosen: Sequence[Feature]) -> dict[str, NDArray[np.float64]]:
-    """Run the kernels that the chosen features come from."""
-    usable = batch.usable
-    time, value, error, offsets = usable.time, usable.value, usable.error, usable.offsets
-    sign = 1.0 if batch.meta.quantity == "mag" else -1.0
-    names = {feature.name for feature in chosen}
-    columns: dict[str, NDArray[np.float64]] = {}
-
-    def wanted(*tables: tuple[Feature, ...]) -> bool:
-        return any(feature.name in names for table in tables for feature in table)
-
-    def keep(table: tuple[Feature, ...], rows: NDArray[np.float64]) -> None:
-        columns.update({feature.name: rows[:, k] for k, feature in enumerate(table)})
-
-    distribution = distribution_statistics(value, offsets, sign)
-    keep(DISTRIBUTION, distribution)
-    moments = np.column_stack(
-        [columns[name] for name in ("mean", "standard_deviation", "amplitude")]
-    )
-    if wanted(NOISE):
-        keep(NOISE, noise_statistics(value, error, offsets, distribution))
-    if wanted(SERIES, CADENCE):
-        keep(SERIES + CADENCE, series_statistics(time, value, offsets, moments))
-    if wanted(SERIES_NOISE):
-        keep(SERIES_NOISE, series_noise_statistics(time, value, error, offsets))
-    if any(feature.period for feature in chosen):
-        period = np.ascontiguousarray(batch.objects["period"], dtype=np.float64)
-        columns["log10_period"] = np.log10(period)
-        if wanted(FOURIER):
-            deviation = np.ascontiguousarray(columns["median_absolute_deviation"])
-            keep(
-                FOURIER,
-                fourier_statistics(time, value, error, offsets, period, sign, deviation),
-            )
-        if wanted(FOLDED):
-            keep(FOLDED, folded_statistics(time, value, offsets, period, sign, moments))
-    return columns
-
-
-class _NeedsOfChoice:
-    """Needs of the default set on the class, and of the chosen features on an instance."""
-
-    default = Needs(min_points=1, errors=True, objects=("period",))
-
-    def __get__(self, step: FeatureExtractor | None, owner: type) -> Needs:
-        if step is None:
-            return self.default
-        chosen = _resolve(step.features)
-        period = any(feature.period for feature in chosen)
-        return Needs(
-            min_points=1,
-            errors=any(feature.errors for feature in chosen),
-            objects=(("period",) if period else ()) + tuple(step.extra or ()),
-        )
-
-
-class FeatureExtractor(Transformer):
-    """Describe each light curve by numbers, written to ``objects["features"]``.
-
-    `feature_names` names the columns. What a feature means, where it is undefined (NaN there, never
-    a sentinel) and where it comes from is data: `FEATURES`. The needs follow the choice: errors
-    and ``objects["period"]`` are asked for only when a chosen feature uses them.
+def feature_errors(
+    batch: LightCurveBatch,
+    features: Sequence[str] | str = "default",
+    bands: Sequence[str] | None = None,
+) -> NDArray[np.float64]:
+    """Standard errors of the features that `extract_features` gives, where theory has one.
 
     Parameters
     ----------
-    features : "default" or sequence of str, default "default"
-        Names of features or groups (see `GROUPS`). The default leaves out the groups
-        ``"brightness"`` and ``"cadence"``, which tell surveys apart better than stars.
-    extra : sequence of str, optional
-        Numeric object columns to append, such as ``("period_power",)``; one value a curve.
-    on_bad : {"raise", "reject"}, default "raise"
-        What happens to a curve without points, errors or a positive period.
+    batch, features, bands
+        As of `extract_features`. ``objects["period_err"]``, days, serves the period.
+
+    Returns
+    -------
+    float64 array, shape (n_curves, n_features)
+        NaN where a feature is, and for features whose `Feature.error` is empty.
 
     Raises
     ------
-    ConfigError
-        If a feature is unknown or named twice.
-    DataError
-        If ``objects`` lacks a column that is needed, or an extra column is not one number a curve.
+    ConfigError, DataError
+        As of `extract_features`.
     """
+    return _tabulate(batch, resolve(features, bands), bands, errors=True)
 
-    needs: ClassVar[Needs] = _NeedsOfChoice()  # type: ignore[assignment]
 
-    def __init__(
-        self,
-        features: Sequence[str] | Literal["default"] = "default",
-        extra: Sequence[str] | None = None,
-        on_bad: OnBad = "raise",
-    ) -> None:
-        self.features = features
-        self.extra = extra
-        self.on_bad = on_bad
+def band_codes(batch: LightCurveBatch, bands: Sequence[str]) -> NDArray[np.int64]:
+    """Codes of bands that are named.
 
-    def feature_names(self) -> list[str]:
-        """Names of the columns of ``objects["features"]``, in order."""
-        return [feature.name for feature in _resolve(self.features)] + list(self.extra or ())
+    Parameters
+    ----------
+    batch : LightCurveBatch
+        Points of several bands.
+    bands : sequence of str
+        Out of ``batch.meta.bands``.
 
-    def _check(self) -> None:
-        if isinstance(self.extra, str):
-            raise ConfigError(
-                f"FeatureExtractor: extra must be a sequence of column names, got {self.extra!r}; "
-                f"write ({self.extra!r},)"
-            )
-        names = self.feature_names()
-        twice = sorted({name for name in names if names.count(name) > 1})
-        if twice:
-            raise ConfigError(f"FeatureExtractor: extra repeats the features {', '.join(twice)}")
+    Returns
+    -------
+    int64 array, shape (n_bands,)
+        As ``batch.band`` holds them.
 
-    def _transform(self, batch: LightCurveBatch) -> LightCurveBatch:
-        if "period" in self.needs.objects:
-            batch = self.refuse(batch, ~(batch.objects["period"] > 0), "a positive 'period'")
-        parts: list[NDArray[Any]] = [extract_features(batch, self.features)]
-        for name in self.extra or ():
-            column = batch.objects[name]
-            if column.ndim != 1 or column.dtype.kind not in "biuf":
-                raise DataError(
-                    f"FeatureExtractor: the extra column {name!r} must hold one number a curve, "
-                    f"got dtype {column.dtype} and shape {column.shape}"
-                )
-            parts.append(column[:, None].astype(np.float64))
-        return batch.with_columns(objects={"features": np.concatenate(parts, axis=1)})
+    Raises
+    ------
+    DataError
+        If the batch has no bands, or not these.
+    """
+    known = batch.meta.bands if batch.band is not None else ()
+    for band in bands:
+        if band not in known:
+            there = f"there is {', '.join(known)}" if known else "its points have no band"
+            raise DataError(f"FeatureExtractor: no band {band!r} in this survey; {there}")
+    return np.array([known.index(band) for band in bands], dtype=np.int64)
+
+
+def _tabulate(
+    batch: LightCurveBatch,
+    columns: Sequence[Column],
+    bands: Sequence[str] | None,
+    *,
+    errors: bool,
+) -> NDArray[np.float64]:
+    """Values, or standard errors, of all columns."""
+    if any(column.feature.period for column in columns) and "period" not in batch.objects:
+        raise DataError("features of a fold need the column 'period' per object")
+    curves, n_bands = _curves(batch, bands), len(bands or "-")
+    single = {c.feature.name for c in columns if len(c.bands) < 2}
+    between = {c.feature.name for c in columns if len(c.bands) == 2}
+    single |= {part for name in between for part in PARTS.get(name, ()) if part in FEATURES}
+    values = measure(curves, single)
+    spread: Table = {}
+    if errors:
+        period_error = batch.objects.get("period_err")
+        if period_error is not None:
+            period_error = np.repeat(np.asarray(period_error, np.float64), n_bands)
+        spread = standard_errors(curves, values, single, period_error)
+    undefined = _Undefined(curves, n_bands)
+    values, spread = (undefined.mask(table, batch.n_curves) for table in (values, spread))
+    pairs: list[Table] = [{} for _ in range(n_bands)]
+    for at in range(n_bands - 1) if between else ():
+        pairs[at] = cross_values(curves, values, at, between)
+        if errors:
+            pairs[at] = cross_errors(pairs[at], values, spread, at, curves.sign < 0)
+    result = np.full((batch.n_curves, len(columns)), np.nan)
+    names = tuple(bands or ())
+    for k, column in enumerate(columns):
+        at = names.index(column.bands[0]) if column.bands else 0
+        if len(column.bands) == 2:
+            if (found := pairs[at].get(column.feature.name)) is not None:
+                result[:, k] = np.where(undefined.between(column.feature, at), np.nan, found)
+        elif (table := (spread if errors else values).get(column.feature.name)) is not None:
+            result[:, k] = table[:, at]
+            if errors:
+                result[np.isnan(values[column.feature.name][:, at]), k] = np.nan
+    return result
+
+
+def _curves(batch: LightCurveBatch, bands: Sequence[str] | None) -> Curves:
+    """One curve an object or, with bands, one for each band of each object."""
+    curves = curves_of(batch)
+    if bands is None:
+        return curves
+    codes, band = band_codes(batch, bands), batch.usable.band
+    assert band is not None  # or no code was found
+    index, starts = split_bands(band, curves.offsets, codes)
+    period = curves.period
+    return Curves(
+        curves.time[index],
+        curves.value[index],
+        curves.error[index],
+        starts,
+        None if period is None else np.repeat(period, codes.size),
+        curves.sign,
+    )
+
+
+class _Undefined:
+    """Where features are undefined because points or errors are too few."""
+
+    def __init__(self, curves: Curves, n_bands: int) -> None:
+        self.counts = np.diff(curves.offsets).reshape(-1, n_bands)
+        self.lacking = lacking_errors(curves).reshape(-1, n_bands)
+
+    def mask(self, table: Table, n_curves: int) -> Table:
+        """Columns of each band as (curve, band), NaN where undefined."""
+        known = {**FEATURES, FIRST_PHASE: FEATURES["fourier_r21"]}
+        result = {}
+        for name, values in table.items():
+            feature = known.get(name)
+            column = values.reshape(self.counts.shape)
+            if feature is not None and feature.group != "period":
+                column = np.where(self.where(feature), np.nan, column)
+            result[name] = column
+        return result
+
+    def where(self, feature: Feature) -> NDArray[np.bool_]:
+        """Shape (n_curves, n_bands)."""
+        few = self.counts < feature.min_points
+        return few | self.lacking if feature.errors else few
+
+    def between(self, feature: Feature, at: int) -> NDArray[np.bool_]:
+        """Shape (n_curves,), for a band and the next."""
+        return np.asarray(self.where(feature)[:, at : at + 2].any(axis=1))

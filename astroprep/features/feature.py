@@ -27,7 +27,8 @@ class Feature:
         Name of the column; the light-curve package's where it has the same quantity.
     group : str
         Family to select by: ``"brightness"``, ``"distribution"``, ``"noise"``, ``"series"``,
-        ``"cadence"``, ``"period"``, ``"fourier"`` or ``"folded"``.
+        ``"cadence"``, ``"period"``, ``"fourier"``, ``"periodogram"`` or ``"folded"``; between
+        two bands ``"bands"``.
     min_points : int
         With fewer usable points the value is NaN.
     formula : str
@@ -40,6 +41,11 @@ class Feature:
         Where it comes from.
     errors, period : bool
         Whether it needs an error on every point, or a period.
+    default : bool
+        Whether ``"default"`` names it. That set stays as it is, because trained networks read it.
+    error : str
+        Its standard error, one line; ``""`` where theory gives none. Features and errors assume
+        independent points.
     """
 
     name: str
@@ -50,6 +56,8 @@ class Feature:
     reference: str
     errors: bool = False
     period: bool = False
+    default: bool = True
+    error: str = ""
 
 
 def columns(features: Sequence[Feature]) -> Any:

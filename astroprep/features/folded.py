@@ -8,6 +8,7 @@ import numpy as np
 from numba import njit, prange
 from numpy.typing import NDArray
 
+from astroprep.features.eclipses import ECLIPSES, eclipse_shape, folded_slopes, phase_cusum
 from astroprep.features.feature import KERNEL, Feature, columns
 from astroprep.features.ordering import phase_order
 
@@ -19,7 +20,10 @@ OPPOSITE = 0.1  # half width in phase of the search for the second minimum and t
 
 STELLINGWERF = "Stellingwerf 1978, doi:10.1086/156444"
 DWORETSKY = "Dworetsky 1983, doi:10.1093/mnras/203.4.917"
-LAFLER = "Lafler & Kinman 1965, doi:10.1086/190116"
+LAFLER = (
+    "Lafler & Kinman 1965, doi:10.1086/190116; half the phase η of Kim et al. 2014, "
+    "doi:10.1051/0004-6361/201323252"
+)
 OCONNELL = "O'Connell 1951, difference of the maxima of an eclipsing star"
 SMOOTH = "g the running mean of N / 32 points (at least 3) of f by phase; "
 FLAT = "all values are equal"
@@ -88,11 +92,12 @@ FOLDED = (
         FLAT,
         "flatness of the maximum",
     ),
+    *ECLIPSES,
 )
 
 C = columns(FOLDED)
 N_FOLDED = len(FOLDED)
-AT_P, AT_2P = C.LAFLER_KINMAN_P, C.LAFLER_KINMAN_2P
+AT_P, AT_2P, ECLIPSE = C.LAFLER_KINMAN_P, C.LAFLER_KINMAN_2P, C.FIRST_DEPTH_2P
 
 
 @njit(**KERNEL)
@@ -284,4 +289,9 @@ def folded_statistics(
             _minima(p, smooth, out)
             if fold == 0:
                 _widths(p, smooth, result[i])
+                folded_slopes(p, smooth, max(3, n // WINDOWS), result[i, ECLIPSE:])
+                result[i, C.PHASE_CUSUM_P] = phase_cusum(v, std)
+            else:
+                eclipse_shape(p, smooth, result[i, ECLIPSE:])
+                result[i, C.PHASE_CUSUM_2P] = phase_cusum(v, std)
     return result

@@ -1,9 +1,4 @@
-"""Harmonic models of folded light curves, and what they leave over.
-
-One least-squares fit of eight harmonics at twice the period serves both folds: its even
-harmonics are the four at the period, so that with those put first the leading block of one
-Cholesky factor is the smaller model.
-"""
+"""Harmonic models of folded light curves, what they leave over, and powers at related periods."""
 
 from __future__ import annotations
 
@@ -14,20 +9,29 @@ from numba import njit, prange
 from numpy.typing import NDArray
 
 from astroprep.features.feature import KERNEL, Feature, columns
+from astroprep.features.harmonic_fit import (
+    HARMONICS,
+    N_LARGE,
+    N_SMALL,
+    coefficients,
+    factor,
+    normal_equations,
+    place_of,
+    trigonometric_sums,
+    weighted_phases,
+)
 from astroprep.features.ordering import sorted_values
 from astroprep.features.statistics import median_deviation
 
-__all__ = ["FOURIER", "fourier_statistics"]
+__all__ = ["FOURIER", "PHASE", "fourier_statistics"]
 
-HARMONICS = 4  # at the period
-N_SMALL = 1 + 2 * HARMONICS  # unknowns of the model at P
-N_LARGE = 1 + 4 * HARMONICS  # unknowns of the model at 2P
 N_GRID = 64  # phases at which the model's shape is read
-# A normalised pivot is what is left of a harmonic after the earlier ones; below this the phases
-# cannot tell it from them, and its amplitude would be noise magnified more than ten times.
-LEAST_PIVOT = 5e-3
+# Determinant of a sine and a cosine less their mean, 1/4 for even phases; below this they are
+# as good as one number, and their power would be noise.
+LEAST_DETERMINANT = 1e-4
 
 SIMON = "Simon & Lee 1981, doi:10.1086/159153"
+ZECHMEISTER = "Zechmeister & Kürster 2009, doi:10.1051/0004-6361:200811296"
 SCHWARZENBERG = "Schwarzenberg-Czerny 1996, doi:10.1086/309985"
 NEUMANN = "von Neumann 1941, doi:10.1214/aoms/1177731677"
 MODEL = "model: f = A0 + sum A_k cos(2πk t / P + φ_k), k = 1..4, weights 1 / δ²; "
@@ -35,24 +39,74 @@ GAPS = "the phases do not constrain four harmonics"
 GAPS_2P = "the phases do not constrain eight harmonics at 2P"
 NO_FIRST = f"{GAPS}, or A1 = 0"
 FLAT_MODEL = f"{GAPS}, or all values are equal"
+COVARIANCE = "from the covariance of the fit, times sqrt(reduced χ²) where that exceeds 1"
 
 
-def _shape(name: str, formula: str, undefined: str = NO_FIRST, reference: str = SIMON) -> Feature:
-    return Feature(name, "fourier", 12, formula, undefined, reference, errors=True, period=True)
+def _shape(
+    name: str,
+    formula: str,
+    undefined: str = NO_FIRST,
+    reference: str = SIMON,
+    *,
+    default: bool = True,
+    error: str = "",
+) -> Feature:
+    return Feature(
+        name,
+        "fourier",
+        12,
+        formula,
+        undefined,
+        reference,
+        errors=True,
+        period=True,
+        default=default,
+        error=error,
+    )
+
+
+def _at_2p(name: str, formula: str, undefined: str = "") -> Feature:
+    return Feature(
+        name,
+        "fourier",
+        24,
+        f"{formula} of eight harmonics at 2P",
+        f"{GAPS_2P}{undefined}",
+        SIMON,
+        errors=True,
+        period=True,
+        default=False,
+        error=COVARIANCE,
+    )
+
+
+def _power(suffix: str, cycle: str) -> Feature:
+    return Feature(
+        f"power_{suffix}",
+        "periodogram",
+        4,
+        f"share of sum ((m - weighted mean) / δ)² that a constant and one sine of period {cycle} "
+        "explain",
+        "the phases do not constrain the sine, or all values are equal",
+        ZECHMEISTER,
+        errors=True,
+        period=True,
+        default=False,
+    )
 
 
 FOURIER = (
-    _shape("fourier_amplitude", f"A1; {MODEL}f the faintness", GAPS),
-    _shape("fourier_r21", "A2 / A1"),
-    _shape("fourier_r31", "A3 / A1"),
-    _shape("fourier_r41", "A4 / A1"),
-    _shape("fourier_phi21", "(φ2 - 2 φ1) mod 2π, radians"),
-    _shape("fourier_phi31", "(φ3 - 3 φ1) mod 2π, radians"),
-    _shape("fourier_phi41", "(φ4 - 4 φ1) mod 2π, radians"),
-    _shape("cos_phi21", "cos(φ2 - 2 φ1), without the jump at 2π"),
-    _shape("sin_phi21", "sin(φ2 - 2 φ1)"),
-    _shape("cos_phi31", "cos(φ3 - 3 φ1)"),
-    _shape("sin_phi31", "sin(φ3 - 3 φ1)"),
+    _shape("fourier_amplitude", f"A1; {MODEL}f the faintness", GAPS, error=COVARIANCE),
+    _shape("fourier_r21", "A2 / A1", error=COVARIANCE),
+    _shape("fourier_r31", "A3 / A1", error=COVARIANCE),
+    _shape("fourier_r41", "A4 / A1", error=COVARIANCE),
+    _shape("fourier_phi21", "(φ2 - 2 φ1) mod 2π, radians", error=COVARIANCE),
+    _shape("fourier_phi31", "(φ3 - 3 φ1) mod 2π, radians", error=COVARIANCE),
+    _shape("fourier_phi41", "(φ4 - 4 φ1) mod 2π, radians", error=COVARIANCE),
+    _shape("cos_phi21", "cos(φ2 - 2 φ1), without the jump at 2π", error=COVARIANCE),
+    _shape("sin_phi21", "sin(φ2 - 2 φ1)", error=COVARIANCE),
+    _shape("cos_phi31", "cos(φ3 - 3 φ1)", error=COVARIANCE),
+    _shape("sin_phi31", "sin(φ3 - 3 φ1)", error=COVARIANCE),
     _shape(
         "harmonic_share_1", "A1² / (A1² + A2² + A3² + A4²): bounded where R21 runs away", FLAT_MODEL
     ),
@@ -104,6 +158,7 @@ FOURIER = (
         "sum ((m - model) / δ)² / (N - 9)",
         GAPS,
         "Pearson's chi square",
+        error="sqrt(2 / (N - 9)): Gaussian noise of the errors δ",
     ),
     _shape(
         "residual_mad_ratio",
@@ -124,109 +179,33 @@ FOURIER = (
         "stars of changing amplitude scatter around maximum; Blazhko 1907, "
         "doi:10.1002/asna.19071752002",
     ),
+    _shape(
+        "model_asymmetry",
+        "share of sum A_k² that is odd about the faintest phase of the model; 0: falls as it rises",
+        FLAT_MODEL,
+        "power of the sine terms, Simon & Lee's series with the faintest phase as origin",
+        default=False,
+    ),
+    _at_2p("fourier_amplitude_2p", "A1"),
+    _at_2p("fourier_r21_2p", "A2 / A1", ", or A1 = 0"),
+    _at_2p("fourier_r31_2p", "A3 / A1", ", or A1 = 0"),
+    _at_2p("fourier_phi21_2p", "(φ2 - 2 φ1) mod 2π, radians,", ", or A1 = 0"),
+    _at_2p("fourier_phi31_2p", "(φ3 - 3 φ1) mod 2π, radians,", ", or A1 = 0"),
+    _power("2p", "2P"),
+    _power("p", "P"),
+    _power("half_p", "P / 2"),
+    _power("third_p", "P / 3"),
 )
 
 C = columns(FOURIER)
 N_FOURIER = len(FOURIER)
+PHASE = N_FOURIER
+"""Further column of the kernel: phase of the first harmonic at the first point, radians. It is no
+feature of its own, but two bands compare theirs."""
 
 _ANGLES = 2 * np.pi * np.arange(N_GRID)[:, None] * np.arange(1, HARMONICS + 1) / N_GRID
 GRID_COS, GRID_SIN = np.cos(_ANGLES), np.sin(_ANGLES)  # (phase, harmonic)
-
-# Harmonic of 2P of each unknown: the constant, those of P, then the odd ones; cos before sin.
-HARMONIC_OF = np.array([0, 2, 2, 4, 4, 6, 6, 8, 8, 1, 1, 3, 3, 5, 5, 7, 7])
-
-
-@njit(**KERNEL)
-def _trigonometric_sums(
-    cos_one: NDArray[np.float64],
-    sin_one: NDArray[np.float64],
-    w: NDArray[np.float64],
-    y: NDArray[np.float64],
-) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]]:
-    """Sums of ``w cos kθ``, ``w sin kθ``, ``w y cos kθ`` and ``w y sin kθ``, k from 0.
-
-    The normal equations need the first two up to twice the highest harmonic.
-    """
-    n = y.size
-    top = 4 * HARMONICS
-    w_cos, w_sin = np.zeros(top + 1), np.zeros(top + 1)
-    y_cos, y_sin = np.zeros(top // 2 + 1), np.zeros(top // 2 + 1)
-    c, s = w.copy(), np.zeros(n)  # w cos kθ and w sin kθ
-    for k in range(top + 1):
-        if k <= top // 2:
-            p = q = 0.0
-            for j in range(n):
-                p += y[j] * c[j]
-                q += y[j] * s[j]
-            y_cos[k], y_sin[k] = p, q
-        a = b = 0.0
-        for j in range(n):
-            a += c[j]
-            b += s[j]
-            turned = c[j] * cos_one[j] - s[j] * sin_one[j]
-            s[j] = s[j] * cos_one[j] + c[j] * sin_one[j]
-            c[j] = turned
-        w_cos[k], w_sin[k] = a, b
-    return w_cos, w_sin, y_cos, y_sin
-
-
-@njit(**KERNEL)
-def _normal_equations(
-    w_cos: NDArray[np.float64],
-    w_sin: NDArray[np.float64],
-    y_cos: NDArray[np.float64],
-    y_sin: NDArray[np.float64],
-) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Lower half of the normal matrix and the right-hand side, in the order of `HARMONIC_OF`."""
-    matrix, right = np.zeros((N_LARGE, N_LARGE)), np.empty(N_LARGE)
-    for row in range(N_LARGE):
-        k = HARMONIC_OF[row]
-        row_sin = row > 0 and row % 2 == 0
-        right[row] = y_sin[k] if row_sin else y_cos[k]
-        for column in range(row + 1):
-            m = HARMONIC_OF[column]
-            column_sin = column > 0 and column % 2 == 0
-            apart = abs(k - m)
-            if row_sin == column_sin:
-                sign = -1.0 if row_sin else 1.0
-                matrix[row, column] = 0.5 * (w_cos[apart] + sign * w_cos[k + m])
-            else:
-                odd = k - m if row_sin else m - k
-                difference = w_sin[apart] if odd >= 0 else -w_sin[apart]
-                matrix[row, column] = 0.5 * (w_sin[k + m] + difference)
-    return matrix, right
-
-
-@njit(**KERNEL)
-def _factor(matrix: NDArray[np.float64], right: NDArray[np.float64]) -> int:
-    """Cholesky factor in place, and ``right`` becomes L⁻¹ right; gives how many unknowns hold."""
-    for row in range(N_LARGE):
-        for column in range(row):
-            total = matrix[row, column]
-            for k in range(column):
-                total -= matrix[row, k] * matrix[column, k]
-            matrix[row, column] = total / matrix[column, column]
-        pivot, rest = matrix[row, row], right[row]
-        for k in range(row):
-            pivot -= matrix[row, k] * matrix[row, k]
-            rest -= matrix[row, k] * right[k]
-        if not pivot > LEAST_PIVOT:
-            return row
-        matrix[row, row] = math.sqrt(pivot)
-        right[row] = rest / matrix[row, row]
-    return N_LARGE
-
-
-@njit(**KERNEL)
-def _coefficients(factor: NDArray[np.float64], right: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Solution of the model at P: back substitution in the leading block."""
-    solution = np.empty(N_SMALL)
-    for row in range(N_SMALL - 1, -1, -1):
-        total = right[row]
-        for k in range(row + 1, N_SMALL):
-            total -= factor[k, row] * solution[k]
-        solution[row] = total / factor[row, row]
-    return solution
+POWERS = np.array([1, 2, 4, 6])  # harmonics of 2P, in the order of the features
 
 
 @njit(**KERNEL)
@@ -242,6 +221,7 @@ def _ratios(solution: NDArray[np.float64], out: NDArray[np.float64]) -> None:
     if not a1 > 0:
         return
     phi1 = math.atan2(-solution[2], solution[1])
+    out[PHASE] = phi1
     for k in range(2, HARMONICS + 1):
         a, b = solution[2 * k - 1], solution[2 * k]
         phi = (math.atan2(-b, a) - k * phi1) % (2 * math.pi)
@@ -250,6 +230,58 @@ def _ratios(solution: NDArray[np.float64], out: NDArray[np.float64]) -> None:
         if k < 4:
             out[C.COS_PHI21 + 2 * (k - 2)] = math.cos(phi)
             out[C.SIN_PHI21 + 2 * (k - 2)] = math.sin(phi)
+
+
+@njit(**KERNEL)
+def _ratios_at_twice(solution: NDArray[np.float64], out: NDArray[np.float64]) -> None:
+    """The same of the model at 2P, for its first three harmonics."""
+    first = place_of(1)
+    a1 = math.hypot(solution[first], solution[first + 1])
+    out[C.FOURIER_AMPLITUDE_2P] = a1
+    if not a1 > 0:
+        return
+    phi1 = math.atan2(-solution[first + 1], solution[first])
+    for k in range(2, 4):
+        a, b = solution[place_of(k)], solution[place_of(k) + 1]
+        out[C.FOURIER_R21_2P + k - 2] = math.hypot(a, b) / a1
+        out[C.FOURIER_PHI21_2P + k - 2] = (math.atan2(-b, a) - k * phi1) % (2 * math.pi)
+
+
+@njit(**KERNEL)
+def _powers(
+    w_cos: NDArray[np.float64],
+    w_sin: NDArray[np.float64],
+    y_cos: NDArray[np.float64],
+    y_sin: NDArray[np.float64],
+    variance: float,
+    out: NDArray[np.float64],
+) -> None:
+    """Power of one sine with a floating mean, equations 5 to 15 of the reference."""
+    for i in range(POWERS.size):
+        k = POWERS[i]
+        c, s, yc, ys = w_cos[k], w_sin[k], y_cos[k], y_sin[k]
+        cc = 0.5 * (1.0 + w_cos[2 * k]) - c * c
+        ss = 0.5 * (1.0 - w_cos[2 * k]) - s * s
+        cs = 0.5 * w_sin[2 * k] - c * s
+        determinant = cc * ss - cs * cs
+        if determinant > LEAST_DETERMINANT:
+            power = (ss * yc * yc + cc * ys * ys - 2 * cs * yc * ys) / (determinant * variance)
+            out[C.POWER_2P + i] = min(power, 1.0)
+
+
+@njit(**KERNEL)
+def _asymmetry(solution: NDArray[np.float64], model: NDArray[np.float64], faint: int) -> float:
+    """Odd part of the model about its faintest phase, which a parabola finds between the grid."""
+    before, after = model[faint - 1], model[(faint + 1) % N_GRID]
+    bend = before - 2 * model[faint] + after
+    offset = 0.5 * (before - after) / bend if bend < 0 else 0.0
+    angle = 2 * math.pi * (faint + offset) / N_GRID
+    odd = power = 0.0
+    for k in range(1, HARMONICS + 1):
+        a, b = solution[2 * k - 1], solution[2 * k]
+        odd += (b * math.cos(k * angle) - a * math.sin(k * angle)) ** 2
+        power += a * a + b * b
+    return odd / power
 
 
 @njit(**KERNEL)
@@ -274,6 +306,7 @@ def _model_shape(solution: NDArray[np.float64], out: NDArray[np.float64]) -> flo
             rising, fading = max(rising, -slope[g]), max(fading, slope[g])
         out[C.MODEL_FAINT_HALF] = fainter / N_GRID
         out[C.SLOPE_RATIO] = rising / fading
+        out[C.MODEL_ASYMMETRY] = _asymmetry(solution, model, faint)
     return middle
 
 
@@ -334,29 +367,20 @@ def _one_curve(
     out: NDArray[np.float64],
 ) -> None:
     n = t.size
-    cos_one, sin_one, w, y = np.empty(n), np.empty(n), np.empty(n), np.empty(n)
-    weights = weighted = 0.0
-    for j in range(n):
-        turns = (t[j] - t[0]) / (2 * period)
-        angle = 2 * math.pi * (turns - math.floor(turns))
-        cos_one[j], sin_one[j] = math.cos(angle), math.sin(angle)
-        w[j] = 1.0 / (e[j] * e[j])
-        weights += w[j]
-        weighted += w[j] * (x[j] - x[0])
-    shift, variance = weighted / weights, 0.0
-    for j in range(n):
-        w[j] /= weights
-        y[j] = sign * ((x[j] - x[0]) - shift)
-        variance += w[j] * y[j] * y[j]
-    w_cos, w_sin, y_cos, y_sin = _trigonometric_sums(cos_one, sin_one, w, y)
-    matrix, right = _normal_equations(w_cos, w_sin, y_cos, y_sin)
-    held = _factor(matrix, right)
+    cos_one, sin_one, w, y, _, variance = weighted_phases(t, x, e, period, sign)
+    w_cos, w_sin, y_cos, y_sin = trigonometric_sums(cos_one, sin_one, w, y)
+    if variance > 0:
+        _powers(w_cos, w_sin, y_cos, y_sin, variance, out)
+    matrix, right = normal_equations(w_cos, w_sin, y_cos, y_sin)
+    held = factor(matrix, right)
     if held < N_SMALL:
         return
-    solution = _coefficients(matrix, right)
+    solution = coefficients(matrix, right, N_SMALL)
     _ratios(solution, out)
     middle = _model_shape(solution, out)
     _residuals(cos_one, sin_one, y, e, solution, middle, deviation, out)
+    if held == N_LARGE:
+        _ratios_at_twice(coefficients(matrix, right, N_LARGE), out)
     if not variance > 0:
         return
     small = np.sum(right[:N_SMALL] ** 2) / variance
@@ -398,18 +422,18 @@ def fourier_statistics(
 
     Returns
     -------
-    float64 array, shape (n_curves, len(FOURIER))
-        NaN where the table says so.
+    float64 array, shape (n_curves, len(FOURIER) + 1)
+        NaN where the table says so; `PHASE` is the last column.
 
     References
     ----------
     .. [1] Simon & Lee 1981, ApJ 248, 291, doi:10.1086/159153
     .. [2] Schwarzenberg-Czerny 1996, ApJ 460, L107, doi:10.1086/309985
     """
-    result = np.full((offsets.size - 1, N_FOURIER), np.nan)
+    result = np.full((offsets.size - 1, N_FOURIER + 1), np.nan)
     for i in prange(offsets.size - 1):
         part = slice(offsets[i], offsets[i + 1])
-        if offsets[i + 1] - offsets[i] >= N_SMALL:
+        if offsets[i + 1] > offsets[i]:
             _one_curve(
                 time[part], value[part], error[part], period[i], sign, deviation[i], result[i]
             )

@@ -25,6 +25,7 @@ NOISE = (
         "",
         "least squares",
         errors=True,
+        error="1 / sqrt(sum (1 / δ²))",
     ),
     Feature(
         "excess_variance",
@@ -34,6 +35,7 @@ NOISE = (
         "the mean is 0",
         "Sánchez et al. 2017, doi:10.3847/1538-4357/aa9188",
         errors=True,
+        error="equation 11 of Vaughan et al. 2003, doi:10.1046/j.1365-2966.2003.07042.x",
     ),
     Feature(
         "reduced_chi2",
@@ -43,6 +45,7 @@ NOISE = (
         "",
         "Pearson's chi square",
         errors=True,
+        error="sqrt(2 / (N - 1)): Gaussian noise of the errors δ",
     ),
     Feature(
         "stetson_k",

@@ -13,6 +13,7 @@ from astroprep.features.feature import KERNEL, Feature, columns
 __all__ = ["CADENCE", "SERIES", "SERIES_NOISE", "series_noise_statistics", "series_statistics"]
 
 SAME_NIGHT = 0.5  # days; a ground-based night is shorter, the gap between two nights longer
+GAUSSIAN_K = 0.798  # Stetson's K of Gaussian noise, sqrt(2 / π), as he rounds it
 BLOCK = 50.0  # days; longer than any pulsation but that of the Mira stars
 
 DISANTO = "D'Isanto et al. 2016, doi:10.1093/mnras/stw157"
@@ -23,7 +24,15 @@ FLAT = "all values are equal"
 ONE_TIME = "all times are equal"
 
 SERIES = (
-    Feature("eta", "series", 2, "sum (m[i+1] - m[i])² / ((N - 1) s²)", FLAT, NEUMANN),
+    Feature(
+        "eta",
+        "series",
+        2,
+        "sum (m[i+1] - m[i])² / ((N - 1) s²)",
+        FLAT,
+        NEUMANN,
+        error="2 sqrt((N - 2) / (N² - 1)): white Gaussian noise, where eta is 2",
+    ),
     Feature(
         "eta_e",
         "series",
@@ -43,7 +52,13 @@ SERIES = (
         DISANTO,
     ),
     Feature(
-        "linear_trend", "series", 3, "slope of m against t, equal weights", ONE_TIME, LEAST_SQUARES
+        "linear_trend",
+        "series",
+        3,
+        "slope of m against t, equal weights",
+        ONE_TIME,
+        LEAST_SQUARES,
+        error="linear_trend_sigma",
     ),
     Feature(
         "linear_trend_sigma",
@@ -115,6 +130,7 @@ SERIES_NOISE = (
         ONE_TIME,
         LEAST_SQUARES,
         errors=True,
+        error="linear_fit_slope_sigma",
     ),
     Feature(
         "linear_fit_slope_sigma",
@@ -133,6 +149,7 @@ SERIES_NOISE = (
         ONE_TIME,
         LEAST_SQUARES,
         errors=True,
+        error="sqrt(2 / (N - 2)): Gaussian noise of the errors δ",
     ),
     Feature(
         "stetson_j",
@@ -143,6 +160,16 @@ SERIES_NOISE = (
         "no two points within 0.5 d",
         "Stetson 1996, doi:10.1086/133808, equation 1",
         errors=True,
+    ),
+    Feature(
+        "stetson_l",
+        "noise",
+        2,
+        "stetson_j stetson_k / 0.798",
+        "no two points within 0.5 d, or all values are equal",
+        "Stetson 1996, doi:10.1086/133808, equation 3, for one weight of all points",
+        errors=True,
+        default=False,
     ),
 )
 
@@ -325,6 +352,17 @@ def _weighted_line(
     return level
 
 
+@njit(**KERNEL)
+def _kurtosis(x: NDArray[np.float64], e: NDArray[np.float64], level: float) -> float:
+    """Stetson's K of values about ``x[0] + level``."""
+    first = second = 0.0
+    for j in range(x.size):
+        d = abs((x[j] - x[0]) - level) / e[j]
+        first += d
+        second += d * d
+    return first / math.sqrt(x.size * second)
+
+
 @njit(parallel=True, **KERNEL)
 def series_noise_statistics(
     time: NDArray[np.float64],
@@ -366,4 +404,5 @@ def series_noise_statistics(
                 pairs += 1
         if pairs:
             result[i, E.STETSON_J] = total / pairs
+            result[i, E.STETSON_L] = total / pairs * _kurtosis(x, e, level) / GAUSSIAN_K
     return result

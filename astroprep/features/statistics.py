@@ -11,8 +11,9 @@ from numpy.typing import NDArray
 from astroprep.features.feature import KERNEL, Feature, columns
 from astroprep.features.ordering import sorted_values
 
-__all__ = ["DISTRIBUTION", "distribution_statistics", "median_deviation"]
+__all__ = ["DISTRIBUTION", "distribution_statistics", "median_deviation", "quantile"]
 
+FOURTH_POWERS = (1e-290, 1e290)  # sums that neither underflow nor overflow; others are scaled first
 # A tenth and a fifth of half the range, a float32 rounding wider: in data of three decimals many
 # points lie on the very edge, and all of them are then inside, whatever the last bit says.
 NEAR_10, NEAR_20 = 0.5 * float(np.float32(0.1)), 0.5 * float(np.float32(0.2))
@@ -25,11 +26,14 @@ HAZEN = "quantiles of Hazen, Hyndman & Fan 1996, doi:10.2307/2684934"
 FLAT = "all values are equal"
 NARROW = "Q(0.95) = Q(0.05)"
 NO_MEDIAN = "the median is 0"
+# what `standard_errors` computes
+JACKKNIFE = "from its values without each of the points (jackknife)"
+DENSITY = "from the covariance p (1 - q) / (N f(p) f(q)) of quantiles, f the density there"
 
 DISTRIBUTION = (
-    Feature("mean", "brightness", 1, "<m>", "", "arithmetic mean"),
-    Feature("median", "brightness", 1, "Q(1/2)", "", HAZEN),
-    Feature("mean_variance", "brightness", 2, "s / <m>", "the mean is 0", KIM),
+    Feature("mean", "brightness", 1, "<m>", "", "arithmetic mean", error="s / sqrt(N)"),
+    Feature("median", "brightness", 1, "Q(1/2)", "", HAZEN, error=DENSITY),
+    Feature("mean_variance", "brightness", 2, "s / <m>", "the mean is 0", KIM, error=JACKKNIFE),
     Feature(
         "percent_difference_magnitude_percentile_5",
         "brightness",
@@ -37,6 +41,7 @@ DISTRIBUTION = (
         "(Q(0.95) - Q(0.05)) / median",
         NO_MEDIAN,
         DISANTO,
+        error=DENSITY,
     ),
     Feature(
         "percent_difference_magnitude_percentile_10",
@@ -45,6 +50,7 @@ DISTRIBUTION = (
         "(Q(0.9) - Q(0.1)) / median",
         NO_MEDIAN,
         DISANTO,
+        error=DENSITY,
     ),
     Feature("amplitude", "distribution", 1, "(max m - min m) / 2", "", DISANTO),
     Feature(
@@ -54,8 +60,17 @@ DISTRIBUTION = (
         "s = sqrt(sum (m - <m>)² / (N - 1))",
         "",
         "unbiased variance",
+        error=JACKKNIFE,
     ),
-    Feature("skew", "distribution", 3, "N / ((N-1)(N-2)) sum (m - <m>)³ / s³ (G1)", FLAT, JOANES),
+    Feature(
+        "skew",
+        "distribution",
+        3,
+        "N / ((N-1)(N-2)) sum (m - <m>)³ / s³ (G1)",
+        FLAT,
+        JOANES,
+        error=JACKKNIFE,
+    ),
     Feature(
         "kurtosis",
         "distribution",
@@ -63,6 +78,7 @@ DISTRIBUTION = (
         "N(N+1) / ((N-1)(N-2)(N-3)) sum (m - <m>)⁴ / s⁴ - 3(N-1)² / ((N-2)(N-3)) (G2)",
         FLAT,
         JOANES,
+        error=JACKKNIFE,
     ),
     Feature(
         "anderson_darling_normal",
@@ -74,9 +90,21 @@ DISTRIBUTION = (
     ),
     Feature("beyond_1_std", "distribution", 2, "share of |m - <m>| > s", "", DISANTO),
     Feature("beyond_2_std", "distribution", 2, "share of |m - <m>| > 2 s", "", DISANTO),
-    Feature("inter_percentile_range_2", "distribution", 1, "Q(0.98) - Q(0.02)", "", HAZEN),
-    Feature("inter_percentile_range_10", "distribution", 1, "Q(0.9) - Q(0.1)", "", HAZEN),
-    Feature("inter_percentile_range_25", "distribution", 1, "Q(0.75) - Q(0.25)", "", HAZEN),
+    Feature(
+        "inter_percentile_range_2", "distribution", 1, "Q(0.98) - Q(0.02)", "", HAZEN, error=DENSITY
+    ),
+    Feature(
+        "inter_percentile_range_10", "distribution", 1, "Q(0.9) - Q(0.1)", "", HAZEN, error=DENSITY
+    ),
+    Feature(
+        "inter_percentile_range_25",
+        "distribution",
+        1,
+        "Q(0.75) - Q(0.25)",
+        "",
+        HAZEN,
+        error=DENSITY,
+    ),
     Feature(
         "magnitude_percentage_ratio_40_5",
         "distribution",
@@ -84,6 +112,7 @@ DISTRIBUTION = (
         "(Q(0.6) - Q(0.4)) / (Q(0.95) - Q(0.05))",
         NARROW,
         DISANTO,
+        error=DENSITY,
     ),
     Feature(
         "magnitude_percentage_ratio_20_5",
@@ -92,8 +121,17 @@ DISTRIBUTION = (
         "(Q(0.8) - Q(0.2)) / (Q(0.95) - Q(0.05))",
         NARROW,
         DISANTO,
+        error=DENSITY,
     ),
-    Feature("median_absolute_deviation", "distribution", 1, "median |m - median|", "", DISANTO),
+    Feature(
+        "median_absolute_deviation",
+        "distribution",
+        1,
+        "median |m - median|",
+        "",
+        DISANTO,
+        error="that of the median of |m - median|, for symmetric distributions",
+    ),
     Feature(
         "median_buffer_range_percentage_10",
         "distribution",
@@ -131,6 +169,7 @@ DISTRIBUTION = (
         "(Q(0.95) + Q(0.05) - 2 median) / (Q(0.95) - Q(0.05)) of the faintness f; > 0: faint tail",
         NARROW,
         "Bowley's skewness at 5 %, Hinkley 1975, doi:10.1093/biomet/62.1.101",
+        error=DENSITY,
     ),
     Feature(
         "faint_reach",
@@ -148,15 +187,65 @@ DISTRIBUTION = (
         "",
         "duty cycle of the fainter half",
     ),
+    *(
+        Feature(
+            f"magnitude_percentage_ratio_{name}_5",
+            "distribution",
+            2,
+            f"(Q({1 - low:g}) - Q({low:g})) / (Q(0.95) - Q(0.05))",
+            NARROW,
+            "Richards et al. 2011, doi:10.1088/0004-637X/733/1/10",
+            default=False,
+            error=DENSITY,
+        )
+        for name, low in (("32", 0.325), ("25", 0.25), ("17", 0.175), ("10", 0.1))
+    ),
+    Feature(
+        "moors_kurtosis",
+        "distribution",
+        2,
+        "(Q(7/8) - Q(5/8) + Q(3/8) - Q(1/8)) / (Q(6/8) - Q(2/8)); 1.233 for a Gaussian",
+        "Q(0.75) = Q(0.25)",
+        "robust kurtosis, Moors 1988, doi:10.2307/2348376",
+        default=False,
+        error=DENSITY,
+    ),
+    Feature(
+        "beyond_3_std", "distribution", 2, "share of |m - <m>| > 3 s", "", DISANTO, default=False
+    ),
+    Feature(
+        "tail_asymmetry",
+        "distribution",
+        2,
+        "(<f of its lowest and highest tenths> - median f) / s of the faintness f, "
+        "ceil(N / 10) points each; > 0: dips, < 0: flares",
+        FLAT,
+        "M of Cody et al. 2014, doi:10.1088/0004-6256/147/4/82",
+        default=False,
+    ),
 )
 
 D = columns(DISTRIBUTION)
 N_DISTRIBUTION = len(DISTRIBUTION)
+RATIO_QUANTILES = np.array([0.325, 0.25, 0.175, 0.1])
 
 
 @njit(**KERNEL)
-def _quantile(ordered: NDArray[np.float64], p: float) -> float:
-    """Hazen's p-quantile of ascending values: linear between the points (i + 1/2) / n."""
+def quantile(ordered: NDArray[np.float64], p: float) -> float:
+    """Hazen's p-quantile of ascending values: linear between the points (i + 1/2) / n.
+
+    Parameters
+    ----------
+    ordered : float64 array, shape (n_points,)
+        Ascending, any unit, at least one.
+    p : float
+        From 0 to 1; beyond half a point from an end it is the end.
+
+    Returns
+    -------
+    float
+        In the unit of the values.
+    """
     n = ordered.size
     position = n * p - 0.5
     if position <= 0:
@@ -251,8 +340,34 @@ def _anderson_darling(ordered: NDArray[np.float64], mean: float, std: float) -> 
 
 
 @njit(**KERNEL)
+def _tails(ordered: NDArray[np.float64], median: float) -> float:
+    """Mean of the lowest and highest tenths of ascending values, less their median."""
+    n = ordered.size
+    tail = (n + 9) // 10
+    total = 0.0
+    for j in range(tail):
+        total += (ordered[j] - median) + (ordered[n - 1 - j] - median)
+    return total / (2 * tail)
+
+
+@njit(**KERNEL)
+def _robust_shape(ordered: NDArray[np.float64], spread: float, row: NDArray[np.float64]) -> None:
+    """Ratios of quantile differences."""
+    if spread > 0:
+        for i in range(4):
+            low = RATIO_QUANTILES[i]
+            width = quantile(ordered, 1.0 - low) - quantile(ordered, low)
+            row[D.MAGNITUDE_PERCENTAGE_RATIO_32_5 + i] = width / spread
+    half = quantile(ordered, 0.75) - quantile(ordered, 0.25)
+    if half > 0:
+        upper = quantile(ordered, 0.875) - quantile(ordered, 0.625)
+        lower = quantile(ordered, 0.375) - quantile(ordered, 0.125)
+        row[D.MOORS_KURTOSIS] = (upper + lower) / half
+
+
+@njit(**KERNEL)
 def _moments(
-    x: NDArray[np.float64], ordered: NDArray[np.float64], row: NDArray[np.float64]
+    x: NDArray[np.float64], ordered: NDArray[np.float64], sign: float, row: NDArray[np.float64]
 ) -> None:
     """Mean, scatter and shape; sums run over differences from the median, which keeps digits."""
     n = x.size
@@ -275,20 +390,31 @@ def _moments(
     row[D.STANDARD_DEVIATION] = std
     if mean != 0:
         row[D.MEAN_VARIANCE] = std / mean
-    one_std = two_std = 0
+    one_std = two_std = three_std = 0
     for j in range(n):
         d = abs((x[j] - median) - shift)
         one_std += d > std
         two_std += d > 2 * std
+        three_std += d > 3 * std
     row[D.BEYOND_1_STD] = one_std / n
     row[D.BEYOND_2_STD] = two_std / n
+    row[D.BEYOND_3_STD] = three_std / n
     if ordered[0] == ordered[n - 1]:
         return
+    row[D.TAIL_ASYMMETRY] = sign * _tails(ordered, median) / std
+    if FOURTH_POWERS[0] < four < FOURTH_POWERS[1]:
+        three, four = three / std**3, four / std**4
+    else:
+        three = four = 0.0
+        for j in range(n):
+            z = ((x[j] - median) - shift) / std
+            three += z * z * z
+            four += z * z * z * z
     if n > 2:
-        row[D.SKEW] = n / ((n - 1.0) * (n - 2.0)) * three / std**3
+        row[D.SKEW] = n / ((n - 1.0) * (n - 2.0)) * three
     if n > 3:
         lead = n * (n + 1.0) / ((n - 1.0) * (n - 2.0) * (n - 3.0))
-        row[D.KURTOSIS] = lead * four / std**4 - 3 * (n - 1.0) ** 2 / ((n - 2.0) * (n - 3.0))
+        row[D.KURTOSIS] = lead * four - 3 * (n - 1.0) ** 2 / ((n - 2.0) * (n - 3.0))
         row[D.ANDERSON_DARLING_NORMAL] = _anderson_darling(ordered, mean, std)
     _otsu(ordered, median, total, two + n * shift * shift, row)
 
@@ -298,25 +424,26 @@ def _order_statistics(ordered: NDArray[np.float64], sign: float, row: NDArray[np
     """Everything that ascending values alone tell."""
     n = ordered.size
     low, high = ordered[0], ordered[n - 1]
-    median = _quantile(ordered, 0.5)
-    q05, q95 = _quantile(ordered, 0.05), _quantile(ordered, 0.95)
-    q10, q90 = _quantile(ordered, 0.10), _quantile(ordered, 0.90)
+    median = quantile(ordered, 0.5)
+    q05, q95 = quantile(ordered, 0.05), quantile(ordered, 0.95)
+    q10, q90 = quantile(ordered, 0.10), quantile(ordered, 0.90)
     row[D.MEDIAN] = median
     row[D.AMPLITUDE] = 0.5 * (high - low)
-    row[D.INTER_PERCENTILE_RANGE_2] = _quantile(ordered, 0.98) - _quantile(ordered, 0.02)
+    row[D.INTER_PERCENTILE_RANGE_2] = quantile(ordered, 0.98) - quantile(ordered, 0.02)
     row[D.INTER_PERCENTILE_RANGE_10] = q90 - q10
-    row[D.INTER_PERCENTILE_RANGE_25] = _quantile(ordered, 0.75) - _quantile(ordered, 0.25)
+    row[D.INTER_PERCENTILE_RANGE_25] = quantile(ordered, 0.75) - quantile(ordered, 0.25)
     row[D.PERCENT_AMPLITUDE] = max(high - median, median - low)
     row[D.MEDIAN_ABSOLUTE_DEVIATION] = median_deviation(ordered, median)
     if median != 0:
         row[D.PERCENT_DIFFERENCE_MAGNITUDE_PERCENTILE_5] = (q95 - q05) / median
         row[D.PERCENT_DIFFERENCE_MAGNITUDE_PERCENTILE_10] = (q90 - q10) / median
     if q95 > q05:
-        middle = _quantile(ordered, 0.6) - _quantile(ordered, 0.4)
+        middle = quantile(ordered, 0.6) - quantile(ordered, 0.4)
         row[D.MAGNITUDE_PERCENTAGE_RATIO_40_5] = middle / (q95 - q05)
-        wide = _quantile(ordered, 0.8) - _quantile(ordered, 0.2)
+        wide = quantile(ordered, 0.8) - quantile(ordered, 0.2)
         row[D.MAGNITUDE_PERCENTAGE_RATIO_20_5] = wide / (q95 - q05)
         row[D.PERCENTILE_SKEW] = sign * (q95 + q05 - 2 * median) / (q95 - q05)
+    _robust_shape(ordered, q95 - q05, row)
     if high > low:
         reach = high - median if sign > 0 else median - low
         row[D.FAINT_REACH] = reach / (high - low)
@@ -358,5 +485,5 @@ def distribution_statistics(
         if x.size:
             ordered = sorted_values(x)
             _order_statistics(ordered, sign, result[i])
-            _moments(x, ordered, result[i])
+            _moments(x, ordered, sign, result[i])
     return result

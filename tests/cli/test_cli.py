@@ -123,6 +123,19 @@ def test_period_writes_every_object(folder):
     assert (table["period"].notna() ^ table["rejected_reason"].notna()).all()
 
 
+def test_features_gives_every_object_numbers_or_a_reason(folder):
+    done = astroprep(
+        "features", "s.parquet", "--groups", "fourier", "--features", "skew", "--period-column",
+        "period", "--errors", "--out", "n.parquet", "--jobs", 1, cwd=folder,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    assert "120 objects = " in done.stdout
+    table = pq.read_table(folder / "n.parquet").to_pandas()
+    assert table["row"].tolist() == list(range(120))
+    assert (table["skew"].notna() ^ table["rejected_reason"].notna()).all()
+    assert {"skew_error", "fourier_r21", "fourier_r21_error"} <= set(table)
+
+
 def test_clean_and_detrend_write_surveys_that_the_next_verb_reads(folder):
     done = astroprep("clean", "s.parquet", "--out", "c.parquet", cwd=folder)
     assert done.returncode == 0, done.stderr
@@ -215,6 +228,10 @@ def mistakes(folder):
             (*classify, "never.parquet", "--period-column", "period", "--search-periods"),
             "not both",
         ),
+        "a feature of the fold without periods": (
+            ("features", "s.parquet", "--groups", "folded", "--out", "never.parquet"),
+            "--period-column",
+        ),
         "too many jobs": (
             ("period", "s.parquet", "--out", "never.parquet", "--jobs", 4096),
             "--jobs 4096",
@@ -234,7 +251,7 @@ def test_mistakes_end_in_one_message_and_exit_code_2(folder):
 
 
 @pytest.mark.parametrize(
-    "verb", ["run", "classify", "period", "assess", "inspect", "simulate", "demo"]
+    "verb", ["run", "classify", "period", "features", "assess", "inspect", "simulate", "demo"]
 )
 def test_help_has_an_example(verb):
     done = astroprep(verb, "--help")

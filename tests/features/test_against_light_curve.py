@@ -36,6 +36,7 @@ SAME_NAME = {
     "anderson_darling_normal": lc.AndersonDarlingNormal(),
     "beyond_1_std": lc.BeyondNStd(1),
     "beyond_2_std": lc.BeyondNStd(2),
+    "beyond_3_std": lc.BeyondNStd(3),
     "inter_percentile_range_25": lc.InterPercentileRange(0.25),
     "median_absolute_deviation": lc.MedianAbsoluteDeviation(),
     "median_buffer_range_percentage_10": lc.MedianBufferRangePercentage(0.1),
@@ -75,6 +76,10 @@ QUANTILES = {
     "inter_percentile_range_10": lc.InterPercentileRange(0.1),
     "magnitude_percentage_ratio_40_5": lc.MagnitudePercentageRatio(0.4, 0.05),
     "magnitude_percentage_ratio_20_5": lc.MagnitudePercentageRatio(0.2, 0.05),
+    "magnitude_percentage_ratio_32_5": lc.MagnitudePercentageRatio(0.325, 0.05),
+    "magnitude_percentage_ratio_25_5": lc.MagnitudePercentageRatio(0.25, 0.05),
+    "magnitude_percentage_ratio_17_5": lc.MagnitudePercentageRatio(0.175, 0.05),
+    "magnitude_percentage_ratio_10_5": lc.MagnitudePercentageRatio(0.1, 0.05),
     "percent_difference_magnitude_percentile_5": lc.PercentDifferenceMagnitudePercentile(0.05),
     "percent_difference_magnitude_percentile_10": lc.PercentDifferenceMagnitudePercentile(0.1),
 }
