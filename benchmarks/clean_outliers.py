@@ -34,7 +34,7 @@ from record import record
 
 from astroprep.clean import FlagBad, OutlierMixture, SigmaClip
 from astroprep.data import LightCurveBatch, Meta, PointFlag
-from astroprep.detrend import MovingMedian
+from astroprep.detrend import MovingTrend
 from astroprep.io import ColumnNames, open_survey
 
 MAD_TO_SIGMA = 1.4826
@@ -179,7 +179,7 @@ def space(
     curves, events, strays = [], [], []
     for path in paths:
         time, flux, error = space_curve(path)
-        flat = MovingMedian(window=window).transform(
+        flat = MovingTrend(average="median", window=window).transform(
             LightCurveBatch.from_curves([(time, flux, error)], meta=Meta(quantity="flux", unit=""))
         )
         flux, error = flat.value / np.median(flux), flat.error / np.median(flux)

@@ -5,19 +5,24 @@ from astroprep.features.extract import extract_features, feature_errors
 from astroprep.features.extractor import FeatureExtractor
 from astroprep.features.feature import Feature
 from astroprep.features.power_law import PowerLawFit, fit_power_law
-from astroprep.features.random_walk import RandomWalkFit, fit_random_walk, random_walk_log_likelihood, simulate_random_walk
+from astroprep.features.random_walk import (
+    RandomWalkFit,
+    fit_random_walk,
+    random_walk_log_likelihood,
+    simulate_random_walk,
+)
 from astroprep.features.stochastic import StructureFunction
-from astroprep.features.structure_function import BinnedStructure, DEFAULT_LAGS, structure_function
+from astroprep.features.structure_function import DEFAULT_LAGS, BinnedStructure, structure_function
 
 __all__ = [
-    "BinnedStructure",
     "CROSS_FEATURES",
     "DEFAULT_FEATURES",
     "DEFAULT_LAGS",
     "FEATURES",
+    "GROUPS",
+    "BinnedStructure",
     "Feature",
     "FeatureExtractor",
-    "GROUPS",
     "PowerLawFit",
     "RandomWalkFit",
     "StructureFunction",

@@ -16,7 +16,7 @@ from astroprep.clean import (
     window_response,
 )
 from astroprep.data import LightCurveBatch
-from astroprep.detrend import MovingMedian
+from astroprep.detrend import MovingTrend
 from astroprep.errors import DataError
 
 PERIODS = np.array([0.7, 1.1, 1.7, 3.1, 8.0])
@@ -59,7 +59,9 @@ def test_a_detrending_loses_slow_signals_and_a_refused_curve_is_nan(rng):
     time = np.arange(2000) * 0.02
     good, short = (time, 15 + rng.normal(0, 0.01, 2000), [0.01] * 2000), ([0.0], [15.0], [0.01])
     batch = LightCurveBatch.from_curves([short, good])
-    kept = amplitude_kept(MovingMedian(window=1.0), batch, [0.3, 20.0], amplitude=0.1)
+    kept = amplitude_kept(
+        MovingTrend(average="median", window=1.0), batch, [0.3, 20.0], amplitude=0.1
+    )
     assert np.isnan(kept[0]).all()
     assert kept[1, 0] > 0.9
     assert kept[1, 1] < 0.1
