@@ -162,6 +162,121 @@ def features(result: dict[str, Any]) -> list[tuple[str, str]]:
     return [(f"features, {row['what']}", row["claim"]) for row in result["rows"]]
 
 
+def clipping(result: dict[str, Any]) -> list[tuple[str, str]]:
+    """Claims of `clean_speed.py`."""
+    return [(f"clipping, {row['what']}", row["claim"]) for row in result["rows"]]
+
+
+def values(result: dict[str, Any]) -> list[tuple[str, str]]:
+    """Claim of `features_values.py`, over all surveys."""
+    rows = result["rows"]
+    return [
+        (
+            f"{rows[0]['features']} features against light-curve 0.13.3, "
+            f"{sum(row['curves'] for row in rows):,} real curves of ground and space",
+            f"{sum(row['beyond_tolerance'] for row in rows)} of "
+            f"{sum(row['values'] for row in rows):,} values differ by more than 1e-6, at most "
+            f"{max(row['largest'] for row in rows):.0e}, its float32 quantile positions taken out",
+        )
+    ]
+
+
+def outliers(result: dict[str, Any]) -> list[tuple[str, str]]:
+    """Claims of `clean_outliers.py`: what each method loses and what it misses."""
+    kinds: dict[str, list[str]] = {}
+    for row in result["rows"]:
+        lost = "-" if not row["event_points"] else f"{100 * row['events_lost']:.1f}"
+        kinds.setdefault(row["what"], []).append(
+            f"{row['method']} {lost} / {100 * row['strays_missed']:.1f}"
+        )
+    return [
+        (f"event points lost / strays missed, %, {what}", "; ".join(said))
+        for what, said in kinds.items()
+    ]
+
+
+def trends(result: dict[str, Any]) -> list[tuple[str, str]]:
+    """Claims of `detrend_speed.py`."""
+    return [
+        (
+            f"moving {row['average']}, {row['points']:,} points, one thread",
+            f"trend {row['us_trend']:.0f} µs a curve, with error {row['us_trend_and_error']:.0f}, "
+            f"the whole step {row['us_step']:.0f}; wotan {row['us_wotan']:.0f}"
+            + (f"; lightkurve {row['us_lightkurve']:.0f}" if row.get("us_lightkurve") else ""),
+        )
+        for row in result["rows"]
+    ]
+
+
+def events(result: dict[str, Any]) -> list[tuple[str, str]]:
+    """Claims of `detrend_events.py`: recovery at equal false alarms, over all heights."""
+    kinds: dict[str, list[dict[str, Any]]] = {}
+    for row in result["rows"]:
+        kinds.setdefault(row["kind"], []).append(row)
+    claims = []
+    for kind, rows in kinds.items():
+        most = max(row["events"] for row in rows)
+        rows = [row for row in rows if row["events"] == most]
+        found = "; ".join(
+            f"{row['method']} {row['recovery']:.3f} [{row['low']:.3f}, {row['high']:.3f}]"
+            for row in rows
+        )
+        bias = 100 * rows[0]["bias_found"]
+        claims.append(
+            (
+                f"{kind}s recovered at equal false alarms, {most} injected into real Kepler, K2 "
+                "and TESS curves",
+                f"{found}; our depth bias {bias:+.1f} %",
+            )
+        )
+    return claims
+
+
+def cotrending(result: dict[str, Any]) -> list[tuple[str, str]]:
+    """Claims of `detrend_cbv.py`: amplitude kept and scatter."""
+    claims: dict[str, list[str]] = {}
+    for row in result["rows"]:
+        if row.get("periods") == "1-20 d":
+            claims.setdefault(row["star"], []).append(
+                f"{row['method']}: {100 * row['kept_95']:.0f} % of {row['sines']} sines keep 95 %, "
+                f"least {row['kept_min']:.2f}, scatter {row['scatter_median']:.2f} of PDCSAP "
+                f"(at most {row['scatter_max']:.2f})"
+            )
+    return [
+        (f"cotrending {star}, sines of 1 to 20 d injected into SAP flux", "; ".join(said))
+        for star, said in claims.items()
+    ]
+
+
+def roll(result: dict[str, Any]) -> list[tuple[str, str]]:
+    """Claims of `detrend_k2.py`: six-hour scatter."""
+    return [
+        (
+            f"roll of K2, {row['star']}, six-hour scatter, ppm",
+            f"SAP {row['sap']:.0f}, ours {row['ours']:.0f}, PDCSAP {row['pdcsap']:.0f}, "
+            f"SFFCorrector {row['sff']:.0f}; without the star's own oscillations "
+            f"{row['ours_whitened']:.0f}, {row['pdcsap_whitened']:.0f}, "
+            f"{row['sff_whitened']:.0f}",
+        )
+        for row in result["rows"]
+    ]
+
+
+def missing(result: dict[str, Any]) -> list[tuple[str, str]]:
+    """Claims of `clean_missing.py`: mean recall, mean over seeds and its range."""
+    names = list(result["rows"][0]["recall"])
+    means = {n: [row["recall"][n][-1] for row in result["rows"]] for n in names}
+    return [
+        (
+            f"faint points lost, 11 classes of CRTS South, recall, {len(result['rows'])} seeds",
+            "; ".join(
+                f"{n} {sum(v) / len(v):.3f} ({min(v):.3f} to {max(v):.3f})"
+                for n, v in means.items()
+            ),
+        )
+    ]
+
+
 CLAIMS = {
     "crts_south": classification,
     "period_speed": periodograms,
@@ -170,7 +285,15 @@ CLAIMS = {
     "period_multiband": multiband,
     "period_templates": templates,
     "period_verify": verification,
+    "clean_outliers": outliers,
+    "clean_speed": clipping,
+    "clean_missing": missing,
+    "detrend_speed": trends,
+    "detrend_events": events,
+    "detrend_cbv": cotrending,
+    "detrend_k2": roll,
     "features_speed": features,
+    "features_values": values,
 }
 
 
