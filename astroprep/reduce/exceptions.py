@@ -104,10 +104,7 @@ def exceptions(
         r, e = residual[part], error[part]
         z = np.empty(r.size)
         for j in range(r.size):
-            if np.isfinite(in_errors[i]):
-                sigma = e[j] * in_errors[i]
-            else:
-                sigma = scale[i]
+            sigma = e[j] * in_errors[i] if np.isfinite(in_errors[i]) else scale[i]
             sigma = max(sigma, least[i])
             z[j] = r[j] / sigma if sigma > 0 else 0.0
         _of_series(z, far, out[part])

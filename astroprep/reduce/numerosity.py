@@ -13,7 +13,7 @@ from astroprep.data import LightCurveBatch
 from astroprep.errors import ConfigError, DataError
 from astroprep.reduce.choice import Choice, Judged, choose_fits
 from astroprep.reduce.models import HarmonicModel, Series, SplineModel, StructureFunctionModel
-from astroprep.reduce.parameters import Kind, Precision, offsets_of
+from astroprep.reduce.parameters import Precision, offsets_of
 from astroprep.reduce.stored import KeptPoints, StoredCurves, point_bytes
 
 __all__ = ["Choice", "CurveModel", "compress_curves"]

@@ -147,9 +147,7 @@ class Parameters:
         out[np.repeat(offsets[:-1] + n_codes, n_floats) + place] = self.floats[from_floats]
         return out, offsets, walk
 
-    def values(
-        self, time: NDArray[np.float64], offsets: NDArray[np.int64]
-    ) -> NDArray[np.float64]:
+    def values(self, time: NDArray[np.float64], offsets: NDArray[np.int64]) -> NDArray[np.float64]:
         """Model of each series at its times.
 
         Parameters

@@ -34,7 +34,7 @@ def _knots(x: NDArray[np.float64], pieces: int) -> NDArray[np.float64]:
     count, last, since = 0, 0, 0
     for k in range(1, pieces):
         at = k * n // pieces
-        knot = int(round(0.5 * (distinct[at - 1] + distinct[at]) * KNOT_STEPS))
+        knot = int(np.rint(0.5 * (distinct[at - 1] + distinct[at]) * KNOT_STEPS))
         inside = 0  # distinct times in the piece that this knot would close
         for j in range(since, n):
             if distinct[j] * KNOT_STEPS >= knot:

@@ -194,8 +194,15 @@ class StoredCurves:
             kept = np.repeat(np.arange(self.curve.size), np.diff(self.kept_offsets))
             series = np.concatenate([series, kept])
             own = self.kept
-            others = own.time, own.value, own.error, own.flags, own.weight, np.zeros(kept.size, bool)
-            columns = [np.concatenate(pair) for pair in zip(columns, others, strict=True)]
+            others: tuple[NDArray[Any], ...] = (
+                own.time,
+                own.value,
+                own.error,
+                own.flags,
+                own.weight,
+                np.zeros(kept.size, bool),
+            )
+            columns = [np.concatenate([a, b]) for a, b in zip(columns, others, strict=True)]
         batch = self._batch(series, columns)
         if stored:
             return batch

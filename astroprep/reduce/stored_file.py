@@ -181,7 +181,7 @@ def _parts(table: pa.Table) -> dict[str, Any]:
     }
 
 
-def _demand(holds: bool, what: str) -> None:
+def _demand(holds: bool | np.bool_, what: str) -> None:
     if not holds:
         raise ValueError(f"it needs {what}")
 
@@ -193,7 +193,10 @@ def _check(
     n_codes, n_floats, n_knots = (np.diff(getattr(own, f"{name}_offsets")) for name in RAGGED)
     _demand(0 < resolution < np.inf, "a positive time resolution")
     _demand(np.isin(own.kind, list(Kind)).all(), "kinds from 0 to 3")
-    _demand(np.isin(np.diff(curve, prepend=-1), (0, 1)).all() and (curve[:1] == 0).all(), "curves in order")
+    _demand(
+        np.isin(np.diff(curve, prepend=-1), (0, 1)).all() and (curve[:1] == 0).all(),
+        "curves in order",
+    )
     raw, wave, spline, walk = (own.kind == kind for kind in Kind)
     n_own = n_codes + n_floats - WALK_PARAMETERS * walk
     _demand(bool((n_floats >= WALK_PARAMETERS)[walk].all()), "the numbers of each walk")
@@ -219,7 +222,7 @@ def _flat(table: pa.Table, name: str, kind: type) -> NDArray[Any]:
     _demand(column.null_count == 0, f"no nulls in {name!r}")
     values = column.to_numpy()
     _demand(values.dtype.kind in "iuf", f"numbers in {name!r}, it has {column.type}")
-    whole = values.astype(kind)
+    whole: NDArray[Any] = values.astype(kind)
     _demand(np.array_equal(whole, values, equal_nan=values.dtype.kind == "f"), f"{name!r} in range")
     return whole
 
@@ -236,8 +239,7 @@ def _ragged(table: pa.Table, name: str, kind: type) -> tuple[NDArray[Any], NDArr
     _demand(values.dtype.kind in "iuf", f"numbers in {name!r}, it has {column.type}")
     whole = values.astype(kind)
     _demand(np.array_equal(whole, values, equal_nan=values.dtype.kind == "f"), f"{name!r} in range")
-    offsets = offsets_of(np.asarray(column.value_lengths()))
-    return whole, offsets
+    return whole, offsets_of(np.asarray(column.value_lengths()))
 
 
 def _object(table: pa.Table, name: str) -> NDArray[Any]:

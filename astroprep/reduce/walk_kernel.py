@@ -14,7 +14,7 @@ from astroprep.reduce.spline_kernel import KNOT_STEPS
 __all__ = ["POINTS_AN_ANCHOR", "WALK_PARAMETERS", "anchor_points", "walk_values"]
 
 WALK_PARAMETERS = 3
-"""log10 τ (days), log10 σ and log10 of the error of an anchor (unit of the value)."""
+"""log10 of tau (days), log10 of sigma and log10 of the error of an anchor (unit of the value)."""
 
 POINTS_AN_ANCHOR = 5
 MEDIAN_LOSS = 1.2533  # sqrt(π / 2): error of a median over that of a mean, Gaussian noise
@@ -69,7 +69,7 @@ def anchor_points(
             middle = np.median(v[part])
             anchor[i, a] = middle - level[i]
             at = (np.median(t[part]) - t[0]) / (t[-1] - t[0])
-            place[i, a] = int(round(KNOT_STEPS * at))
+            place[i, a] = int(np.rint(KNOT_STEPS * at))
             spread[a] = MEDIAN_LOSS * robust_sigma(v[part] - middle) / math.sqrt(v[part].size)
         count[i] = k
         error[i] = np.median(spread)
