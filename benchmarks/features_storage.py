@@ -46,7 +46,7 @@ from astroprep.reduce import HarmonicModel, SplineModel, StoredCurves, compress_
 from astroprep.reduce.stored_file import LEVEL, PAGE
 
 BATCH = 2000
-SAMPLE = 1000
+SAMPLE = 500
 MODEL = HarmonicModel(period="catalogue_period")
 FEATURES = (
     "standard_deviation",
@@ -57,7 +57,8 @@ FEATURES = (
     "inter_percentile_range_25",
     "fourier_amplitude",
     "fourier_r21",
-    "fourier_phi21",
+    "cos_phi21",
+    "sin_phi21",
     "rise_fraction",
 )
 
@@ -183,8 +184,6 @@ def features(original: LightCurveBatch, decoded: LightCurveBatch) -> list[dict[s
         both = np.isfinite(a[:, k]) & np.isfinite(b[:, k])
         x, y = a[both, k], b[both, k]
         change = y - x
-        if "phi" in name:
-            change = (change + np.pi) % (2 * np.pi) - np.pi
         wide = np.subtract(*np.quantile(x, [0.75, 0.25]))
         rows.append(
             {
@@ -229,9 +228,9 @@ def periods(original: LightCurveBatch, decoded: LightCurveBatch) -> dict[str, An
 def store(batch: LightCurveBatch, **settings: Any) -> tuple[StoredCurves, float]:
     """Batch after batch, and seconds an object."""
     compress_curves(batch[:20], **settings)  # compiles
-    begin, parts = clock.perf_counter(), []
-    for start in range(0, batch.n_curves, BATCH):
-        parts.append(compress_curves(batch[start : start + BATCH], **settings))
+    begin = clock.perf_counter()
+    starts = range(0, batch.n_curves, BATCH)
+    parts = [compress_curves(batch[start : start + BATCH], **settings) for start in starts]
     return StoredCurves.concat(parts), (clock.perf_counter() - begin) / batch.n_curves
 
 
@@ -304,8 +303,9 @@ def main() -> None:
     rows += [{"part": "feature", **row} for row in features(sample, decoded)]
     for row in rows[-len(FEATURES) :]:
         print(
-            f"{row['feature']:28} {row['median_original']:+.4f} change {row['median_change']:+.4f}, "
-            f"{row['median_absolute_change_over_iqr']:.3f} IQR, rank r {row['rank_correlation']:.3f}"
+            f"{row['feature']:28} {row['median_original']:+.4f} "
+            f"change {row['median_change']:+.4f}, {row['median_absolute_change_over_iqr']:.3f} IQR, "
+            f"rank r {row['rank_correlation']:.3f}"
         )
     rows.append({"part": "period", "objects": sample.n_curves, **periods(sample, decoded)})
     print(rows[-1])
