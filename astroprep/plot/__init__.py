@@ -9,6 +9,7 @@ from astroprep.plot.scores import (
     plot_reliability,
     plot_size_accuracy,
 )
+from astroprep.plot.stored import plot_stored
 from astroprep.plot.structure import plot_structure_function
 from astroprep.plot.survey import (
     plot_error_honesty,
@@ -38,6 +39,7 @@ __all__ = [
     "plot_sampling",
     "plot_scatter",
     "plot_size_accuracy",
+    "plot_stored",
     "plot_structure_function",
     "plot_training",
     "plot_window",
