@@ -18,6 +18,7 @@ from astroprep.reduce.robust_fit import information_criterion
 __all__ = ["Choice", "Judged", "choose_fits"]
 
 Choice = Literal["bic", "bytes"]
+FLOAT32_STEP = 2.0**-23  # relative; surveys give their values to this
 EQUAL_RESIDUAL = 1.05  # residual scales within this factor of the least count as equal
 
 
@@ -49,7 +50,7 @@ def _judge(series: Series, fit: Fit, far: float, width: int) -> Judged:
     residual = series.value - fit.model
     scale, in_errors = residual_statistics(residual, series.error, series.offsets)
     # a residual below what the stored numbers resolve is rounding
-    grain = np.spacing(np.abs(fit.parameters.level).astype(np.float32)).astype(np.float64)
+    grain = np.maximum(FLOAT32_STEP * np.abs(fit.parameters.level), np.finfo(np.float64).tiny)
     least = np.nan_to_num(np.maximum(fit.parameters.step, grain))
     missed = exceptions(residual, series.error, series.offsets, scale, in_errors, least, far)
     n_missed = np.diff(np.concatenate(([0], np.cumsum(missed)))[series.offsets])

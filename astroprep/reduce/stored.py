@@ -77,7 +77,7 @@ class StoredCurves:
         Of the kept points.
     residual_scale : float64 array, shape (n_series,)
         1.4826 times the median absolute residual of the usable points, unit of the value, not
-        below what the stored numbers resolve; NaN for a raw series.
+        below one code or 2^-23 of the level; NaN for a raw series.
     residual_in_errors : float64 array, shape (n_series,)
         The same of residuals over errors; NaN where an error is missing, or raw.
     reduced_chi2 : float64 array, shape (n_series,)
