@@ -305,7 +305,8 @@ def main() -> None:
         print(
             f"{row['feature']:28} {row['median_original']:+.4f} "
             f"change {row['median_change']:+.4f}, "
-            f"{row['median_absolute_change_over_iqr']:.3f} IQR, rank r {row['rank_correlation']:.3f}"
+            f"{row['median_absolute_change_over_iqr']:.3f} IQR, "
+            f"rank r {row['rank_correlation']:.3f}"
         )
     rows.append({"part": "period", "objects": sample.n_curves, **periods(sample, decoded)})
     print(rows[-1])

@@ -314,9 +314,11 @@ def _reduced_chi2(series: Series, best: Judged) -> NDArray[np.float64]:
     """Of the modelled points; NaN without errors, or without points to spare."""
     counts = np.diff(series.offsets)
     owner = np.repeat(np.arange(counts.size), counts)
-    z = (series.value - best.fit.model) / series.error
+    with np.errstate(all="ignore"):  # series with such errors get NaN below
+        z = (series.value - best.fit.model) / series.error
+        square = z * z
     used = ~best.missed
-    total = np.bincount(owner[used], weights=z[used] ** 2, minlength=counts.size)
+    total = np.bincount(owner[used], weights=square[used], minlength=counts.size)
     spare = np.bincount(owner[used], minlength=counts.size) - best.fit.unknowns
     known = (spare > 0) & np.isfinite(best.in_errors)
     return np.where(known, total / np.maximum(spare, 1), np.nan)

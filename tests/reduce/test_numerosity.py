@@ -44,9 +44,8 @@ def batch_of(curves, period=PERIOD, **more):
 
 def points(batch):
     """Time, value, error, flags and weight of each curve, in time order."""
-    order = np.lexsort(
-        (batch.value, batch.time, np.repeat(np.arange(len(batch)), np.diff(batch.offsets)))
-    )
+    curve = np.repeat(np.arange(len(batch)), np.diff(batch.offsets))
+    order = np.lexsort((batch.value, batch.time, curve))
     return [getattr(batch, name)[order] for name in ("time", "value", "error", "flags", "weight")]
 
 
@@ -109,14 +108,15 @@ def test_splines_are_scipys_and_cubics_come_back_exactly(rng):
     assert np.max(np.abs(ours + level[0] - value)) < 0.02
 
     cubic = 2.0 - 1e-3 * time + 1e-8 * (time - 400) ** 3
-    stored = compress_curves(batch_of([(time, cubic, np.full(400, 0.01))]), "spline")
+    noisy = cubic + rng.normal(0, 0.01, 400)
+    stored = compress_curves(batch_of([(time, noisy, np.full(400, 0.01))]), "spline")
     assert np.diff(stored.parameters.knots_offsets)[0] == 0
-    np.testing.assert_allclose(stored.decode().value, cubic, atol=1e-4)
+    assert np.std(stored.decode().value - cubic) < 0.01 * 3 * np.sqrt(4 / 400)
 
 
 def test_leave_one_out_is_what_leaving_out_gives(rng):
     """Brute force: the order that predicts left-out points best, each fitted without them."""
-    time, value, error = star(rng, 60, noise=0.1)
+    time, value, _ = star(rng, 60, noise=0.1)
     angle = 2 * np.pi * (time - time[0]) / PERIOD
     scores = []
     for order in range(6):
@@ -305,9 +305,7 @@ def test_hostile_curves_lose_no_point_and_decode_to_no_silent_number(rng, model)
     assert np.isfinite(decoded.value[modelled]).all()
     assert (decoded.error[modelled] > 0).all()
     assert np.isfinite(decoded.error[modelled]).all()
-    assert all(
-        (kind == "raw") == bool(why) for kind, why in zip(stored.kind, stored.reason, strict=True)
-    )
+    assert ((stored.kind == "raw") == (stored.reason != "")).all()
     # every unusable point is there as it was
     good = np.zeros(batch.n_points, bool)
     good[batch.usable.index] = True
@@ -329,9 +327,8 @@ def test_order_shift_and_gain_change_nothing_but_themselves(rng):
     time, value, error = star(rng, 150)
     order = rng.permutation(150)
     plain = compress_curves(batch_of([(time, value, error)]), "harmonic").decode()
-    mixed = compress_curves(
-        batch_of([(time[order], value[order], error[order])]), "harmonic"
-    ).decode()
+    shuffled = batch_of([(time[order], value[order], error[order])])
+    mixed = compress_curves(shuffled, "harmonic").decode()
     np.testing.assert_array_equal(plain.value, mixed.value)
     scaled = compress_curves(batch_of([(time, 8 * value - 3, 8 * error)]), "harmonic").decode()
     # step of the codes is 1 / 32767 of the largest coefficient, 0.4
@@ -361,11 +358,12 @@ def test_bands_are_stored_apart_and_come_back_together(rng):
 
 
 def test_int16_gives_way_to_float32_where_it_would_be_seen(rng):
-    sharp = star(rng, 200, noise=1e-7)[:2] + (np.full(200, 1e-7),)
-    stored = compress_curves(batch_of([sharp, star(rng, 200)]), "harmonic")
+    sharp = (*star(rng, 200, noise=1e-7)[:2], np.full(200, 1e-7))
+    batch = batch_of([sharp, star(rng, 200)])
+    stored = compress_curves(batch, "harmonic", time_resolution=1e-9)
     assert np.diff(stored.parameters.floats_offsets).tolist()[0] > 0
     assert np.diff(stored.parameters.floats_offsets).tolist()[1] == 0
-    assert stored.residual_scale[0] < 1e-6
+    assert stored.residual_scale[0] < 2e-6  # 2^-23 of 15 mag
 
 
 def test_a_bad_model_or_one_that_saves_nothing_leaves_the_curve_raw(rng):
@@ -373,8 +371,9 @@ def test_a_bad_model_or_one_that_saves_nothing_leaves_the_curve_raw(rng):
     stored = compress_curves(batch, "harmonic", max_residual=3.0)
     assert stored.kind.tolist() == ["raw", "harmonic"]
     assert stored.reason[0].startswith("needs a model within 3 errors, the best leaves")
-    tiny = compress_curves(batch_of([star(rng, 4)]), "harmonic")
-    assert "saves bytes" in tiny.reason[0]
+    missed = compress_curves(batch[1], "harmonic", far=1e-6)
+    assert missed.reason[0].startswith("needs a model that saves bytes")
+    assert missed.decode().n_points == 200
 
 
 @pytest.mark.parametrize(
