@@ -131,3 +131,20 @@ def test_a_column_with_a_taken_name_is_refused(tmp_path, stored):
     taken = replace(stored, objects={**stored.objects, "model_kind": np.zeros(4)})
     with pytest.raises(DataError, match="rename it"):
         taken.to_parquet(tmp_path / "s.parquet")
+
+
+def test_a_real_survey_loses_no_point_and_most_of_its_bytes(tmp_path, data_dir):
+    from astroprep.clean import FlagBad
+    from astroprep.io import ColumnNames, open_survey
+    from astroprep.reduce import HarmonicModel
+
+    path = data_dir / "crts_south.parquet"
+    with open_survey(path, ColumnNames(period="period"), on_bad="reject") as survey:
+        batch = next(iter(survey.iter_batches(200)))
+    batch = FlagBad(on_bad="reject").fit_transform(batch)
+    stored = compress_curves(batch, HarmonicModel(period="catalogue_period"))
+    decoded = stored.decode()
+    np.testing.assert_array_equal(decoded.offsets, batch.offsets)
+    assert np.nanmedian(stored.residual_in_errors) < 1
+    raw = 16 * batch.n_points  # float64 times, float32 values and errors
+    assert stored.bytes.sum() < raw / 3
