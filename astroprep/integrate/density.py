@@ -62,7 +62,10 @@ def _density(ra, dec, starts, counts, own, own_area):  # type: ignore[no-untyped
             for step in range(wide):
                 count += counts[starts[z] + (middle - 1 + step) % around]
             area += wide * cell
-        density[i] = max(count - own[i], 1) / max(area - own_area, 0.1 * area)
+        if count:
+            density[i] = max(count - own[i], 1) / max(area - own_area, 0.1 * area)
+        else:
+            density[i] = math.nan
     return density
 
 
@@ -91,15 +94,14 @@ def surface_density(
     Returns
     -------
     float64 array, shape (n,)
-        Objects per square arcsecond, NaN where the place is not finite. At least one object in
-        the nine cells of 24 objects that are counted, so never 0. At the edge of
-        a footprint, where some of these cells are empty, it is too low by as much.
+        Objects per square arcsecond, never 0. NaN where the place is not finite or none of
+        the nine cells of about 24 objects around it has any: outside the footprint. At the edge
+        of a footprint, where some of these cells are empty, it is too low by as much.
     """
     density = np.full(ra.size, np.nan)
     there = np.isfinite(of_ra) & np.isfinite(of_dec)
     here = np.isfinite(ra) & np.isfinite(dec)
     if not there.any():
-        density[here] = ARCSEC**2 / (4 * np.pi)
         return density
     of_ra, of_dec = of_ra[there], of_dec[there]
     low, high = np.deg2rad(of_dec.min()), np.deg2rad(of_dec.max())
