@@ -207,7 +207,7 @@ def test_impossible_positions(rng):
     assert found.match_status[[3, 5]].tolist() == ["unmatched: impossible position"] * 2
     assert found.is_matched.sum() == 298
     with pytest.raises(DataError, match=r"150 of 300 positions are impossible.*row 150"):
-        Catalogue.of(np.append(ra[:150], np.full(150, 500.0)), np.zeros(300))
+        Catalogue.of(np.append(np.arange(150.0), np.full(150, 500.0)), np.zeros(300))
     assert crossmatch(([-0.0001], [0]), ([359.9999], [0]), radius=1.0).separation[0] < 1e-6
     assert crossmatch(([360.0], [0]), ([0.0], [0]), radius=1.0).separation[0] == 0
 
