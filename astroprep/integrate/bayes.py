@@ -11,7 +11,7 @@ from numpy.typing import ArrayLike, NDArray
 from astroprep.errors import DataError
 from astroprep.integrate.sphere import ARCSEC
 
-__all__ = ["completeness", "log_bayes_factor", "pair_log_bayes", "posterior", "probabilities"]
+__all__ = ["completeness", "log_bayes_factor", "offset", "pair_log_bayes", "posterior", "probabilities"]
 
 SPHERE = 4.0 * np.pi / ARCSEC**2  # square arcseconds
 MAX_TURNS = 2000
@@ -80,7 +80,7 @@ def posterior(log_bayes: ArrayLike, prior: ArrayLike) -> NDArray[np.float64]:
 
 
 @njit(cache=True)
-def _offset(ra1, dec1, ra2, dec2):  # type: ignore[no-untyped-def]
+def offset(ra1, dec1, ra2, dec2):  # type: ignore[no-untyped-def]
     """Second position from the first, east and north in arcseconds, and the turn of north.
 
     The offset has the length of the arc, so it is right at any separation and at the poles.
@@ -124,7 +124,7 @@ def pair_log_bayes(  # type: ignore[no-untyped-def]
     result = np.empty(left.size)
     for k in range(left.size):
         i, j = left[k], right[k]
-        x, y, cosine, sine = _offset(ra1[i], dec1[i], ra2[j], dec2[j])
+        x, y, cosine, sine = offset(ra1[i], dec1[i], ra2[j], dec2[j])
         norm = math.hypot(cosine, sine)
         c, s = (cosine / norm, sine / norm) if norm > 0 else (1.0, 0.0)
         a, b, d = cov2[j, 0], cov2[j, 1], cov2[j, 2]

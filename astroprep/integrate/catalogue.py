@@ -281,7 +281,7 @@ def _motion_trouble(
             f"{name} has proper motions but no epoch of its positions; give epoch, Julian years "
             f"such as 2016.0"
         )
-    moving = np.nan_to_num(motion[0]) ** 2 + np.nan_to_num(motion[1]) ** 2 > 0
+    moving = (np.nan_to_num(motion[0]) != 0) | (np.nan_to_num(motion[1]) != 0)
     lost = moving & ~np.isfinite(epoch) & (trouble == 0)
     trouble[lost] = trouble_code("proper motion without an epoch")
     infinite = (trouble == 0) & (np.isinf(motion[0]) | np.isinf(motion[1]))

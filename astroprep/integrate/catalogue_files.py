@@ -19,7 +19,7 @@ from astroprep.integrate.catalogue import Catalogue, RaUnit
 from astroprep.integrate.sexagesimal import angles_of_text
 from astroprep.io.files import check_file, first_line, replaced
 
-__all__ = ["CatalogueColumns", "read_catalogue", "write_table"]
+__all__ = ["CatalogueColumns", "read_catalogue", "read_columns", "write_table"]
 
 RA = (
     "ra", "raj2000", "ra_icrs", "_raj2000", "_ra", "_ra_icrs", "radeg", "ra_deg", "ra2000",
@@ -113,6 +113,32 @@ def read_catalogue(path: str | Path, columns: CatalogueColumns | None = None) ->
         ra_unit="degree" if _is_text(table[wanted.ra]) else columns.ra_unit,
         name=str(path),
     )
+
+
+def read_columns(path: str | Path, names: Sequence[str]) -> dict[str, NDArray[Any]]:
+    """Columns of a catalogue file by name: float64, or object arrays of str.
+
+    Parameters
+    ----------
+    path : str or Path
+        As for `read_catalogue`.
+    names : sequence of str
+        Which columns.
+
+    Raises
+    ------
+    DataError
+        If the file cannot be read or has no such column.
+    """
+    path = Path(path)
+    check_file(path)
+    there = _names_in(path)
+    wanted = [_find(there, name, (), "the result", str(path)) or name for name in names]
+    table, _ = _read(path, wanted)
+    return {
+        name: _text(column) if _is_text(column) else _numbers(column, f"{path}: column {name!r}")
+        for name, column in table.items()
+    }
 
 
 @dataclass(frozen=True)

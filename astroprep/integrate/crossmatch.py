@@ -40,6 +40,7 @@ def crossmatch(
     assignment: Assignment = "optimal",
     keep: Keep = "left",
     prior: float | None = None,
+    density: float | None = None,
     min_probability: float = 0.5,
 ) -> Matches:
     """Match each object of a catalogue with those of another.
@@ -67,6 +68,9 @@ def crossmatch(
         Rows without a partner that are kept.
     prior : float, optional
         Share of left objects that have a counterpart, for ``"bayes"``; estimated by default.
+    density : float, optional
+        Objects of the right catalogue per square arcsecond, for ``"bayes"``; estimated
+        around each left object by default.
     min_probability : float, default 0.5
         Of a match against having no counterpart, ``P / (P + P_none)``, for ``"bayes"``. Of
         candidates that share the probability between them, the best is a match all the same.
@@ -100,7 +104,7 @@ def crossmatch(
     >>> found.match_status[0], found.right_row[0]
     ('ambiguous (2 candidates)', 0)
     """
-    rule = _Rule(radius, method, kind, assignment, keep, prior, min_probability)
+    rule = _Rule(radius, method, kind, assignment, keep, prior, density, min_probability)
     rule.check()
     one, two = as_catalogue(left, "left catalogue"), as_catalogue(right, "right catalogue")
     if method == "bayes":
@@ -124,6 +128,7 @@ class _Rule:
     assignment: Assignment
     keep: Keep
     prior: float | None
+    density: float | None
     min_probability: float
 
     def check(self) -> None:
@@ -145,6 +150,8 @@ class _Rule:
             )
         if self.prior is not None and not 0 < self.prior < 1:
             raise ConfigError(f"crossmatch: prior must lie in (0, 1), got {self.prior!r}")
+        if self.density is not None and not 0 < self.density < np.inf:
+            raise ConfigError(f"crossmatch: density must be positive, got {self.density!r}")
         if not 0 < self.min_probability < 1:
             raise ConfigError(
                 f"crossmatch: min_probability must lie in (0, 1), got {self.min_probability!r}"
@@ -231,18 +238,29 @@ def _scores(
         assert rule.radius is not None
         widest = (rule.radius + 1e-8) * (1 + 1e-9)  # a pair at the very radius gains a little
         return widest**2 - pairs.separation**2, log_bayes, None
-    counts = np.diff(pairs.offsets)
-    typical = float(np.median(_radii(left, right, rule)[left.trouble == 0])) if len(left) else 0.0
-    density = surface_density(left.ra, left.dec, right.ra, right.dec, counts, typical)
-    inside = np.isfinite(density)
-    # a search wider than the cells may reach objects where the cells hold none
-    density = np.where(inside, density, max(len(right), 1) / SPHERE)
+    density, n_inside = _density(left, right, pairs, rule)
     ratio = log_bayes - np.log(SPHERE * density[pairs.left])
-    n_inside = int(np.count_nonzero(inside & (left.trouble == 0)))
     share = rule.prior or completeness(pairs.offsets, ratio, n_inside)
     odds = np.log(share) - np.log1p(-share)
     least = np.log(rule.min_probability) - np.log1p(-rule.min_probability)
     return ratio + odds - least, probabilities(pairs.offsets, ratio, share), share
+
+
+def _density(
+    left: Catalogue, right: Catalogue, pairs: Pairs, rule: _Rule
+) -> tuple[NDArray[np.float64], int]:
+    """Density of the right catalogue at each left object, and how many lie in its footprint."""
+    usable = left.trouble == 0
+    if rule.density is not None:
+        return np.full(len(left), rule.density), int(usable.sum())
+    if not usable.any():
+        return np.ones(len(left)), 0
+    typical = float(np.median(_radii(left, right, rule)[usable]))
+    counts = np.diff(pairs.offsets)
+    density = surface_density(left.ra, left.dec, right.ra, right.dec, counts, typical)
+    inside = np.isfinite(density)
+    # a search wider than the cells may reach objects where the cells hold none
+    return np.where(inside, density, max(len(right), 1) / SPHERE), int((inside & usable).sum())
 
 
 def _choose(
