@@ -4,11 +4,11 @@
 
 (a) 5,553 positions whose 5,440 AllWISE partners and distances were published, hidden among a
 million decoys at the density of AllWISE in the Galactic plane: decoys uniform in patches of sky
-around each position. (b) Variable-star catalogues against each other, beside the same with one side
-shifted by 0.1 to 0.3 degrees: the excess is real. (c) Injected proper motions and unequal errors:
-recall at equal share of false matches, plain radius against probability, seeds that nothing was tuned
-on. (d) A million against a million beside astropy's `match_to_catalog_sky`, one thread, best of
-runs, partners compared. (e) A HATS catalogue whose cross-match is part of the test data.
+around each position. (b) Variable-star catalogues against each other, beside the same with one
+side shifted by 0.1 to 0.3 degrees: the excess is real. (c) Injected proper motions and unequal
+errors: recall at equal share of false matches, plain radius against probability, on seeds that
+nothing was tuned on. (d) A million against a million beside astropy's `match_to_catalog_sky`, one
+thread, best of runs, partners compared. (e) A HATS catalogue whose cross-match is part of the test data.
 """
 
 from __future__ import annotations
@@ -160,9 +160,7 @@ def injected(seed: int) -> dict[str, Any]:
     e2 = np.append(s2[has], 10 ** rng.uniform(-1.3, 0.3, m))
     truth = np.full(n, -1)
     truth[has] = np.arange(has.size)
-    new = Catalogue.of(
-        ra, dec, error=s1, epoch=2016.0, pm_ra=pm[0], pm_dec=pm[1], name="new"
-    )
+    new = Catalogue.of(ra, dec, error=s1, epoch=2016.0, pm_ra=pm[0], pm_dec=pm[1], name="new")
     old = Catalogue.of(*right, error=e2, epoch=2000.0, name="old")
     wide = {"radius": 15.0, "kind": "nearest"}
     curves = {

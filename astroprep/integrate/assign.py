@@ -37,8 +37,8 @@ def assign(
     n_left, n_right : int
         Rows of the catalogues.
     how : {"mutual", "greedy", "optimal"}
-        ``"mutual"``: pairs whose members are each other's best. ``"greedy"``: the
-        best pair, then the best of what is left, and so on. ``"optimal"``: the largest sum of gains.
+        ``"mutual"``: pairs whose members are each other's best. ``"greedy"``: the best pair,
+        then the best of what is left, and so on. ``"optimal"``: the largest sum of gains.
 
     Returns
     -------
@@ -81,9 +81,7 @@ def assign(
     return chosen
 
 
-def _best(
-    row: NDArray[np.int64], best_first: NDArray[np.intp], n: int
-) -> NDArray[np.int64]:
+def _best(row: NDArray[np.int64], best_first: NDArray[np.intp], n: int) -> NDArray[np.int64]:
     """Best pair of each object, -1 for none."""
     best = np.full(n, -1, np.int64)
     backwards = best_first[::-1]  # so that the best is written last

@@ -11,7 +11,14 @@ from numpy.typing import ArrayLike, NDArray
 from astroprep.errors import DataError
 from astroprep.integrate.sphere import ARCSEC
 
-__all__ = ["completeness", "log_bayes_factor", "offset", "pair_log_bayes", "posterior", "probabilities"]
+__all__ = [
+    "completeness",
+    "log_bayes_factor",
+    "offset",
+    "pair_log_bayes",
+    "posterior",
+    "probabilities",
+]
 
 SPHERE = 4.0 * np.pi / ARCSEC**2  # square arcseconds
 MAX_TURNS = 2000

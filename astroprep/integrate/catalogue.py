@@ -198,9 +198,7 @@ def _numbers(
         raise DataError(f"{name}: {what} must be a column of numbers: {error}") from error
 
 
-def _optional(
-    given: ArrayLike | None, n: int, what: str, name: str
-) -> NDArray[np.float64] | None:
+def _optional(given: ArrayLike | None, n: int, what: str, name: str) -> NDArray[np.float64] | None:
     return None if given is None else _numbers(given, (n,), what, name)
 
 
@@ -245,9 +243,7 @@ def _degrees(
     return lon
 
 
-def _impossible(
-    lon: NDArray[np.float64], lat: NDArray[np.float64], name: str
-) -> NDArray[np.int8]:
+def _impossible(lon: NDArray[np.float64], lat: NDArray[np.float64], name: str) -> NDArray[np.int8]:
     """Trouble of each position."""
     trouble = np.zeros(lon.size, np.int8)
     known = np.isfinite(lon) & np.isfinite(lat)
@@ -331,9 +327,7 @@ def _of_ellipse(ellipse: NDArray[np.float64]) -> NDArray[np.float64]:
     )
 
 
-def _motion_covariance(
-    pm_error: ArrayLike | None, n: int, name: str
-) -> NDArray[np.float64] | None:
+def _motion_covariance(pm_error: ArrayLike | None, n: int, name: str) -> NDArray[np.float64] | None:
     if pm_error is None:
         return None
     sigma = np.nan_to_num(_numbers(pm_error, (n, 2), "pm_error", name))

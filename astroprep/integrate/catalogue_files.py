@@ -23,7 +23,8 @@ __all__ = ["CatalogueColumns", "read_catalogue", "read_columns", "write_table"]
 
 RA = (
     "ra", "raj2000", "ra_icrs", "_raj2000", "_ra", "_ra_icrs", "radeg", "ra_deg", "ra2000",
-    "alpha_j2000", "alphawin_j2000", "meanra", "ramean", "rightascension", "right_ascension", "alpha",
+    "alpha_j2000", "alphawin_j2000", "meanra", "ramean", "rightascension",
+    "right_ascension", "alpha",
 )  # fmt: skip
 DEC = (
     "dec", "dej2000", "decj2000", "de_icrs", "dec_icrs", "_dej2000", "_de", "_de_icrs", "dedeg",
@@ -45,9 +46,9 @@ class CatalogueColumns:
     id, ra, dec : str or None
         Without an id the row number is taken.
     errors : tuple of str
-        One column (sigma of each coordinate), two (towards east and north) or three (major and minor
-        axis as sigma, position angle in degrees), or one number for all. Arcseconds unless the file
-        states another unit.
+        One column (sigma of each coordinate), two (towards east and north) or three (major and
+        minor axis as sigma, position angle in degrees), or one number for all. Arcseconds unless
+        the file states another unit.
     epoch : str or None
         A column of Julian years, or one number for all.
     proper_motion : tuple of str
@@ -228,7 +229,9 @@ def _errors(
     for k, name in enumerate(wanted.errors):
         unit = units.get(name, "").strip().lower()
         if k < 2 and unit and unit not in TO_ARCSEC:
-            raise DataError(f"{path}: column {name!r} of errors has the unit {unit!r}; need an angle")
+            raise DataError(
+                f"{path}: column {name!r} of errors has the unit {unit!r}; need an angle"
+            )
         scaled.append(numbers[name] * (TO_ARCSEC.get(unit, 1.0) if k < 2 else 1.0))
     if len(scaled) == 3:
         return None, np.stack(scaled, axis=1)
@@ -292,9 +295,7 @@ def _read(path: Path, names: list[str]) -> tuple[dict[str, Any], dict[str, str]]
             table = pq.read_table(path, columns=names)
         elif kind == "csv":
             convert = pa_csv.ConvertOptions(include_columns=names, strings_can_be_null=True)
-            table = pa_csv.read_csv(
-                path, parse_options=_csv_options(path), convert_options=convert
-            )
+            table = pa_csv.read_csv(path, parse_options=_csv_options(path), convert_options=convert)
         else:
             whole = _astropy_table(path, kind)
             units = {name: str(whole[name].unit or "") for name in names}
@@ -313,7 +314,9 @@ def _is_text(column: Any) -> bool:
 
 
 def _text(column: Any) -> NDArray[np.object_]:
-    values = column.to_pylist() if isinstance(column, pa.ChunkedArray) else np.asarray(column).tolist()
+    values = (
+        column.to_pylist() if isinstance(column, pa.ChunkedArray) else np.asarray(column).tolist()
+    )
     text = np.empty(len(values), dtype=object)
     text[:] = [
         "" if v is None else v.decode(errors="replace") if isinstance(v, bytes) else str(v)

@@ -1,4 +1,4 @@
-"""Match two catalogues by position: by a radius or by probability, one partner, one each, or all."""
+"""Match two catalogues by position: by a radius or by probability, one partner, each or all."""
 
 from __future__ import annotations
 

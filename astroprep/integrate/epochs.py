@@ -1,4 +1,4 @@
-"""Two catalogues at one epoch, before they are matched and pair by pair where that is not enough."""
+"""Two catalogues at one epoch: before they are matched, and pair by pair where needed."""
 
 from __future__ import annotations
 

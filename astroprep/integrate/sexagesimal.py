@@ -10,9 +10,10 @@ from astroprep.errors import DataError
 
 __all__ = ["angles_of_text"]
 
+MINUS, PRIME = "\u2212", "\u2032"  # what typesetters put for - and '
 PARTS = (
-    r"^\s*(?P<sign>[+\-−]?)\s*(?P<whole>\d{1,3})\s*[:\shd°]\s*(?P<minute>\d{1,2}(?:\.\d*)?)"
-    r"(?:\s*[:\sm'′]\s*(?P<second>\d{1,2}(?:\.\d*)?)?\s*(?:s|\"|″)?)?\s*$"
+    r"^\s*(?P<sign>[+\-]?)\s*(?P<whole>\d{1,3})\s*[:\shd°]\s*(?P<minute>\d{1,2}(?:\.\d*)?)"
+    r"(?:\s*[:\sm']\s*(?P<second>\d{1,2}(?:\.\d*)?)?\s*(?:s|\"|\'\')?)?\s*$"
 )
 MOST_UNREAD = 0.01  # of the texts that are not empty
 
@@ -40,6 +41,7 @@ def angles_of_text(text: ArrayLike, *, hours: bool, what: str) -> NDArray[np.flo
         If more than 1 % of what is not empty cannot be read.
     """
     column = pd.Series(np.asarray(text, dtype=object)).fillna("").astype(str).str.strip()
+    column = column.str.replace(MINUS, "-", regex=False).str.replace(PRIME, "'", regex=False)
     degrees = pd.to_numeric(column, errors="coerce").to_numpy(np.float64, copy=True)
     open_ = np.isnan(degrees) & (column != "").to_numpy()
     if open_.any():
@@ -47,7 +49,7 @@ def angles_of_text(text: ArrayLike, *, hours: bool, what: str) -> NDArray[np.flo
         numbers = parts[["whole", "minute", "second"]].apply(pd.to_numeric, errors="coerce")
         whole, minute = (numbers[name].to_numpy(np.float64) for name in ("whole", "minute"))
         second = numbers["second"].fillna(0.0).to_numpy(np.float64)
-        sign = np.where(parts["sign"].isin(["-", "−"]).to_numpy(), -1.0, 1.0)
+        sign = np.where((parts["sign"] == "-").to_numpy(), -1.0, 1.0)
         value = sign * (whole + minute / 60.0 + second / 3600.0)
         # "12 60 00" and "12 00 60" are written by some to say 13 00 00; more is no angle
         value[(minute > 60) | (second > 60)] = np.nan

@@ -279,9 +279,7 @@ def _place(lon: NDArray[np.float64], lat: NDArray[np.float64]) -> NDArray[np.int
     from astropy import units
 
     healpix = need("astropy_healpix", extra="sky", who="A sky map")
-    place = healpix.lonlat_to_healpix(
-        lon * units.deg, lat * units.deg, 1 << FINEST, order="nested"
-    )
+    place = healpix.lonlat_to_healpix(lon * units.deg, lat * units.deg, 1 << FINEST, order="nested")
     return np.asarray(place, np.int64)
 
 

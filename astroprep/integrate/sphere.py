@@ -174,9 +174,7 @@ def _search(  # type: ignore[no-untyped-def]
                     a, b = begin, end if copy == 0 else begin
                 else:
                     middle = turn + copy * TURN
-                    a, b = _window(
-                        keys, begin, end, zone * TURN, middle - reach, middle + reach
-                    )
+                    a, b = _window(keys, begin, end, zone * TURN, middle - reach, middle + reach)
                 for j in range(a, b):
                     dx = right_vectors[j, 0] - x
                     dy = right_vectors[j, 1] - y

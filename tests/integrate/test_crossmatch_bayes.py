@@ -94,9 +94,7 @@ def test_turning_a_covariance_is_r_c_rt(rng):
 def test_ellipse_columns_are_covariances():
     """Position angle from north through east: 90 degrees is east."""
     ellipse = Catalogue.of([1, 1, 1], [2, 2, 2], ellipse=[[3, 1, 0], [3, 1, 90], [3, 1, 45]])
-    np.testing.assert_allclose(
-        ellipse.covariance, [[1, 0, 9], [9, 0, 1], [5, 4, 5]], atol=1e-12
-    )
+    np.testing.assert_allclose(ellipse.covariance, [[1, 0, 9], [9, 0, 1], [5, 4, 5]], atol=1e-12)
     both = Catalogue.of([1, 1], [2, 2], error=[[1, 2], [3, 4]])
     np.testing.assert_allclose(both.covariance, [[1, 0, 4], [9, 0, 16]])
 
