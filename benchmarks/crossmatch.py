@@ -8,7 +8,7 @@ around each position. (b) Variable-star catalogues against each other, beside th
 side shifted by 0.1 to 0.3 degrees: the excess is real. (c) Injected proper motions and unequal
 errors: recall at equal share of false matches, plain radius against probability, on seeds that
 nothing was tuned on. (d) A million against a million beside astropy's `match_to_catalog_sky`, one
-thread, best of runs, partners compared. (e) A HATS catalogue whose cross-match is part of the test data.
+thread, best of runs, partners compared. (e) A HATS catalogue whose cross-match comes with it.
 """
 
 from __future__ import annotations

@@ -1,25 +1,28 @@
-"""Catalogues in files: Parquet, CSV, FITS and VOTable, by extension."""
+"""Catalogues in files: which column holds what, in which unit."""
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pyarrow as pa
-import pyarrow.csv as pa_csv
-import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from astroprep.errors import ConfigError, DataError
 from astroprep.integrate.catalogue import Catalogue, RaUnit
 from astroprep.integrate.sexagesimal import angles_of_text
-from astroprep.io.files import check_file, first_line, replaced
+from astroprep.integrate.table_files import (
+    as_floats,
+    as_texts,
+    column_names,
+    is_text,
+    read_table,
+)
+from astroprep.io.files import check_file
 
-__all__ = ["CatalogueColumns", "read_catalogue", "read_columns", "write_table"]
+__all__ = ["CatalogueColumns", "read_catalogue", "read_columns"]
 
 RA = (
     "ra", "raj2000", "ra_icrs", "_raj2000", "_ra", "_ra_icrs", "radeg", "ra_deg", "ra2000",
@@ -91,11 +94,11 @@ def read_catalogue(path: str | Path, columns: CatalogueColumns | None = None) ->
     """
     path, columns = Path(path), columns or CatalogueColumns()
     check_file(path)
-    names = _names_in(path)
+    names = column_names(path)
     wanted = _Wanted.of(names, columns, str(path))
-    table, units = _read(path, wanted.all())
+    table, units = read_table(path, wanted.all())
     numbers = {
-        name: _numbers(table[name], f"{path}: column {name!r}")
+        name: as_floats(table[name], f"{path}: column {name!r}")
         for name in wanted.all()
         if name not in (wanted.id, wanted.ra, wanted.dec)
     }
@@ -105,13 +108,13 @@ def read_catalogue(path: str | Path, columns: CatalogueColumns | None = None) ->
     return Catalogue.of(
         _angle(table[wanted.ra], path, wanted.ra, hours=True),
         _angle(table[wanted.dec], path, wanted.dec, hours=False),
-        ids=None if wanted.id is None else _text(table[wanted.id]),
+        ids=None if wanted.id is None else as_texts(table[wanted.id]),
         error=error,
         ellipse=ellipse,
         epoch=epoch,
         pm_ra=motion[0],
         pm_dec=motion[1],
-        ra_unit="degree" if _is_text(table[wanted.ra]) else columns.ra_unit,
+        ra_unit="degree" if is_text(table[wanted.ra]) else columns.ra_unit,
         name=str(path),
     )
 
@@ -133,11 +136,11 @@ def read_columns(path: str | Path, names: Sequence[str]) -> dict[str, NDArray[An
     """
     path = Path(path)
     check_file(path)
-    there = _names_in(path)
+    there = column_names(path)
     wanted = [_find(there, name, (), "the result", str(path)) or name for name in names]
-    table, _ = _read(path, wanted)
+    table, _ = read_table(path, wanted)
     return {
-        name: _text(column) if _is_text(column) else _numbers(column, f"{path}: column {name!r}")
+        name: as_texts(column) if is_text(column) else as_floats(column, f"{path}: column {name!r}")
         for name, column in table.items()
     }
 
@@ -238,164 +241,8 @@ def _errors(
     return (scaled[0] if len(scaled) == 1 else np.stack(scaled, axis=1)), None
 
 
-def _kind(path: Path) -> str:
-    """Format of a file by its name."""
-    name = path.name.lower().removesuffix(".gz")
-    for kind, ends in {
-        "parquet": (".parquet", ".pq"),
-        "csv": (".csv", ".tsv"),
-        "fits": (".fits", ".fit"),
-        "votable": (".vot", ".xml", ".votable"),
-    }.items():
-        if name.endswith(ends):
-            return kind
-    raise DataError(f"{path}: unknown extension; known are .parquet, .csv, .tsv, .fits, .vot, .xml")
-
-
-def _csv_options(path: Path) -> pa_csv.ParseOptions:
-    tabs = path.name.lower().removesuffix(".gz").endswith(".tsv")
-    return pa_csv.ParseOptions(delimiter="\t" if tabs else ",")
-
-
-def _names_in(path: Path) -> list[str]:
-    """Column names of a file."""
-    kind = _kind(path)
-    try:
-        if kind == "parquet":
-            return list(pq.read_schema(path).names)
-        if kind == "csv":
-            with pa_csv.open_csv(path, parse_options=_csv_options(path)) as reader:
-                return list(reader.schema.names)
-        return list(_astropy_table(path, kind).colnames)
-    except (pa.ArrowException, OSError, ValueError, UnicodeDecodeError) as error:
-        if isinstance(error, DataError):
-            raise
-        raise DataError(f"{path} cannot be read: {first_line(error)}") from error
-
-
-def _astropy_table(path: Path, kind: str) -> Any:
-    """Table of a FITS or VOTable file."""
-    import warnings
-
-    from astropy.table import Table
-
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # of units and of the standard's fine points
-            return Table.read(path, format=kind, **({"hdu": 1} if kind == "fits" else {}))
-    except Exception as error:  # hostile XML and FITS raise what they like
-        raise DataError(f"{path} cannot be read as {kind}: {first_line(error)}") from error
-
-
-def _read(path: Path, names: list[str]) -> tuple[dict[str, Any], dict[str, str]]:
-    """Columns by name, and the units that the file states."""
-    kind = _kind(path)
-    try:
-        if kind == "parquet":
-            table = pq.read_table(path, columns=names)
-        elif kind == "csv":
-            convert = pa_csv.ConvertOptions(include_columns=names, strings_can_be_null=True)
-            table = pa_csv.read_csv(path, parse_options=_csv_options(path), convert_options=convert)
-        else:
-            whole = _astropy_table(path, kind)
-            units = {name: str(whole[name].unit or "") for name in names}
-            return {name: whole[name] for name in names}, units
-    except (pa.ArrowException, OSError, UnicodeDecodeError) as error:
-        raise DataError(f"{path} cannot be read: {first_line(error)}") from error
-    return {name: table[name] for name in names}, {}
-
-
-def _is_text(column: Any) -> bool:
-    if isinstance(column, pa.ChunkedArray):
-        kind = column.type
-        return bool(pa.types.is_string(kind) or pa.types.is_large_string(kind)
-                    or pa.types.is_dictionary(kind))  # fmt: skip
-    return bool(np.asarray(column).dtype.kind in "SUO")
-
-
-def _text(column: Any) -> NDArray[np.object_]:
-    values = (
-        column.to_pylist() if isinstance(column, pa.ChunkedArray) else np.asarray(column).tolist()
-    )
-    text = np.empty(len(values), dtype=object)
-    text[:] = [
-        "" if v is None else v.decode(errors="replace") if isinstance(v, bytes) else str(v)
-        for v in values
-    ]
-    return text
-
-
-def _numbers(column: Any, what: str) -> NDArray[np.float64]:
-    """Float64, NaN for missing values."""
-    try:
-        if isinstance(column, pa.ChunkedArray):
-            return np.array(column.cast(pa.float64()).to_numpy(), np.float64)
-        return np.array(np.ma.filled(np.ma.asarray(column).astype(np.float64), np.nan))
-    except (pa.ArrowException, ValueError, TypeError) as error:
-        raise DataError(f"{what} must hold numbers: {first_line(error)}") from error
-
-
 def _angle(column: Any, path: Path, name: str, *, hours: bool) -> NDArray[np.float64]:
     what = f"{path}: column {name!r}"
-    if _is_text(column):
-        return angles_of_text(_text(column), hours=hours, what=what)
-    return _numbers(column, what)
-
-
-def write_table(
-    path: str | Path, columns: Mapping[str, NDArray[Any]], about: Mapping[str, Any]
-) -> None:
-    """Write a table whole or not at all.
-
-    Parameters
-    ----------
-    path : str or Path
-        The extension decides the format, as in `read_catalogue`.
-    columns : mapping of str to array
-        Of one length; NaN is a missing value in Parquet and CSV.
-    about : mapping
-        Provenance: in the metadata of Parquet (key ``astroprep``), the comments of FITS
-        and the description of a VOTable; beside a CSV, in ``FILE.json``.
-
-    Raises
-    ------
-    DataError
-        If the extension is not known or the system refuses.
-    """
-    path = Path(path)
-    kind, text = _kind(path), json.dumps(dict(about), indent=1)
-    arrow = {name: pa.array(x, from_pandas=True) for name, x in columns.items()}
-    with replaced(path) as part:
-        if kind == "parquet":
-            table = pa.table(arrow)
-            pq.write_table(table.replace_schema_metadata({"astroprep": text}), part)
-        elif kind == "csv":
-            delimiter = _csv_options(path).delimiter
-            options = pa_csv.WriteOptions(delimiter=delimiter)
-            if path.name.endswith(".gz"):
-                with pa.CompressedOutputStream(str(part), "gzip") as stream:
-                    pa_csv.write_csv(pa.table(arrow), stream, options)
-            else:
-                pa_csv.write_csv(pa.table(arrow), str(part), options)
-        else:
-            _write_astropy(part, kind, columns, text, zipped=path.name.endswith(".gz"))
-    if kind == "csv":
-        with replaced(path.with_name(path.name + ".json")) as part:
-            part.write_text(text + "\n")
-
-
-def _write_astropy(
-    part: Path, kind: str, columns: Mapping[str, NDArray[Any]], text: str, *, zipped: bool
-) -> None:
-    """Write FITS or VOTable."""
-    import gzip
-    import io
-
-    from astropy.table import Table
-
-    plain = {n: x.astype(str) if x.dtype == object else x for n, x in columns.items()}
-    about = {"comments": text.splitlines()} if kind == "fits" else {"description": text}
-    raw = io.BytesIO()
-    Table(plain, meta=about).write(raw, format=kind)
-    content = raw.getvalue()
-    part.write_bytes(gzip.compress(content, mtime=0) if zipped else content)
+    if is_text(column):
+        return angles_of_text(as_texts(column), hours=hours, what=what)
+    return as_floats(column, what)

@@ -101,7 +101,7 @@ def crossmatch(
     Examples
     --------
     >>> found = crossmatch(([10.0], [0.0]), ([10.0, 10.0001], [0.0, 0.0001]), radius=2.0)
-    >>> found.match_status[0], found.right_row[0]
+    >>> found.match_status[0], int(found.right_row[0])
     ('ambiguous (2 candidates)', 0)
     """
     rule = _Rule(radius, method, kind, assignment, keep, prior, density, min_probability)

@@ -6,9 +6,10 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-from astroprep.integrate.catalogue_files import CatalogueColumns, read_catalogue, write_table
+from astroprep.integrate.catalogue_files import CatalogueColumns, read_catalogue
 from astroprep.integrate.crossmatch import crossmatch
 from astroprep.integrate.matches import Matches
+from astroprep.integrate.table_files import write_table
 from astroprep.io import source_sha256
 
 __all__ = ["match_files"]
