@@ -189,9 +189,7 @@ def _numbers(
 ) -> NDArray[np.float64]:
     """Float64 copy of a column; masked values become NaN."""
     try:
-        masked = np.ma.asarray(given)
-        if masked.dtype.kind not in "fiu":
-            masked = masked.astype(np.float64)  # of objects that are numbers, say
+        masked: Any = np.ma.asarray(given)
         values = np.array(masked.astype(np.float64).filled(np.nan), np.float64)
         return values.ravel() if shape is None else np.array(np.broadcast_to(values, shape))
     except (TypeError, ValueError) as error:
@@ -303,9 +301,9 @@ def _covariance(
     elif ellipse is not None:
         c = _of_ellipse(_numbers(ellipse, (n, 3), "ellipse", name))
     else:
-        sigma = _numbers(error, None, "error", name)  # type: ignore[arg-type]
-        wide = sigma.size == 2 * n and np.ndim(error) == 2
-        sigma = sigma.reshape(n, 2) if wide else _numbers(error, (n,), "error", name)[:, None]  # type: ignore[arg-type]
+        assert error is not None
+        wide = np.shape(error) == (n, 2)
+        sigma = _numbers(error, (n, 2) if wide else (n,), "error", name).reshape(n, -1 if n else 1)
         sigma = np.where(sigma > 0, sigma, np.nan)
         c = np.stack([sigma[:, 0] ** 2, np.zeros(n), sigma[:, -1] ** 2], axis=1)
     good = np.isfinite(c).all(axis=1) & (c[:, 0] > 0) & (c[:, 0] * c[:, 2] > c[:, 1] ** 2)

@@ -99,7 +99,8 @@ class SkyMap:
             )
         start = nested << (2 * (FINEST - levels))
         by_place = np.argsort(start, kind="stable")
-        start, value, levels, area = (x[by_place] for x in (start, value, levels, area))
+        start, value = start[by_place], value[by_place]
+        levels, area = levels[by_place], area[by_place]
         stop = start + (np.int64(1) << (2 * (FINEST - levels)))
         if (start[1:] < stop[:-1]).any():
             k = int(np.argmax(start[1:] < stop[:-1]))

@@ -83,12 +83,12 @@ def separation(a: NDArray[np.float64], b: NDArray[np.float64]) -> NDArray[np.flo
 def _keys(ra, dec, height):  # type: ignore[no-untyped-def]
     """Sort keys: zone of declination in the high bits, right ascension in the low ones."""
     keys = np.empty(ra.size, np.int64)
-    last = np.int64(math.ceil(180.0 / height)) - 1
+    last = math.ceil(180.0 / height) - 1.0
     for i in range(ra.size):
-        zone = min(max(np.int64((dec[i] + 90.0) / height), 0), last)
+        zone = np.int64(min(max((dec[i] + 90.0) / height, 0.0), last))
         turn = ra[i] / 360.0
         turn -= math.floor(turn)
-        keys[i] = zone * TURN + min(np.int64(turn * TURN), TURN - 1)
+        keys[i] = zone * TURN + np.int64(min(turn * TURN, TURN - 1.0))
     return keys
 
 
