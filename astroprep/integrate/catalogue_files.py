@@ -103,7 +103,7 @@ def read_catalogue(path: str | Path, columns: CatalogueColumns | None = None) ->
         if name not in (wanted.id, wanted.ra, wanted.dec)
     }
     error, ellipse = _errors(wanted, numbers, units, str(path))
-    motion = [numbers[name] for name in wanted.motion] or [None, None]
+    motion: list[Any] = [numbers[name] for name in wanted.motion] or [None, None]
     epoch = wanted.epoch_value if wanted.epoch is None else numbers[wanted.epoch]
     return Catalogue.of(
         _angle(table[wanted.ra], path, wanted.ra, hours=True),

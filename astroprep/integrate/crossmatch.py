@@ -223,7 +223,7 @@ def _sorted(pairs: Pairs) -> Pairs:
     order = np.lexsort((pairs.right, pairs.separation, pairs.left))
     counts = np.bincount(pairs.left, minlength=pairs.offsets.size - 1)
     offsets = np.concatenate([[0], np.cumsum(counts)]).astype(np.int64)
-    return Pairs(offsets, *(column[order] for column in pairs[1:]))
+    return Pairs(offsets, pairs.left[order], pairs.right[order], pairs.separation[order])
 
 
 def _scores(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from typing import Any
 
 import numpy as np
 from numba import njit
@@ -22,7 +23,7 @@ def _layout(side, south, north):  # type: ignore[no-untyped-def]
 
     Cells have nearly equal sides; only zones between two declinations (degrees) have any.
     """
-    n_zones = max(np.int64(math.ceil(math.pi / side)), 1)
+    n_zones = max(int(math.ceil(math.pi / side)), 1)  # noqa: RUF046, numba gives a float
     first, last = _zone(south, n_zones), _zone(north, n_zones)
     starts = np.zeros(last - first + 2, np.int64)
     for z in range(first, last + 1):
@@ -117,7 +118,7 @@ def surface_density(
     least = max(4.0 * radius * ARCSEC, np.sqrt(2 * np.pi * max(band, 1e-9) / MAX_CELLS))
     for _ in range(2):  # the box around a footprint first, then the footprint
         side = float(min(max(np.sqrt(PER_CELL * area / of_ra.size), least), 1.0))
-        grid = _layout(side, low, high)
+        grid: Any = _layout(side, low, high)
         counts = _counts(of_ra, of_dec, *grid)
         area = min(area, side**2 * np.count_nonzero(counts))
     own_area = np.pi * (radius * ARCSEC) ** 2

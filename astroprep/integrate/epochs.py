@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -125,6 +126,5 @@ def _rows(catalogue: Catalogue, rows: NDArray[np.int64]) -> Catalogue:
         "parallax", "radial_velocity",
     )  # fmt: skip
     columns = {name: getattr(catalogue, name) for name in names}
-    return replace(
-        catalogue, **{name: None if c is None else c[rows] for name, c in columns.items()}
-    )
+    part: dict[str, Any] = {name: None if c is None else c[rows] for name, c in columns.items()}
+    return replace(catalogue, **part)

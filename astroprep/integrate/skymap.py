@@ -296,7 +296,7 @@ def _flat_pixels(n: int, order: str, name: str) -> tuple[NDArray[np.int64], NDAr
     number = np.arange(n, dtype=np.int64)
     if order == "ring":
         healpix = need("astropy_healpix", extra="sky", who="A sky map")
-        number = np.asarray(healpix.ring_to_nested(number, nside), np.int64)
+        number = np.asarray(healpix.HEALPix(nside, order="ring").ring_to_nested(number), np.int64)
     return np.full(n, nside.bit_length() - 1, np.int64), number
 
 

@@ -18,6 +18,8 @@ from astroprep.io.files import first_line, replaced
 
 __all__ = ["as_floats", "as_texts", "column_names", "is_text", "read_table", "write_table"]
 
+COMMENT = 60  # letters of a FITS comment; longer ones are broken
+
 
 def file_kind(path: Path) -> str:
     """Format of a file by its name."""
@@ -96,6 +98,13 @@ def read_table(path: Path, names: list[str]) -> tuple[dict[str, Any], dict[str, 
         elif kind == "csv":
             convert = pa_csv.ConvertOptions(include_columns=names, strings_can_be_null=True)
             table = pa_csv.read_csv(path, parse_options=_csv_options(path), convert_options=convert)
+            # "00:40:00" is a time of day to the reader; angles and dates come as they are written
+            times = [f.name for f in table.schema if pa.types.is_temporal(f.type)]
+            if times:
+                convert.column_types = dict.fromkeys(times, pa.string())
+                table = pa_csv.read_csv(
+                    path, parse_options=_csv_options(path), convert_options=convert
+                )
         else:
             whole = _astropy_table(path, kind)
             units = {name: str(whole[name].unit or "") for name in names}
@@ -151,7 +160,8 @@ def write_table(
         Of one length; NaN is a missing value in Parquet and CSV.
     about : mapping
         Provenance: in the metadata of Parquet (key ``astroprep``), the comments of FITS
-        and the description of a VOTable; beside a CSV, in ``FILE.json``.
+        and the description of a VOTable (JSON again once line breaks are taken out); beside a
+        CSV, in ``FILE.json``.
 
     Raises
     ------
@@ -190,7 +200,10 @@ def _write_astropy(
     from astropy.table import Table
 
     plain = {n: x.astype(str) if x.dtype == object else x for n, x in columns.items()}
-    about = {"comments": text.splitlines()} if kind == "fits" else {"description": text}
+    # both formats break lines and drop spaces at the breaks, so there are none to drop
+    dense = json.dumps(json.loads(text), separators=(",", ":")).replace(" ", "\\u0020")
+    lines = [dense[k : k + COMMENT] for k in range(0, len(dense), COMMENT)]
+    about = {"comments": lines} if kind == "fits" else {"description": dense}
     raw = io.BytesIO()
     Table(plain, meta=about).write(raw, format=kind)
     content = raw.getvalue()

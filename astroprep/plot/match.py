@@ -54,7 +54,7 @@ def plot_separations(matches: Matches, bins: int = 40, ax: Axes | None = None) -
         return say_nothing_to_draw(ax, "no object is matched")
     radius = matches.about.get("radius") or float(apart.max())
     edges = np.linspace(0, radius if radius > 0 else 1.0, bins + 1)
-    ax.hist(apart, edges, color=COLOURS[0], alpha=0.75, label=f"{apart.size:,} matches")
+    ax.hist(apart, edges.tolist(), color=COLOURS[0], alpha=0.75, label=f"{apart.size:,} matches")
     left, right = matches.left, matches.right
     none = np.zeros(len(left), np.int64)
     density = surface_density(left.ra, left.dec, right.ra, right.dec, none, 2.5 * radius)

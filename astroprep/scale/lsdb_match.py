@@ -98,7 +98,7 @@ def _algorithm_class() -> type:
     )
     number = pd.ArrowDtype(pa.float64())
 
-    class AstroprepCrossmatch(module.AbstractCrossmatchAlgorithm):  # type: ignore[name-defined, misc]
+    class AstroprepCrossmatch(module.AbstractCrossmatchAlgorithm):  # type: ignore[name-defined]
         """The rule of `astroprep.integrate.crossmatch` in each partition."""
 
         extra_columns = pd.DataFrame(

@@ -76,10 +76,12 @@ def test_matches_are_written_with_where_they_came_from(tmp_path, ending):
         status = frame["match_status"].tolist()
     else:
         frame = Table.read(out, format="votable" if ending == "vot" else "fits")
-        text = "\n".join(frame.meta["comments"]) if ending == "fits" else frame.meta["description"]
-        about = json.loads(text)
-        ids, right, status = (list(map(str, frame[c])) for c in
-                              ("left_id", "right_id", "match_status"))  # fmt: skip
+        lines = frame.meta["comments"] if ending == "fits" else [frame.meta["description"]]
+        about = json.loads("".join("".join(lines).split()))
+        ids, right, status = (
+            ["" if x is np.ma.masked else str(x) for x in frame[name]]
+            for name in ("left_id", "right_id", "match_status")
+        )
     assert ids == ["x", "y", "z"]
     assert right == ["0", "", ""]
     assert status == ["matched", "unmatched: nothing within 1 arcsec", "unmatched: no position"]
