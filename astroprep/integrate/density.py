@@ -122,5 +122,7 @@ def surface_density(
         counts = _counts(of_ra, of_dec, *grid)
         area = min(area, side**2 * np.count_nonzero(counts))
     own_area = np.pi * (radius * ARCSEC) ** 2
-    density[here] = _density(ra[here], dec[here], *grid, counts, own[here], own_area)
+    density[here] = _density(
+        ra[here], dec[here], grid[0], grid[1], grid[2], counts, own[here], own_area
+    )
     return np.asarray(density * ARCSEC**2)
