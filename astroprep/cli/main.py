@@ -16,7 +16,7 @@ from typing import Annotated, Any
 
 import typer
 
-from astroprep.cli import show
+from astroprep.cli import catalogues, show
 from astroprep.errors import AstroprepError, ConfigError, DataError
 
 __all__ = ["app", "main"]
@@ -440,6 +440,9 @@ def assess(
         + ", ".join(f"{count} {verdict}" for verdict, count in objects.items() if count)
     )
     show.out.print(str(out / "quality.html"))
+
+
+app.command()(catalogues.crossmatch)
 
 
 @app.command()

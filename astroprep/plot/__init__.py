@@ -1,6 +1,7 @@
 """One picture, one function: each draws on given or new matplotlib Axes and returns them."""
 
 from astroprep.plot.lightcurve import plot_folded, plot_light_curve
+from astroprep.plot.match import plot_separations
 from astroprep.plot.period import plot_folds, plot_periodogram, plot_window
 from astroprep.plot.quality import plot_band_coverage, plot_drift, plot_nights
 from astroprep.plot.scores import (
@@ -38,6 +39,7 @@ __all__ = [
     "plot_reliability",
     "plot_sampling",
     "plot_scatter",
+    "plot_separations",
     "plot_size_accuracy",
     "plot_stored",
     "plot_structure_function",
