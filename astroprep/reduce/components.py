@@ -102,7 +102,7 @@ class ComponentFeatures(Transformer):
         found = self.components()
         table = block_of(batch, self.columns, found.names, "ComponentFeatures")
         scores = found.scores(table)
-        few = np.isnan(scores).any(axis=1)
+        few = np.asarray(np.isnan(scores).any(axis=1))
         batch = self.refuse(
             batch, few, f"{found.n_components} finite features for as many components"
         )

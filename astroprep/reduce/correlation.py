@@ -66,7 +66,7 @@ def _pearson(
             bb += q * q
     if aa == 0 or bb == 0:
         return np.nan
-    return min(1.0, max(-1.0, ab / np.sqrt(aa * bb)))
+    return float(min(1.0, max(-1.0, ab / np.sqrt(aa * bb))))
 
 
 @njit(parallel=True, cache=True)

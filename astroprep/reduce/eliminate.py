@@ -78,11 +78,11 @@ class Elimination:
     left_at: NDArray[np.int64]
 
 
-def sizes(n_features: int, step: float) -> list[int]:
-    """Numbers of features from all to one, each smaller by `step`, by one at least."""
+def sizes(n_features: int, drop: float) -> list[int]:
+    """Numbers of features from all to one, each smaller by a share `drop`, by one at least."""
     found = [n_features]
     while found[-1] > 1:
-        found.append(max(1, min(found[-1] - 1, int(np.floor(found[-1] * (1 - step))))))
+        found.append(max(1, min(found[-1] - 1, int(np.floor(found[-1] * (1 - drop))))))
     return found
 
 
@@ -92,7 +92,7 @@ def eliminate(
     y: NDArray[np.object_],
     groups: NDArray[Any] | None,
     *,
-    step: float,
+    drop: float,
     n_folds: int,
     n_repeats: int,
     score: Score,
@@ -107,7 +107,7 @@ def eliminate(
     same estimator. The chosen size is then reached once more with all folds agreeing on the
     ranking.
     """
-    grid = sizes(x.shape[1], step)
+    grid = sizes(x.shape[1], drop)
     folds = list(grouped_folds(y, groups, n_folds, seed))
     rng = np.random.default_rng(seed)
     scores = np.empty((len(folds), len(grid)))
@@ -115,14 +115,14 @@ def eliminate(
         own = None if groups is None else groups[train]
         learn, check = next(iter(grouped_folds(y[train], own, CHECK_FOLDS, seed + 1)))
         kept = np.arange(x.shape[1])
-        for s, size in enumerate(grid):
+        for s in range(len(grid)):
             model = clone(estimator, safe=False)
             model.fit(x[train[learn]][:, kept], y[train[learn]])
             scores[f, s], _ = losses(model, x[test][:, kept], y[test], [], score, 1, rng)
             if s + 1 < len(grid):
-                lost = _ranked(model, x[train[check]][:, kept], y[train[check]], score, n_repeats, rng)
+                rows = train[check]
+                lost = _ranked(model, x[rows][:, kept], y[rows], score, n_repeats, rng)
                 kept = kept[_keep(lost, grid[s + 1])]
-            assert size >= kept.size
     curve = SelectionCurve(np.array(grid), scores, _smallest(grid, scores))
     return _all_folds(estimator, x, y, folds, curve, score, n_repeats, rng)
 

@@ -20,7 +20,7 @@ MOST_BINS = 32
 
 
 @njit(cache=True)
-def _next(state: int) -> int:
+def _next(state: Any) -> Any:
     """Splitmix64: a generator of 64 bits in one number, so that a feature has its own."""
     z = state
     z = (z ^ (z >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
@@ -140,11 +140,11 @@ class MutualInformation:
         """Text for people: the `n` most informative features."""
         frame = self.table()
         lines = [f"The class holds {self.entropy:.2f} bits; of them tell, one feature alone:"]
-        for row in frame.head(n).itertuples():
-            lines.append(
-                f"  {row.information:6.3f}  {row.feature}  (bias {row.bias:.3f} taken out, "
-                f"chance {row.chance:+.3f} ± {row.chance_spread:.3f})"
-            )
+        lines += [
+            f"  {row.information:6.3f}  {row.feature}  (bias {row.bias:.3f} taken out, "
+            f"chance {row.chance:+.3f} ± {row.chance_spread:.3f})"
+            for row in frame.head(n).itertuples()
+        ]
         return "\n".join(lines)
 
 

@@ -141,6 +141,10 @@ def _inner(factors: NDArray[np.float64], noise: float) -> NDArray[np.float64]:
     return factors.T @ factors + noise * np.eye(factors.shape[1])
 
 
+def _solve(a: NDArray[np.float64], b: NDArray[np.float64]) -> NDArray[np.float64]:
+    return np.asarray(np.linalg.solve(a, b), dtype=np.float64)
+
+
 def _gaussian(
     z: NDArray[np.float64],
     factors: NDArray[np.float64],
@@ -159,7 +163,7 @@ def _complete_likelihood(
     z: NDArray[np.float64], mean: NDArray[np.float64], factors: NDArray[np.float64], noise: float
 ) -> float:
     centred = z - mean
-    latent = np.linalg.solve(_inner(factors, noise), (centred @ factors).T).T
+    latent = _solve(_inner(factors, noise), (centred @ factors).T).T
     return _gaussian(centred, factors, noise, latent)
 
 
@@ -174,19 +178,17 @@ def _expect(
     known, hidden = factors[seen], factors[~seen]
     inner = _inner(known, noise)
     centred = z[:, seen] - mean[seen]
-    latent = np.linalg.solve(inner, (centred @ known).T).T
+    latent = _solve(inner, (centred @ known).T).T
     filled = np.empty_like(z)
     filled[:, seen] = z[:, seen]
     filled[:, ~seen] = mean[~seen] + latent @ hidden.T
-    extra = noise * (np.eye(len(hidden)) + hidden @ np.linalg.solve(inner, hidden.T))
+    extra = noise * (np.eye(len(hidden)) + hidden @ _solve(inner, hidden.T))
     gained = _gaussian(centred, known, noise, latent) if seen.any() else 0.0
     return filled, extra, gained
 
 
 @njit(cache=True)
-def _factor_solve(
-    a: NDArray[np.float64], b: NDArray[np.float64], c: NDArray[np.float64]
-) -> None:
+def _factor_solve(a: NDArray[np.float64], b: NDArray[np.float64], c: NDArray[np.float64]) -> None:
     """Cholesky factor of a in its lower triangle; a x = b, and l y = c for the rows of c."""
     k = a.shape[0]
     for i in range(k):

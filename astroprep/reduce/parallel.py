@@ -63,7 +63,7 @@ def pairwise_correlation(z: NDArray[np.float64]) -> NDArray[np.float64]:
         rho = np.where(scale > 0, cov / scale, 0.0)
     rho = np.clip(np.nan_to_num(rho), -1.0, 1.0)
     np.fill_diagonal(rho, 1.0)
-    return rho
+    return np.asarray(rho, dtype=np.float64)
 
 
 def parallel_analysis(
@@ -114,4 +114,4 @@ def parallel_analysis(
     chance = np.quantile(null, quantile, axis=0)
     above = eigenvalue > chance
     count = int(above.size if above.all() else np.argmin(above))
-    return ParallelAnalysis(eigenvalue, chance, count)
+    return ParallelAnalysis(eigenvalue, np.asarray(chance, np.float64), count)

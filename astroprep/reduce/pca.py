@@ -295,9 +295,9 @@ def principal_components(
     -----
     Missing entries are neither filled nor do they cost the object: the components maximise the
     likelihood of the entries that are there, under the model of probabilistic principal
-    components [1]_ [2]_, ``z ~ N(center, Dᵀ (Λ - σ²) D + σ²)``. This is right if whether an entry is
-    missing depends on entries that are there only; a feature that is missing because of its own
-    value is biased by any method. A complete table gives ordinary principal components, exactly.
+    components [1]_ [2]_, ``z ~ N(center, Dᵀ (Λ - σ²) D + σ²)``. This is right if whether an entry
+    is missing depends on entries that are there only; a feature that is missing because of its
+    own value is biased by any method. A complete table gives ordinary principal components, exactly.
 
     References
     ----------
@@ -344,13 +344,13 @@ def _count(z: NDArray[np.float64], wanted: Any, analysis: ParallelAnalysis | Non
     """Components that the setting stands for."""
     most = min(z.shape[1], len(z) - 1)
     if analysis is not None:
-        return min(max(analysis.n_components, 1), most)
+        return int(min(max(analysis.n_components, 1), most))
     if isinstance(wanted, float):
         spread = np.nanstd(z, axis=0)
         cov = pairwise_correlation(z) * np.outer(spread, spread)
         value = np.maximum(np.linalg.eigvalsh(cov)[::-1], 0.0)
         reached = np.cumsum(value) / value.sum() >= wanted - 1e-12
-        return min(int(np.argmax(reached)) + 1, most)
+        return int(min(int(np.argmax(reached)) + 1, most))
     if wanted > most:
         raise ConfigError(
             f"principal_components: n_components={wanted} is more than {len(z)} objects and "

@@ -115,7 +115,7 @@ class Selection:
 
 
 def check_selection(
-    max_missing: float, twin_rho: float, alpha: float, step: float, n_folds: int, n_repeats: int
+    max_missing: float, twin_rho: float, alpha: float, drop: float, n_folds: int, n_repeats: int
 ) -> None:
     """Raise `ConfigError` where a setting of `select_features` is out of range."""
     wrong = []
@@ -125,8 +125,8 @@ def check_selection(
         wrong.append(f"twin_rho must lie in (0, 1], got {twin_rho!r}")
     if not 0 < alpha < 1:
         wrong.append(f"alpha must lie in (0, 1), got {alpha!r}")
-    if not 0 < step < 1:
-        wrong.append(f"step must lie in (0, 1), got {step!r}")
+    if not 0 < drop < 1:
+        wrong.append(f"drop must lie in (0, 1), got {drop!r}")
     if n_folds < 2 or n_repeats < 1:
         wrong.append(f"n_folds needs 2 and n_repeats 1 at least, got {n_folds!r}, {n_repeats!r}")
     if wrong:
@@ -143,7 +143,7 @@ def select_features(
     max_missing: float = 0.5,
     twin_rho: float = 0.95,
     alpha: float = 0.01,
-    step: float = 0.25,
+    drop: float = 0.25,
     n_folds: int = 5,
     n_repeats: int = 3,
     score: Score = balanced_accuracy,
@@ -170,7 +170,7 @@ def select_features(
         Rank correlation from which features are twins; the most informative stays.
     alpha : float, default 0.01
         A feature goes if shuffled labels reach its information more often.
-    step : float, default 0.25
+    drop : float, default 0.25
         Share of the features that each round of the elimination leaves out.
     n_folds, n_repeats : int, default 5 and 3
         Folds, and shuffles of each feature in each.
@@ -204,7 +204,7 @@ def select_features(
     .. [1] Breiman et al. 1984, "Classification and regression trees"
     .. [2] Guyon et al. 2002, Machine Learning 46, 389, doi:10.1023/A:1012487302797
     """
-    check_selection(max_missing, twin_rho, alpha, step, n_folds, n_repeats)
+    check_selection(max_missing, twin_rho, alpha, drop, n_folds, n_repeats)
     given = as_table(table, names)
     own = None if groups is None else np.asarray(groups).ravel()
     text = None
@@ -237,7 +237,7 @@ def select_features(
             given.values[:, candidates],
             text,
             own,
-            step=step,
+            drop=drop,
             n_folds=n_folds,
             n_repeats=n_repeats,
             score=score,
@@ -265,7 +265,7 @@ class _Sieve:
         self.reason = [""] * table.n_features
         self.missing = np.mean(~np.isfinite(table.values), axis=0)
 
-    def drop(self, k: int, reason: str) -> None:
+    def drop(self, k: int | np.integer[Any], reason: str) -> None:
         self.keep[k], self.reason[k] = False, reason
 
     def require(self, what: str) -> None:

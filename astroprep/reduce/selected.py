@@ -40,7 +40,7 @@ class SelectFeatures(Transformer):
     names : sequence of str or str, optional
         Names of the columns of a block, or the word that `FeatureExtractor` was given
         (``"default"``, ``"all"``); numbered without.
-    max_missing, twin_rho, alpha, step, n_folds, n_repeats, seed
+    max_missing, twin_rho, alpha, drop, n_folds, n_repeats, seed
         As of `select_features`.
     on_bad : {"raise", "reject"}, default "raise"
         Curves are never refused: features that are kept may be missing, as before.
@@ -75,7 +75,7 @@ class SelectFeatures(Transformer):
         max_missing: float = 0.5,
         twin_rho: float = 0.95,
         alpha: float = 0.01,
-        step: float = 0.25,
+        drop: float = 0.25,
         n_folds: int = 5,
         n_repeats: int = 3,
         seed: int = 0,
@@ -90,7 +90,7 @@ class SelectFeatures(Transformer):
         self.max_missing = max_missing
         self.twin_rho = twin_rho
         self.alpha = alpha
-        self.step = step
+        self.drop = drop
         self.n_folds = n_folds
         self.n_repeats = n_repeats
         self.seed = seed
@@ -110,7 +110,7 @@ class SelectFeatures(Transformer):
 
     def _check(self) -> None:
         check_selection(
-            self.max_missing, self.twin_rho, self.alpha, self.step, self.n_folds, self.n_repeats
+            self.max_missing, self.twin_rho, self.alpha, self.drop, self.n_folds, self.n_repeats
         )
         column_names(self.names, self.columns)
         if isinstance(self.keep, str) or (self.keep is not None and not len(self.keep)):
@@ -163,7 +163,7 @@ class SelectFeatures(Transformer):
             max_missing=self.max_missing,
             twin_rho=self.twin_rho,
             alpha=self.alpha,
-            step=self.step,
+            drop=self.drop,
             n_folds=self.n_folds,
             n_repeats=self.n_repeats,
             seed=self.seed,

@@ -105,9 +105,9 @@ def _columns(table: Any) -> Mapping[str, Any] | None:
     if isinstance(table, Mapping):
         return {str(name): column for name, column in table.items()}
     for attribute in ("column_names", "colnames"):  # pyarrow, astropy
-        if (labels := getattr(table, attribute, None)) is not None:
-            _unique(list(labels))
-            return {str(label): table[label] for label in labels}
+        if (found := getattr(table, attribute, None)) is not None:
+            _unique(list(found))
+            return {str(label): table[label] for label in found}
     return None
 
 
@@ -134,7 +134,7 @@ def _numbers(name: str, column: Any) -> NDArray[np.float64]:
         if not (pd.api.types.is_numeric_dtype(column) and column.dtype.kind != "c"):
             raise DataError(f"column {name!r} must hold numbers, got dtype {column.dtype}")
         return column.to_numpy(dtype=np.float64, na_value=np.nan)
-    values = np.ma.asarray(column)
+    values: Any = np.ma.asarray(column)
     if values.dtype.kind not in "biuf" or values.ndim != 1:
         raise DataError(
             f"column {name!r} must hold one number a row, got dtype {values.dtype} and shape "
