@@ -297,7 +297,7 @@ def principal_components(
     likelihood of the entries that are there, under the model of probabilistic principal
     components [1]_ [2]_, ``z ~ N(center, Dᵀ (Λ - σ²) D + σ²)``. This is right if whether an entry
     is missing depends on entries that are there only; a feature that is missing because of its
-    own value is biased by any method. A complete table gives ordinary principal components, exactly.
+    own value is biased by any method. A complete table gives ordinary principal components.
 
     References
     ----------
