@@ -80,7 +80,7 @@ def grouped_folds(
     alone = np.flatnonzero(np.bincount(pairs[0]) < 2)
     if alone.size:
         raise DataError(
-            f"class {classes[alone[0]]!r} has objects of one group only ({alone.size} of "
+            f"class {str(classes[alone[0]])!r} has objects of one group only ({alone.size} of "
             f"{classes.size} classes have); leave it out or join it to another"
         )
     with warnings.catch_warnings():  # small classes miss some folds; the score leaves them out
