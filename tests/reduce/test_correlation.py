@@ -35,9 +35,7 @@ def test_rho_is_scipys_over_the_rows_that_both_have(seed, n, ties):
 def test_rho_is_that_of_pandas(rng):
     x = rng.normal(size=(300, 6)).cumsum(axis=1)
     x[rng.random(x.shape) < 0.1] = np.nan
-    np.testing.assert_allclose(
-        rank_correlation(x)[0], pd.DataFrame(x).corr("spearman"), atol=1e-12
-    )
+    np.testing.assert_allclose(rank_correlation(x)[0], pd.DataFrame(x).corr("spearman"), atol=1e-12)
 
 
 def twins_and_strangers(rng, n=400):
@@ -99,6 +97,11 @@ def test_odd_tables(rng):
         assert correlation_clusters(table).n_clusters == 3
     exact = correlation_clusters(np.column_stack([np.arange(9.0), np.arange(9.0) ** 3]), 1.0)
     assert exact.n_clusters == 1
-    for threshold, method in ((0, "complete"), (1.1, "complete"), (np.nan, "single"), (0.9, "ward")):
+    for threshold, method in (
+        (0, "complete"),
+        (1.1, "complete"),
+        (np.nan, "single"),
+        (0.9, "ward"),
+    ):
         with pytest.raises(ConfigError, match="correlation_clusters needs a threshold"):
             correlation_clusters(np.ones((3, 2)), threshold, method=method)

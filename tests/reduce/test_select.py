@@ -38,7 +38,9 @@ def test_every_feature_has_its_reason(rng):
     frame = found.table().set_index("feature")
     assert "rho = +" in frame.reason[({"good", "twin"} - set(found.kept)).pop()]
     assert frame.reason["noise"].startswith("no information")
-    assert frame.reason["rare"].startswith("missing for 7") or "missing for 8" in frame.reason["rare"]
+    assert (
+        frame.reason["rare"].startswith("missing for 7") or "missing for 8" in frame.reason["rare"]
+    )
     assert frame.reason["constant"] == "constant"
     assert frame.reason["gone"] == "missing for all objects"
     for name in found.kept:
@@ -118,7 +120,9 @@ def test_what_cannot_be_done_is_said(rng):
         select_features(table, None, GaussianNB())
     with pytest.raises(ConfigError, match="estimator with fit and predict"):
         select_features(table, y, "trees")
-    with pytest.raises(ConfigError, match=r"max_missing .*; twin_rho .*; alpha .*; drop .*; n_fold"):
+    with pytest.raises(
+        ConfigError, match=r"max_missing .*; twin_rho .*; alpha .*; drop .*; n_fold"
+    ):
         select_features(
             table, y, max_missing=1, twin_rho=0, alpha=1, drop=0, n_folds=1, n_repeats=0
         )

@@ -8,7 +8,7 @@ from sklearn.naive_bayes import GaussianNB
 
 from astroprep.deploy.plain import from_json, to_json
 from astroprep.errors import ConfigError, DataError
-from astroprep.features import DEFAULT_FEATURES, FeatureExtractor
+from astroprep.features import FeatureExtractor
 from astroprep.pipeline.restore import Note, restore_steps, state_of_steps
 from astroprep.reduce import ComponentFeatures, SelectFeatures, principal_components
 
@@ -95,11 +95,15 @@ def test_both_come_back_from_a_bundle(batch):
 
 
 def test_behind_the_extractor_the_word_of_its_features_names_the_columns(make_batch):
-    described = FeatureExtractor().transform(make_batch(8, 40))
-    step = ComponentFeatures(3, names="default").fit(described)
-    assert step.components().names == DEFAULT_FEATURES
-    chosen = SelectFeatures(keep=["log10_period"], names="default").fit(described)
-    np.testing.assert_allclose(chosen.transform(described).objects["features"], np.log10(0.61))
+    described = FeatureExtractor(features="brightness").transform(make_batch(8, 40))
+    step = ComponentFeatures(2, names="brightness").fit(described)
+    names = tuple(FeatureExtractor(features="brightness").feature_names())
+    assert step.components().names == names
+    chosen = SelectFeatures(keep=["median"], names="brightness").fit(described)
+    np.testing.assert_array_equal(
+        chosen.transform(described).objects["features"][:, 0],
+        described.objects["features"][:, names.index("median")],
+    )
 
 
 def test_wrong_settings_and_batches_are_named(batch, make_batch):
