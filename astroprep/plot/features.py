@@ -153,7 +153,7 @@ def plot_feature_space(
     Returns
     -------
     matplotlib.axes.Axes
-        Of a class of more than 4,000 objects every so manieth is drawn; the legend counts
+        Of a class of more than 4,000 objects an even share is drawn; the legend counts
         those that have both features.
 
     Raises

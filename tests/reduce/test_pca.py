@@ -173,7 +173,7 @@ def test_pairwise_correlation_is_that_of_pandas(rng):
 
 
 def test_one_wild_value_does_not_turn_the_first_component(rng):
-    x, w = factors(rng, 500)
+    x, _ = factors(rng, 500)
     wild = x.copy()
     wild[0, 3] = 1e8
     calm, spoiled = (principal_components(wild, 2, scale=s) for s in ("asinh", "standard"))

@@ -49,7 +49,7 @@ def test_a_curve_without_features_is_refused_or_rejected(batch):
     x = batch.objects["features"].copy()
     x[3, :] = np.nan
     poor = batch.with_columns(objects={"features": x})
-    with pytest.raises(DataError, match="ComponentFeatures needs 2 finite features .*'star-3'"):
+    with pytest.raises(DataError, match=r"ComponentFeatures needs 2 finite features .*'star-3'"):
         step.transform(poor)
     rest = step.set_params(on_bad="reject").transform(poor)
     assert rest.rejected.id.tolist() == ["star-3"]
@@ -124,7 +124,7 @@ def test_wrong_settings_and_batches_are_named(batch, make_batch):
         with pytest.raises(ConfigError, match=words):
             ComponentFeatures(**wrong).fit(batch)
     for step in (ComponentFeatures(1), SelectFeatures()):
-        with pytest.raises(DataError, match="call fit before feature_names|call fit before comp"):
+        with pytest.raises(DataError, match=r"call fit before (feature_names|components)"):
             step.feature_names()
         with pytest.raises(DataError, match="needs the column 'features' per object"):
             step.fit(make_batch(3))
