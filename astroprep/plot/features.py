@@ -113,7 +113,9 @@ def plot_correlation_map(found: CorrelationClusters, ax: Axes | None = None) -> 
     for first, last in zip(starts, np.r_[starts[1:], d], strict=True):
         if last - first > 1:
             size = last - first
-            ax.add_patch(Rectangle((first, first), size, size, fill=False, linewidth=1.2))
+            ax.add_patch(
+                Rectangle((float(first), float(first)), size, size, fill=False, linewidth=1.2)
+            )
     ax.set_xlim(0, d)
     ax.set_ylim(d, 0)
     ax.set_aspect("equal")

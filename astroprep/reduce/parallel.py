@@ -103,7 +103,7 @@ def parallel_analysis(
             f"and {quantile!r}"
         )
     rng = np.random.default_rng(seed)
-    eigenvalue = np.linalg.eigvalsh(pairwise_correlation(z))[::-1]
+    eigenvalue = np.asarray(np.linalg.eigvalsh(pairwise_correlation(z))[::-1], np.float64)
     there = np.isfinite(z)
     null = np.empty((n_shuffles, z.shape[1]))
     mixed = z.copy()
