@@ -1,5 +1,11 @@
 """One picture, one function: each draws on given or new matplotlib Axes and returns them."""
 
+from astroprep.plot.features import (
+    plot_correlation_map,
+    plot_feature_importances,
+    plot_feature_space,
+    plot_selection_curve,
+)
 from astroprep.plot.lightcurve import plot_folded, plot_light_curve
 from astroprep.plot.match import plot_separations
 from astroprep.plot.period import plot_folds, plot_periodogram, plot_window
@@ -26,8 +32,11 @@ __all__ = [
     "plot_band_coverage",
     "plot_class_counts",
     "plot_confusion",
+    "plot_correlation_map",
     "plot_drift",
     "plot_error_honesty",
+    "plot_feature_importances",
+    "plot_feature_space",
     "plot_folded",
     "plot_folds",
     "plot_light_curve",
@@ -39,6 +48,7 @@ __all__ = [
     "plot_reliability",
     "plot_sampling",
     "plot_scatter",
+    "plot_selection_curve",
     "plot_separations",
     "plot_size_accuracy",
     "plot_stored",
