@@ -29,7 +29,7 @@ ROWS = (32, 64, 128, 192, 256, 320, 384, 512, 640, 768, 1024, 1280, 1536, 2048, 
 # microseconds on a Zen 4 core: of a transform, of each of its cells times the logarithm of their
 # number, of each point spread; of a frequency combined
 TRANSFORM, CELL, POINT, COMBINE = 0.3, 1.3e-4, 0.0055, 1.6e-3
-# series: of the kernel around a point, anew for each transform; and the largest transforms that
+# series: of the kernel around a point, once for each multiple; and the largest transforms that
 # leave room for the spectra of four harmonics in a second-level cache or close to it
 KERNEL, SERIES_ROWS = 0.003, 3072
 # of a frequency by matrix products, and of each point that it sums
@@ -78,8 +78,9 @@ def choose(
     transforms = np.where(
         fine[:, None], np.ceil(steps / band) + np.ceil(2 * steps / band), 3 * n_harmonics * whole
     )
-    per_point = np.where(fine, POINT, POINT + KERNEL)[:, None]
-    cost = transforms * (TRANSFORM + CELL * cells * np.log2(cells) + per_point * n_points[:, None])
+    points = n_points[:, None]
+    cost = transforms * (TRANSFORM + CELL * cells * np.log2(cells) + POINT * points)
+    cost = cost + np.where(fine, 0, 2 * n_harmonics * KERNEL)[:, None] * points
     too_large = ~fine[:, None] & (np.array(ROWS) > SERIES_ROWS)
     cost = np.where(too_large, np.inf, cost)
     choice = np.argmin(cost, axis=1)

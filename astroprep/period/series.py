@@ -38,7 +38,7 @@ def series_room(n_points: int, n_harmonics: int, n_bands: int, products: bool, p
     """Numbers of work space that `series_power` needs."""
     grid = 2 * (LANES * plan.rows + 2 * TAPS)
     block = 2 * HALF if products else plan.band
-    per_point = 4 + (4 * HALF * n_harmonics if products else TAPS)
+    per_point = 4 + 2 * n_harmonics * (2 * HALF if products else TAPS)
     return int(n_points * per_point + grid + 2 * n_spectra(n_harmonics, n_bands) * block)
 
 
@@ -223,8 +223,9 @@ def series_power(
     n_bands = bands.size - 1
     order = 2 * n_harmonics
     block = 2 * HALF if products else plan.band
-    per_point = 2 * HALF * order if products else TAPS
-    table = room[: n * per_point]  # of the steps, or of the spreading kernel
+    per_point = 2 * HALF if products else TAPS
+    # of the steps, or of the spreading kernel, at each multiple: the same for all blocks
+    table = room[: n * per_point * order]
     used = table.size
     strength = room[used : used + 2 * n]
     turned = room[used + 2 * n : used + 4 * n]
@@ -232,12 +233,14 @@ def series_power(
     cells = 2 * (LANES * plan.rows + 2 * TAPS)
     grid = room[used : used + cells]
     spectra = room[used + cells :]
-    first = np.empty(n, np.int64)
-    if products:
-        strength[:n] = np.float32(1.0)
-        for h in range(1, order + 1):
-            part_of = table[(h - 1) * n * 2 * HALF : h * n * 2 * HALF]
-            step_tables(time, h * step, strength[:n], part_of)
+    first = np.empty(0 if products else order * n, np.int64)
+    strength[:n] = np.float32(1.0)
+    for h in range(1, order + 1):
+        mine = table[(h - 1) * n * per_point : h * n * per_point]
+        if products:
+            step_tables(time, h * step, strength[:n], mine)
+        else:
+            spread_points(time, h * step, plan, first[(h - 1) * n : h * n], mine)
     for j in range(n):
         strength[j] = np.float32(weighted[j])
         strength[n + j] = np.float32(weight[j])
@@ -252,8 +255,6 @@ def series_power(
     lowest = broadcast(np.float32(0.0))
     for low in range(0, power.size, block):
         for h in range(1, order + 1):
-            if not products:
-                spread_points(time, h * step, plan, first, table)
             # values, and weights by band, up to n_harmonics; all weights beyond
             for b in range(-1, n_bands if h <= n_harmonics else 0):
                 whole = b < 0
@@ -265,20 +266,21 @@ def series_power(
                 of = n if not whole or h > n_harmonics else 0
                 re = spectra[2 * place * block : (2 * place + 1) * block]
                 im = spectra[(2 * place + 1) * block : (2 * place + 2) * block]
+                at = (h - 1) * n
+                mine = table[(at + i) * per_point : (at + k) * per_point]
                 if products:
                     centre = h * (start + (low + HALF - 0.5) * step)
-                    mine = turned[: 2 * (k - i)]
+                    both = turned[: 2 * (k - i)]
                     turn_strengths(
-                        time[i:k], centre, strength[of + i : of + k], mine[: k - i], mine[k - i :]
+                        time[i:k], centre, strength[of + i : of + k], both[: k - i], both[k - i :]
                     )
-                    at = ((h - 1) * n + i) * 2 * HALF
-                    product_sums(mine, table[at : at + (k - i) * 2 * HALF], re, im)
+                    product_sums(both, mine, re, im)
                 else:
                     spectrum(
                         time[i:k],
                         strength[of + i : of + k],
-                        first[i:k],
-                        table[i * TAPS : k * TAPS],
+                        first[at + i : at + k],
+                        mine,
                         h * (start + low * step),
                         h * step,
                         block,
