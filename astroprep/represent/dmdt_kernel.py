@@ -236,9 +236,7 @@ def _count(
             if not sampled:
                 pairs[i] = 0
         if not sampled:
-            _all_pairs(
-                t, x, e, dt_edges, dm_edges, guess, scale, cdf, pdf, counts[i], pairs[i]
-            )
+            _all_pairs(t, x, e, dt_edges, dm_edges, guess, scale, cdf, pdf, counts[i], pairs[i])
             looked_at[i] = pairs[i]
             continue
         looked_at[i] = _quotas(pairs[i], max_pairs)

@@ -43,9 +43,7 @@ class FoldedBins(NamedTuple):
 
 
 @njit(cache=True)
-def _level_and_scale(
-    value: NDArray[np.float64], error: NDArray[np.float64]
-) -> tuple[float, float]:
+def _level_and_scale(value: NDArray[np.float64], error: NDArray[np.float64]) -> tuple[float, float]:
     """Median, and sigma from the central 90 %, which sees eclipses and ignores outliers."""
     ordered = np.sort(value)
     n = ordered.size

@@ -177,12 +177,15 @@ def _step(
         parts.append((z, covariance))
     system = left.reshape(n_bins, q + 1, q + 1)
     system += 1e-12 * np.trace(system, axis1=1, axis2=2)[:, None, None] * np.eye(q + 1)
-    empty = right.any(axis=1) | (left.any(axis=1))
+    held = left.any(axis=1)  # the bins that any row has
     solved = np.zeros((n_bins, q + 1))
-    solved[empty] = np.linalg.solve(system[empty], right[empty][..., None])[..., 0]
+    solved[held] = np.linalg.solve(system[held], right[held][..., None])[..., 0]
     new_loadings, new_mean = np.ascontiguousarray(solved[:, :q].T), solved[:, q].copy()
-    return new_mean, new_loadings, _noise(x, variance, new_mean, new_loadings, noise, parts), (
-        log_likelihood / len(x)
+    return (
+        new_mean,
+        new_loadings,
+        _noise(x, variance, new_mean, new_loadings, noise, parts),
+        (log_likelihood / len(x)),
     )
 
 
