@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import ClassVar
+
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
@@ -61,7 +63,7 @@ class FoldedAutoencoder(Transformer):
     """
 
     needs = Needs(min_points=5, errors=True, objects=("period",))
-    example = {"max_epochs": 2, "min_filled": 0.25}
+    example: ClassVar[dict[str, float]] = {"max_epochs": 2, "min_filled": 0.25}
     noise = 0.1  # AutoencoderSettings.noise, in the loss and in the misfit
 
     def __init__(

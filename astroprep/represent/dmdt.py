@@ -314,12 +314,12 @@ class DmDtImage(Transformer):
                 "flux; give dm_edges in its unit, or put ToMagnitude before"
             )
         counts, pairs, looked_at = self._count(batch)
-        total = pairs.reshape(len(pairs), -1).sum(axis=1)
+        total = _summed(pairs)
         lacking = total < self.min_pairs
         why = np.array(
             [f"at least {self.min_pairs} pairs within dt_edges, has {n}" for n in total], object
         )
-        shares = looked_at.reshape(len(pairs), -1).sum(axis=1) / np.maximum(total, 1)
+        shares = _summed(looked_at) / np.maximum(total, 1)
         kept, batch = ~lacking, self.refuse(batch, lacking, why)
         image = _normalised(counts, pairs, self.normalization)[kept]
         if self.dtype == "uint8":
@@ -350,14 +350,18 @@ class DmDtImage(Transformer):
         return DmDtCounts(*(part.reshape(*shape, *part.shape[1:]) for part in found))
 
 
+def _summed(pairs: NDArray[np.int64]) -> NDArray[np.int64]:
+    """Over all but the curves."""
+    return np.asarray(pairs.sum(axis=tuple(range(1, pairs.ndim))))
+
+
 def _normalised(
     counts: NDArray[np.float64], pairs: NDArray[np.int64], how: Normalization
 ) -> NDArray[np.float64]:
     if how == "counts":
         return counts
     if how == "fraction":
-        whole = pairs.reshape(len(pairs), -1).sum(axis=1)
-        by = whole.reshape(-1, *(1,) * (counts.ndim - 1))
+        by = _summed(pairs)[(slice(None), *[None] * (counts.ndim - 1))]
     else:
         by = pairs[..., None]
     return np.asarray(counts / np.maximum(by, 1))

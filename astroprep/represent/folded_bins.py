@@ -134,7 +134,7 @@ def _fill_bins(
     where = np.empty(z.size, np.int64)
     total = np.zeros(n_bins)
     for j in range(z.size):
-        k = int(math.floor(phase[j] * n_bins + 0.5)) % n_bins
+        k = int(phase[j] * n_bins + 0.5) % n_bins  # bin 0 is centred on phase 0
         where[j] = k
         total[k] += weight[j]
         mean[k] += weight[j] * z[j]

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import ClassVar
+
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
@@ -124,7 +126,7 @@ class FoldedComponents(Transformer):
     """
 
     needs = Needs(min_points=5, errors=True, objects=("period",))
-    example = {"n_components": 2, "min_filled": 0.25}
+    example: ClassVar[dict[str, float]] = {"n_components": 2, "min_filled": 0.25}
 
     def __init__(
         self,
