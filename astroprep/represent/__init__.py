@@ -1,7 +1,8 @@
 """Fixed-size arrays for the network, and common scales."""
 
 from astroprep.represent.auxiliary import AuxiliaryScale
-from astroprep.represent.dmdt import DmDtCounts, DmDtImage, dmdt_counts, dmdt_edges
+from astroprep.represent.dmdt import DmDtImage
+from astroprep.represent.dmdt_pairs import DmDtCounts, dmdt_counts, dmdt_edges
 from astroprep.represent.folded import CHANNELS, FoldedChannels, fold_channels
 from astroprep.represent.folded_bins import FoldedBins, bin_folds
 from astroprep.represent.folded_components import FoldedComponents

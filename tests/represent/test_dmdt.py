@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -45,7 +47,7 @@ def test_equals_brute_force(rng, dm):
     plain = dmdt_counts(time, value, offsets, DT, dm)
     spread = dmdt_counts(time, value, offsets, DT, dm, error=error)
 
-    for i, (a, b) in enumerate(zip(offsets[:-1], offsets[1:], strict=True)):
+    for i, (a, b) in enumerate(pairwise(offsets)):
         counts, smooth = brute(time[a:b], value[a:b], error[a:b], DT, dm)
         np.testing.assert_array_equal(plain.counts[i], counts)
         np.testing.assert_allclose(spread.counts[i], smooth, atol=(b - a) ** 2 * 1e-10)
@@ -122,9 +124,7 @@ def test_a_sample_keeps_totals_and_is_unbiased(rng, spread):
     whole = dmdt_counts(time, value, offsets, DT, wide, error=given_error)
 
     samples = [
-        dmdt_counts(
-            time, value, offsets, DT, wide, error=given_error, max_pairs=20_000, seed=seed
-        )
+        dmdt_counts(time, value, offsets, DT, wide, error=given_error, max_pairs=20_000, seed=seed)
         for seed in range(40)
     ]
 

@@ -149,9 +149,7 @@ def test_bins_equal_brute_force(rng):
     error = rng.uniform(0.01, 0.05, time.size)
     batch = batch_of([(time, mag, error)])
 
-    made = bin_folds(
-        time, mag, error, batch.offsets, np.array([PERIOD]), 16, bright_is_small=True
-    )
+    made = bin_folds(time, mag, error, batch.offsets, np.array([PERIOD]), 16, bright_is_small=True)
 
     phase = ((time - made.epoch[0]) / PERIOD) % 1
     assert abs((phase[np.argmax(mag)] + 0.5) % 1 - 0.5) < 0.1  # the faintest is at phase zero
