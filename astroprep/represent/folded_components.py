@@ -195,8 +195,8 @@ class FoldedComponents(Transformer):
         z, covariance, _, chi2 = posterior(
             folds.mean,
             folds.variance,
-            np.asarray(self.mean_),
-            np.ascontiguousarray(sigma[:, None] * self.components_),
+            self.mean_,
+            sigma[:, None] * self.components_,
             float(self.noise_variance_),
         )
         error = np.sqrt(np.diagonal(covariance, axis1=1, axis2=2))

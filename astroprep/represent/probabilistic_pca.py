@@ -15,6 +15,7 @@ __all__ = ["Components", "fit_components", "posterior"]
 
 LEAST_NOISE = 1e-8  # variance beside the errors, so that no weight is infinite
 CHUNK = 4096  # rows whose second moments are held at a time
+Moments = tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]]
 
 
 class Components(NamedTuple):
@@ -45,42 +46,13 @@ class Components(NamedTuple):
 
 
 @njit(parallel=True, cache=True)
-def posterior(
+def _posterior(
     x: NDArray[np.float64],
     variance: NDArray[np.float64],
     mean: NDArray[np.float64],
     loadings: NDArray[np.float64],
     noise: float,
-) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]]:
-    """Distribution of the unit coefficients of each row, given what was observed of it.
-
-    Parameters
-    ----------
-    x, variance : float64 array, shape (n_rows, n_bins)
-        Entries and their variances; infinite where there is none, whatever x holds there.
-    mean : float64 array, shape (n_bins,)
-        Of the rows.
-    loadings : float64 array, shape (n_components, n_bins)
-        Components times the standard deviations of their coefficients.
-    noise : float
-        Variance beside the errors, positive.
-
-    Returns
-    -------
-    coefficients : float64 array, shape (n_rows, n_components)
-        Posterior means under a unit Gaussian prior; 0 for a row without entries.
-    covariance : float64 array, shape (n_rows, n_components, n_components)
-        Posterior covariances; the identity for a row without entries.
-    log_likelihood : float64 array, shape (n_rows,)
-        Of the observed entries.
-    chi2 : float64 array, shape (n_rows,)
-        Of the observed entries about the reconstruction, per entry; NaN without.
-
-    Notes
-    -----
-    With d = 1 / (variance + noise): C = (1 + W D Wᵀ)⁻¹ and z = C W D (x - mean) (Tipping & Bishop
-    1999, section 3, with a noise for each entry).
-    """
+) -> Moments:
     n, n_bins = x.shape
     q = loadings.shape[0]
     z, covariance = np.zeros((n, q)), np.zeros((n, q, q))
@@ -135,6 +107,65 @@ def posterior(
                 square += r * r / (variance[i, k] + noise)
         chi2[i] = square / seen if seen > 0 else np.nan
     return z, covariance, log_likelihood, chi2
+
+
+def posterior(
+    x: NDArray[np.float64],
+    variance: NDArray[np.float64],
+    mean: NDArray[np.float64],
+    loadings: NDArray[np.float64],
+    noise: float,
+) -> Moments:
+    """Distribution of the unit coefficients of each row, given what was observed of it.
+
+    Parameters
+    ----------
+    x, variance : float64 array, shape (n_rows, n_bins)
+        Entries and their variances; infinite where there is none, whatever x holds there.
+    mean : float64 array, shape (n_bins,)
+        Of the rows.
+    loadings : float64 array, shape (n_components, n_bins)
+        Components times the standard deviations of their coefficients.
+    noise : float
+        Variance beside the errors, positive.
+
+    Returns
+    -------
+    coefficients : float64 array, shape (n_rows, n_components)
+        Posterior means under a unit Gaussian prior; 0 for a row without entries.
+    covariance : float64 array, shape (n_rows, n_components, n_components)
+        Posterior covariances; the identity for a row without entries.
+    log_likelihood : float64 array, shape (n_rows,)
+        Of the observed entries.
+    chi2 : float64 array, shape (n_rows,)
+        Of the observed entries about the reconstruction, per entry; NaN without.
+
+    Raises
+    ------
+    DataError
+        If shapes do not fit together, or a parameter of the model is not finite.
+
+    Notes
+    -----
+    With d = 1 / (variance + noise): C = (1 + W D Wᵀ)⁻¹ and z = C W D (x - mean) (Tipping & Bishop
+    1999, section 3, with a noise for each entry).
+    """
+    n_bins = np.shape(loadings)[-1]
+    fits = (
+        x.ndim == 2
+        and x.shape == variance.shape
+        and x.shape[1] == n_bins == mean.size
+        and np.ndim(loadings) == 2
+    )
+    if not fits or mean.ndim != 1:
+        raise DataError(
+            f"components of {n_bins} bins and a mean of {mean.shape} do not fit rows of shape "
+            f"{x.shape} with variances of shape {variance.shape}"
+        )
+    if not (np.isfinite(mean).all() and np.isfinite(loadings).all() and 0 < noise < np.inf):
+        raise DataError("components need a finite mean, finite loadings and positive noise")
+    made: Moments = _posterior(x, variance, mean, np.ascontiguousarray(loadings), noise)
+    return made
 
 
 def _start(

@@ -255,6 +255,22 @@ def test_too_few_observed_phases_are_refused(rng, survey):
 
 
 @pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("mean_", np.zeros(3)),
+        ("components_", np.zeros((2, 5))),
+        ("components_", np.full((2, 16), np.nan)),
+        ("noise_variance_", 0.0),
+    ],
+)
+def test_a_made_up_state_is_refused(survey, name, value):
+    step = FoldedComponents(2, 16).fit(survey)
+    step.load_state({**step.state(), name: value})
+    with pytest.raises(DataError, match="components"):
+        step.transform(survey)
+
+
+@pytest.mark.parametrize(
     ("wrong", "message"),
     [
         ({"n_components": 0}, "n_components must be 1 or more"),
