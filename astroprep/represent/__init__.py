@@ -1,7 +1,28 @@
 """Fixed-size arrays for the network, and common scales."""
 
 from astroprep.represent.auxiliary import AuxiliaryScale
+from astroprep.represent.dmdt import DmDtImage
+from astroprep.represent.dmdt_pairs import DmDtCounts, dmdt_counts, dmdt_edges
 from astroprep.represent.folded import CHANNELS, FoldedChannels, fold_channels
+from astroprep.represent.folded_bins import FoldedBins, bin_folds
+from astroprep.represent.folded_components import FoldedComponents
 from astroprep.represent.normalize import Normalize
+from astroprep.represent.probabilistic_pca import Components, fit_components, posterior
 
-__all__ = ["CHANNELS", "AuxiliaryScale", "FoldedChannels", "Normalize", "fold_channels"]
+__all__ = [
+    "CHANNELS",
+    "AuxiliaryScale",
+    "Components",
+    "DmDtCounts",
+    "DmDtImage",
+    "FoldedBins",
+    "FoldedChannels",
+    "FoldedComponents",
+    "Normalize",
+    "bin_folds",
+    "dmdt_counts",
+    "dmdt_edges",
+    "fit_components",
+    "fold_channels",
+    "posterior",
+]
