@@ -272,7 +272,7 @@ class SeriesTable(_Table):
     ----------
     band : str
         Canonical name.
-    value, error, time, flags : str
+    value, error, time : str
         Columns of that band; what is not given is the same for all.
     """
 
@@ -411,7 +411,9 @@ class Schema(_Table):
 
         return apply_schema(self, table, quantity=quantity, objects=objects, on_bad=on_bad)
 
-    def validate_table(self, table: Any, *, quantity: Quantity | None = None) -> SchemaReport:
+    def validate(  # type: ignore[override]
+        self, table: Any, *, quantity: Quantity | None = None
+    ) -> SchemaReport:
         """What of a table the schema does not explain; see `astroprep.surveys.validate`."""
         from astroprep.surveys.validate import validate_table
 
