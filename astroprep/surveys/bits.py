@@ -14,6 +14,10 @@ from dataclasses import dataclass
 
 __all__ = [
     "SURVEY_BITS",
+    "Asas3Grade",
+    "AsasSnFlag",
+    "CrtsFlag",
+    "GaiaFlag",
     "KeplerFlag",
     "LsstFlag",
     "SurveyBits",
@@ -108,6 +112,53 @@ class ZtfInfoBit(enum.IntFlag):
     """
 
     BAD_IMAGE = 1 << 25
+
+
+class AsasSnFlag(enum.IntFlag):
+    """The ``quality`` of ASAS-SN Sky Patrol 2, which is G or B, as a bit of ours.
+
+    References
+    ----------
+    .. [1] Hart et al. 2023, arXiv:2304.03791
+    """
+
+    BAD = 1 << 0
+
+
+class Asas3Grade(enum.IntFlag):
+    """The grade of ASAS-3 photometry, A to D, as bits of ours; A has none.
+
+    References
+    ----------
+    .. [1] Pojmanski 2002, AcA 52, 397, arXiv:astro-ph/0210283
+    """
+
+    B = 1 << 0
+    C = 1 << 1
+    D = 1 << 2
+
+
+class CrtsFlag(enum.IntFlag):
+    """``Blend`` of Catalina photometry, which is 0 or 1.
+
+    References
+    ----------
+    .. [1] Drake et al. 2009, ApJ 696, 870, doi:10.1088/0004-637X/696/1/870
+    """
+
+    BLEND = 1 << 0
+
+
+class GaiaFlag(enum.IntFlag):
+    """Columns of truth values of Gaia's flat epoch photometry, as bits of ours.
+
+    References
+    ----------
+    .. [1] Evans et al. 2023, A&A 674, A4, doi:10.1051/0004-6361/202244204, table 1
+    """
+
+    REJECTED_BY_PHOTOMETRY = 1 << 0
+    REJECTED_BY_VARIABILITY = 1 << 1
 
 
 # DiaSource has one boolean column a flag. The numbering is ours, in the order of the schema; the
@@ -278,6 +329,31 @@ SURVEY_BITS: Mapping[str, SurveyBits] = {
         int(ZtfInfoBit.BAD_IMAGE),
         int(ZtfInfoBit.BAD_IMAGE),
         {ZtfInfoBit.BAD_IMAGE: "the image is unusable"},
+    ),
+    "ASAS-SN": SurveyBits(
+        AsasSnFlag, 1, 1, {AsasSnFlag.BAD: "the image or the photometry on it is bad"}
+    ),
+    "ASAS-3": SurveyBits(
+        Asas3Grade,
+        int(Asas3Grade.D),
+        int(Asas3Grade.C | Asas3Grade.D),
+        {
+            Asas3Grade.B: "mean data",
+            Asas3Grade.C: "not all of the magnitude was measured",
+            Asas3Grade.D: "worst data, probably useless",
+        },
+    ),
+    "CRTS": SurveyBits(
+        CrtsFlag, 0, 1, {CrtsFlag.BLEND: "two sources may have been measured as one"}
+    ),
+    "Gaia DR3": SurveyBits(
+        GaiaFlag,
+        int(GaiaFlag.REJECTED_BY_PHOTOMETRY | GaiaFlag.REJECTED_BY_VARIABILITY),
+        int(GaiaFlag.REJECTED_BY_PHOTOMETRY | GaiaFlag.REJECTED_BY_VARIABILITY),
+        {
+            GaiaFlag.REJECTED_BY_PHOTOMETRY: "rejected by the photometric processing",
+            GaiaFlag.REJECTED_BY_VARIABILITY: "rejected by the variability processing",
+        },
     ),
     "LSST": SurveyBits(LsstFlag, int(_LSST_DEFAULT), int(_LSST_HARD), {}),
 }

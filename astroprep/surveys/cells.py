@@ -146,7 +146,12 @@ def factor(unit: str, to: str, column: str) -> float:
 
 
 def angles(
-    column: Any, name: str, form: Literal["degrees", "hours", "sexagesimal"], *, right: bool
+    column: Any,
+    name: str,
+    form: Literal["degrees", "hours", "sexagesimal"],
+    *,
+    right: bool,
+    unit: str | None = None,
 ) -> Cells:
     """Degrees of a column of right ascensions or declinations.
 
@@ -160,6 +165,8 @@ def angles(
         See `PositionTable`.
     right : bool
         Whether it is right ascension.
+    unit : str, optional
+        What the table itself states of its numbers; it comes before `form`.
 
     Returns
     -------
@@ -172,6 +179,8 @@ def angles(
     else:
         cells = numbers(column, name)
     scale = 15.0 if right and form != "degrees" else 1.0
+    if unit is not None and not _is_text(column.type):
+        scale = factor(unit, "deg", name)
     value = cells.values * scale
     low, high = (0.0, 360.0) if right else (-90.0, 90.0)
     outside = np.isinf(value) | (value < low) | (value > high)
