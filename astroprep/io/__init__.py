@@ -7,11 +7,13 @@ from astroprep.io.files import replaced
 from astroprep.io.fits import SpaceFitsReader
 from astroprep.io.parquet import NestedParquetReader
 from astroprep.io.parquet_writer import survey_writer, write_batch
+from astroprep.io.schema_reader import SchemaReader
 
 __all__ = [
     "ColumnNames",
     "LongCsvReader",
     "NestedParquetReader",
+    "SchemaReader",
     "SpaceFitsReader",
     "Survey",
     "open_survey",

@@ -38,6 +38,7 @@ def apply_schema(
     on_bad: OnBad = "raise",
     bands: Sequence[str] | None = None,
     first_row: int = 0,
+    object_id: str = "",
     where: str = "",
 ) -> LightCurveBatch:
     """Batch of light curves from a table of measurements.
@@ -59,6 +60,9 @@ def apply_schema(
         ``meta.bands``; those that occur by default.
     first_row : int, default 0
         ``objects["row"]`` of the first light curve.
+    object_id : str, optional
+        Id of all rows of a table without a column of ids, which is one light curve; the name
+        of the schema by default.
     where : str, optional
         What messages call the table.
 
@@ -96,7 +100,7 @@ def apply_schema(
         )
     try:
         points = read_points(schema, plan, plain)
-        curves = _curves(schema, plan, plain, points)
+        curves = _curves(schema, plan, plain, points, object_id or schema.name)
         per_object, refused = object_columns(schema, plan, plain, points, curves)
     except DataError as error:
         raise DataError(f"{name}: {error}") from None
@@ -127,26 +131,41 @@ def schema_meta(schema: Schema, plan: Plan, bands: Sequence[str]) -> Meta:
     )
 
 
-def _curves(schema: Schema, plan: Plan, table: PlainTable, points: Points) -> Curves:
+def _id_text(plan: Plan, table: PlainTable) -> Any:
+    """Arrow text of the id of each row, empty where there is none; None without a column."""
+    names = (plan.columns["id"],) if "id" in plan.columns else plan.id_parts
+    for name in names:
+        if is_list(table.columns[name].type):
+            raise DataError(f"column {name!r} holds lists; an id is one for each row")
+    words = [as_words(table.columns[name], name) for name in names]
+    if not words:
+        return None
+    return pc.fill_null(
+        words[0] if len(words) == 1 else pc.binary_join_element_wise(*words, "."), ""
+    )
+
+
+def _curves(
+    schema: Schema, plan: Plan, table: PlainTable, points: Points, object_id: str
+) -> Curves:
     """Which points make a light curve: by row of a nested table, else by id, and by band."""
     rows = table.n_rows
-    column = table.columns[plan.columns["id"]] if "id" in plan.columns else None
-    if column is not None and is_list(column.type):
-        raise DataError(f"column {plan.columns['id']!r} holds lists; an id is one for each row")
-    text = None if column is None else pc.fill_null(as_words(column, plan.columns["id"]), "")
+    text = _id_text(plan, table)
     if points.nested:
         first, key, n = np.arange(rows), points.parent, rows
         ids = np.array([f"row-{i}" for i in range(rows)] if text is None else text, dtype=object)
     elif text is None:
         n = min(rows, 1)
         first, key = np.zeros(n, np.int64), np.zeros(points.time.size, np.int64)
-        ids = np.full(n, schema.name, dtype=object)
+        ids = np.full(n, object_id, dtype=object)
     else:
         coded = pc.dictionary_encode(text)
         code = np.asarray(coded.indices.to_numpy(), np.int64)
         n = len(coded.dictionary)
         first = np.full(n, rows, np.int64)
-        first[code[::-1]] = np.arange(rows)[::-1]  # of equal indices the last is kept: the first row
+        first[code[::-1]] = np.arange(rows)[
+            ::-1
+        ]  # of equal indices the last is kept: the first row
         key = code[points.parent]
         ids = np.asarray(coded.dictionary.to_numpy(zero_copy_only=False), dtype=object)
     ids = np.array([str(one) for one in ids.tolist()], dtype=object)

@@ -22,6 +22,7 @@ __all__ = [
     "LsstFlag",
     "SurveyBits",
     "TessFlag",
+    "ZtfAlertFlag",
     "ZtfFlag",
     "ZtfInfoBit",
 ]
@@ -112,6 +113,17 @@ class ZtfInfoBit(enum.IntFlag):
     """
 
     BAD_IMAGE = 1 << 25
+
+
+class ZtfAlertFlag(enum.IntFlag):
+    """``isdiffpos`` of ZTF alert packets, as a bit of ours.
+
+    References
+    ----------
+    .. [1] Masci et al. 2019, PASP 131, 018003, doi:10.1088/1538-3873/aae8ac
+    """
+
+    NEGATIVE_DIFFERENCE = 1 << 0
 
 
 class AsasSnFlag(enum.IntFlag):
@@ -329,6 +341,12 @@ SURVEY_BITS: Mapping[str, SurveyBits] = {
         int(ZtfInfoBit.BAD_IMAGE),
         int(ZtfInfoBit.BAD_IMAGE),
         {ZtfInfoBit.BAD_IMAGE: "the image is unusable"},
+    ),
+    "ZTF alerts": SurveyBits(
+        ZtfAlertFlag,
+        0,
+        1,
+        {ZtfAlertFlag.NEGATIVE_DIFFERENCE: "the source is fainter than in the template"},
     ),
     "ASAS-SN": SurveyBits(
         AsasSnFlag, 1, 1, {AsasSnFlag.BAD: "the image or the photometry on it is bad"}

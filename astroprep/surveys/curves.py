@@ -65,8 +65,8 @@ def object_columns(
     refused: dict[str, NDArray[np.bool_]] = {}
     if curves.owner is not None:
         found["object"] = curves.owner
-    if "id" in plan.columns:
-        refused[f"an id in column {plan.columns['id']!r} on every row"] = (
+    if "id" in plan.columns or plan.id_parts:
+        refused[f"an id in {plan.columns.get('id', ', '.join(plan.id_parts))!r} on every row"] = (
             curves.ids if curves.owner is None else curves.owner
         ) == ""
     if points.uneven.any():

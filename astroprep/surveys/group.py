@@ -39,7 +39,9 @@ def group_rows(
     offsets : int64 array, shape (n_groups + 1,)
         Group i is ``offsets[i]:offsets[i + 1]`` of the ordered rows.
     """
-    offsets = np.concatenate(([0], np.cumsum(np.bincount(key, minlength=n_groups)))).astype(np.int64)
+    offsets = np.concatenate(([0], np.cumsum(np.bincount(key, minlength=n_groups)))).astype(
+        np.int64
+    )
     if key.size < 2 or bool((key[1:] >= key[:-1]).all()):
         return None, offsets
     return _place(key, offsets), offsets

@@ -193,7 +193,9 @@ class _Reader:
             return {}
         if spec.booleans:
             packed = np.zeros(self.rows.parent.size, np.int64)
-            members = {m.lower(): int(b) for m, b in SURVEY_BITS[spec.table].flag.__members__.items()}
+            members = {
+                m.lower(): int(b) for m, b in SURVEY_BITS[spec.table].flag.__members__.items()
+            }
             for column in self.plan.flags:
                 packed[truths(self.rows.columns[column], column)] |= members[column.lower()]
             return {"survey_flags": packed}
@@ -210,9 +212,7 @@ class _Reader:
         for role in ("ra", "dec"):
             column = self.columns[role]
             form, unit = self.schema.position.format, self.units.get(column)
-            cells = angles(
-                self.rows.columns[column], column, form, right=role == "ra", unit=unit
-            )
+            cells = angles(self.rows.columns[column], column, form, right=role == "ra", unit=unit)
             self.spoil(f"an angle in every cell of {column!r}", cells.broken)
             found.append(cells.values)
         return found[0], found[1]
@@ -227,7 +227,9 @@ def _joined(blocks: list[Points]) -> Points:
 
     broken: dict[str, NDArray[np.bool_]] = {}
     for reason in dict.fromkeys(r for block in blocks for r in block.broken):
-        parts = [b.broken.get(reason, np.zeros(n, bool)) for b, n in zip(blocks, sizes, strict=True)]
+        parts = [
+            b.broken.get(reason, np.zeros(n, bool)) for b, n in zip(blocks, sizes, strict=True)
+        ]
         broken[reason] = np.concatenate(parts)
     first = blocks[0]
     has_position = first.ra is not None

@@ -22,6 +22,8 @@ class Plan:
         The alternatives that were chosen.
     columns : mapping of str to str
         Column for each of ``id, time, value, error, band, ra, dec, pm_ra, pm_dec`` that is there.
+    id_parts : tuple of str
+        Columns that make the id together, where no single one does.
     flags : tuple of str
         The column of bits, or those of truth values.
     series : tuple of SeriesTable
@@ -37,6 +39,7 @@ class Plan:
     time: TimeColumn
     value: ValueColumn
     columns: Mapping[str, str]
+    id_parts: tuple[str, ...] = ()
     flags: tuple[str, ...] = ()
     series: tuple[SeriesTable, ...] = ()
     points: Mapping[str, str] = field(default_factory=dict)
@@ -48,7 +51,7 @@ class Plan:
         """All columns of the table that have a role."""
         series = {c for s in self.series for c in (s.value, s.error, s.time) if c is not None}
         further = {*self.points.values(), *self.objects.values()}
-        return {*self.columns.values(), *self.flags, *further} | series
+        return {*self.columns.values(), *self.id_parts, *self.flags, *further} | series
 
 
 def named(wanted: str, there: Iterable[str]) -> str | None:
@@ -127,10 +130,13 @@ def resolve(
             )
     points = {n: named(c, names) for n, c in schema.points.items()}
     per_object = {n: named(c, names) for n, c in schema.objects.items()} | given
+    parts = [named(part, names) for part in schema.id_parts]
+    whole = "id" not in columns and all(parts)
     plan = Plan(
         time,
         value,
         columns,
+        tuple(part for part in parts if part is not None) if whole else (),
         _flag_columns(schema, names),
         series,
         {n: c for n, c in points.items() if c is not None},

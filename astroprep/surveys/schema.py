@@ -44,7 +44,9 @@ def check_unit(unit: str, like: str) -> None:
     try:
         known = u.Unit(unit)
     except (ValueError, TypeError):
-        raise ValueError(f"unit {unit!r} is none that astropy knows; write one like {like!r}") from None
+        raise ValueError(
+            f"unit {unit!r} is none that astropy knows; write one like {like!r}"
+        ) from None
     if like and not known.is_equivalent(u.Unit(like)):
         raise ValueError(f"unit {unit!r} cannot be converted to {like!r}")
 
@@ -318,6 +320,8 @@ class Schema(_Table):
         Where the facts are from, and what the sources leave open.
     id : list of str
         Columns that name the light curve; the first that is there is taken.
+    id_parts : list of str
+        Columns that together do, where none of `id` is there; joined by dots.
     curve : {"object", "object and band"}
         Whether rows of one id are one light curve, or one for each band.
     grouping : str
@@ -338,6 +342,7 @@ class Schema(_Table):
     sources: tuple[str, ...] = Field(default=(), strict=False)
     uncertain: tuple[str, ...] = Field(default=(), strict=False)
     id: tuple[str, ...] = Field(default=(), strict=False)
+    id_parts: tuple[str, ...] = Field(default=(), strict=False)
     curve: Literal["object", "object and band"] = "object"
     grouping: str = ""
     time: tuple[TimeColumn, ...] = Field(min_length=1, strict=False)
@@ -377,6 +382,7 @@ class Schema(_Table):
                     found[column].append(role)
 
         put("id", *self.id)
+        put("part of the id", *self.id_parts)
         for time in self.time:
             put("time", time.column)
         for value in self.value:

@@ -116,7 +116,9 @@ def _from_astropy(table: Any) -> tuple[pa.Table, dict[str, str]]:
         mask = getattr(column, "mask", None)
         if hasattr(plain, "unmasked"):
             plain, mask = plain.unmasked, plain.mask
-        columns[name] = _array(np.ma.MaskedArray(np.asarray(plain), mask=False if mask is None else mask))
+        columns[name] = _array(
+            np.ma.MaskedArray(np.asarray(plain), mask=False if mask is None else mask)
+        )
     return pa.table(columns), units
 
 

@@ -69,9 +69,7 @@ class SchemaReport:
         return "\n".join(lines)
 
 
-def validate_table(
-    schema: Schema, table: Any, *, quantity: Quantity | None = None
-) -> SchemaReport:
+def validate_table(schema: Schema, table: Any, *, quantity: Quantity | None = None) -> SchemaReport:
     """What of a table a schema does not explain; nothing is raised for it.
 
     Parameters
@@ -127,7 +125,9 @@ def _types(plan: Plan, table: PlainTable) -> tuple[str, ...]:
     return tuple(wrong)
 
 
-def _units(schema: Schema, plan: Plan, table: PlainTable) -> tuple[tuple[str, ...], tuple[str, ...]]:
+def _units(
+    schema: Schema, plan: Plan, table: PlainTable
+) -> tuple[tuple[str, ...], tuple[str, ...]]:
     """Units that the table states and the schema does not."""
     expected = {"time": plan.time.unit, "value": plan.value.unit}
     expected["error"] = plan.value.error_unit or plan.value.unit
