@@ -291,7 +291,7 @@ class SchemaReader:
                 else:
                     count += last is None
                     last = ()
-        known = {name: canonical for name, canonical in self.schema.band.names.items()}
+        known = dict(self.schema.band.names)
         there = {known.get(word, word) for word in seen}
         if self.schema.band.fixed is not None and not seen:
             there.add(self.schema.band.fixed)
@@ -337,10 +337,8 @@ def _files(path: str | Path | Sequence[str | Path], suffixes: Sequence[str]) -> 
 
 
 def _stem(path: Path) -> str:
-    name = path.name
-    for suffix in (".gz", path.with_suffix("").suffix if name.endswith(".gz") else path.suffix):
-        name = name.removesuffix(suffix)
-    return name
+    """Name of a file without its suffix, compressed or not."""
+    return Path(path.name.removesuffix(".gz")).stem
 
 
 def _is_nested(table: pa.Table) -> bool:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import gzip
+import zlib
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
@@ -18,6 +20,7 @@ __all__ = ["file_columns", "iter_blocks"]
 
 BLOCK_BYTES = 1 << 22
 BLOCK_ROWS = 100_000
+MAX_COMMENTS = 1000  # lines at the head of a file
 
 
 def is_parquet(path: Path) -> bool:
@@ -73,7 +76,7 @@ def iter_blocks(path: Path, layout: FileTable, columns: Sequence[str]) -> Iterat
                 for block in file:
                     if block.num_rows:
                         yield pa.Table.from_batches([block])
-    except (pa.ArrowException, OSError, EOFError, ValueError) as error:
+    except (pa.ArrowException, OSError, EOFError, ValueError, zlib.error) as error:
         if isinstance(error, DataError):
             raise
         raise _unreadable(path, error) from error
@@ -114,13 +117,14 @@ def _frames(
 
 def _first_line(path: Path, layout: FileTable) -> str:
     """First line that is no comment."""
+    opener = gzip.open if path.name.lower().endswith(".gz") else open
     try:
-        with pd.io.common.get_handle(path, "r", compression="infer", errors="replace") as opened:
-            for _, line in zip(range(1000), opened.handle, strict=False):
+        with opener(path, "rt", encoding="utf-8", errors="replace") as lines:
+            for _, line in zip(range(MAX_COMMENTS), lines, strict=False):
                 text = str(line).strip()
                 if text and not (layout.comment and text.startswith(layout.comment)):
                     return text
-    except (OSError, EOFError) as error:
+    except (OSError, EOFError, zlib.error) as error:
         raise _unreadable(path, error) from error
     return ""
 

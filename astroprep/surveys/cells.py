@@ -18,8 +18,8 @@ __all__ = ["Cells", "angles", "as_words", "bits", "factor", "is_one_of", "number
 NUMBER = r"^[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?$"
 NOTHING = ["", "nan", "null", "none", "na", "n/a", "--", "-", "\\n"]
 SEXAGESIMAL = (
-    r"^(?P<sign>[+-]?)(?P<a>\d{1,3})[:\sh°d]+(?P<b>\d{1,2})[:\sm'′]+"
-    r"(?P<c>\d{1,2}(?:\.\d*)?)[s\"″]?$"
+    r"^(?P<sign>[+-]?)(?P<a>\d{1,3})[:\sh°d]+(?P<b>\d{1,2})[:\sm']+"
+    r"(?P<c>\d{1,2}(?:\.\d*)?)[s\"]?$"
 )
 
 

@@ -89,7 +89,7 @@ def _block(schema: Schema, plan: Plan, table: PlainTable, series: SeriesTable | 
             columns["error"] = series.error
         if series.time is not None:
             columns["time"] = series.time
-    roles = ("time", "value", "error", "band")
+    roles: tuple[str, ...] = ("time", "value", "error", "band")
     per_point = schema.position is not None and schema.position.per == "point"
     if per_point and {"ra", "dec"} <= columns.keys():
         roles = (*roles, "ra", "dec")

@@ -364,10 +364,14 @@ class Schema(_Table):
             if len(roles) > 1
         ]
         own = {"time", "value", "error", "band", "flags", "weight", "survey_flags"}
-        for name in own & set(self.points):
-            problems.append(f"points: {name!r} is a column that every batch has")
-        for name in {"id", "row", "ra", "dec"} & set(self.objects):
-            problems.append(f"objects: {name!r} is a column that every batch has")
+        problems += [
+            f"points: {name!r} is a column that every batch has"
+            for name in sorted(own & set(self.points))
+        ]
+        problems += [
+            f"objects: {name!r} is a column that every batch has"
+            for name in sorted({"id", "row", "ra", "dec"} & set(self.objects))
+        ]
         if problems:
             raise ValueError("; ".join(problems))
         return self
