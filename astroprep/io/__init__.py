@@ -7,7 +7,7 @@ from astroprep.io.files import replaced
 from astroprep.io.fits import SpaceFitsReader
 from astroprep.io.parquet import NestedParquetReader
 from astroprep.io.parquet_writer import survey_writer, write_batch
-from astroprep.io.schema_reader import SchemaReader
+from astroprep.io.schema_reader import SchemaReader, read_head
 
 __all__ = [
     "ColumnNames",
@@ -17,6 +17,7 @@ __all__ = [
     "SpaceFitsReader",
     "Survey",
     "open_survey",
+    "read_head",
     "replaced",
     "source_sha256",
     "survey_writer",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -20,12 +21,41 @@ from astroprep.io.text_blocks import file_columns, iter_blocks
 from astroprep.surveys.apply import apply_schema, schema_meta
 from astroprep.surveys.cells import as_words
 from astroprep.surveys.load import load_schema
-from astroprep.surveys.resolve import Plan, resolve
+from astroprep.surveys.resolve import Plan, named, resolve
+from astroprep.surveys.schema import FileTable, Schema
 from astroprep.surveys.tables import explode, plain_table
 
-__all__ = ["SchemaReader"]
+__all__ = ["SchemaReader", "read_head"]
 
 SUFFIXES = (".parquet", ".pq", ".csv", ".csv.gz")
+
+
+def read_head(path: str | Path, schema: Schema | None = None) -> pa.Table:
+    """The first rows of a table, to be compared with a schema.
+
+    Parameters
+    ----------
+    path : str or Path
+        Parquet, or text, every cell of which comes as text.
+    schema : Schema, optional
+        Says how text is laid out; plain CSV without it.
+
+    Returns
+    -------
+    pyarrow.Table
+        Up to 100,000 rows.
+
+    Raises
+    ------
+    DataError
+        If it cannot be read.
+    """
+    path = Path(path)
+    layout = FileTable() if schema is None else schema.file
+    columns = file_columns(path, layout)
+    for block in iter_blocks(path, layout, columns):
+        return block
+    return pa.table({name: pa.array([], pa.string()) for name in columns})
 
 
 class SchemaReader:
@@ -79,8 +109,8 @@ class SchemaReader:
         self._objects = {
             role: column
             for role, column in (
-                ("label", names.label),
-                ("split", names.split),
+                ("label", names.label or named("label", self.columns)),
+                ("split", names.split or named("split", self.columns)),
                 ("catalogue_period", names.period),
                 *((name, name) for name in names.extra),
             )
@@ -256,13 +286,13 @@ class SchemaReader:
             starts = _starts(table, ids)
             if starts.size > max_objects:
                 cuts = starts[: starts.size - 1 : max_objects]  # the last may go on
-                for first, last in zip(cuts[:-1], cuts[1:], strict=True):
+                for first, last in itertools.pairwise(cuts):
                     yield table.slice(first, last - first)
                 held = [table.slice(cuts[-1])]
         if held:
             table = pa.concat_tables(held)
             cuts = np.append(_starts(table, ids)[::max_objects] if ids else 0, table.num_rows)
-            for first, last in zip(cuts[:-1], cuts[1:], strict=True):
+            for first, last in itertools.pairwise(cuts):
                 yield table.slice(first, last - first)
 
     def _scan(self) -> None:
