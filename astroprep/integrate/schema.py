@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
@@ -269,8 +268,7 @@ class _Drafter:
         if ra is None or dec is None:
             return [None]
         self.lines += ["", "[position]", f"ra = [{_quoted(ra)}]", f"dec = [{_quoted(dec)}]"]
-        kind = self.table.columns[ra].type
-        if pa.types.is_string(kind) or pa.types.is_large_string(kind):
+        if numbers(explode(self.table, [ra]).columns[ra], ra).broken.any():
             self.lines.append('format = "sexagesimal"')
         elif self.table.units.get(ra) is None:
             self.open("whether positions are in degrees; they are taken so")
