@@ -115,7 +115,9 @@ def resolve(
     put("time", time.column)
     put("id", *schema.id)
     put("band", *schema.band.columns)
-    if schema.band.columns and schema.band.fixed is None and "band" not in columns and not series:
+    if schema.band.columns and not (
+        schema.band.fixed or not schema.band.required or "band" in columns or series
+    ):
         missing.append("a band: one of " + ", ".join(schema.band.columns))
     if schema.position is not None:
         put("ra", *schema.position.ra)

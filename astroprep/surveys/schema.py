@@ -191,6 +191,8 @@ class BandTable(_Table):
         one band.
     fixed : str
         Band of all points of a survey, or of a table without the column.
+    required : bool
+        Whether a table must say its bands. Where it need not and does not, a batch has none.
     systems : table of str
         Magnitude system of a canonical band where it differs from the rest.
     """
@@ -198,6 +200,7 @@ class BandTable(_Table):
     columns: tuple[str, ...] = Field(default=(), strict=False)
     names: dict[str, str] = {}
     fixed: str | None = None
+    required: bool = True
     systems: dict[str, System] = {}
 
     @model_validator(mode="after")

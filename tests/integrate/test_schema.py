@@ -140,7 +140,7 @@ def test_a_draft_without_times_is_no_schema():
 
 
 def test_real_tables_with_their_schemas(data_dir):
-    """Stars of LMC Cepheids, of three surveys in one file, each by the schema of its own."""
+    """Magnitudes and bands of three surveys in one file (which has unified the times)."""
     table = pq.read_table(data_dir / "lmc_cepheids_multisurvey.parquet")
     for survey, name, bands in (
         ("EROS-2", "eros-2", {"eros2_r", "eros2_b"}),

@@ -78,15 +78,16 @@ def test_a_file_without_ids_is_one_star_with_its_name(tmp_path):
 
 
 def test_ogle_files_have_no_names_and_any_white_space(tmp_path):
-    (tmp_path / "OGLE-LMC-CEP-0001.dat").write_text(
-        "2123.50000  15.250 0.010\n2124.5 15.5   0.02\n"
-    )
-    batch = (
-        open_survey(tmp_path / "OGLE-LMC-CEP-0001.dat", ColumnNames(schema="OGLE")) if 0 else None
-    )
-    assert batch is None
-    with pytest.raises(DataError, match="needs a band: one of band, filter"):
-        open_survey(tmp_path / "OGLE-LMC-CEP-0001.dat", schema="ogle")
+    path = tmp_path / "OGLE-LMC-CEP-0001.dat"
+    path.write_text("2123.50000  15.250 0.010\n2124.5 15.5   0.02\n")
+
+    batch = open_survey(path, schema="ogle").read()
+
+    assert batch.ids.tolist() == ["OGLE-LMC-CEP-0001"]
+    assert batch.time.tolist() == [2123.5, 2124.5]
+    assert batch.error.tolist() == [0.01, 0.02]
+    assert (batch.meta.time_ref, batch.meta.time_scale) == (2450000.0, "HJD-2450000 UTC")
+    assert batch.band is None  # the folder says it, not the file
 
 
 def test_eros_files_have_both_bands_in_a_row(tmp_path):
