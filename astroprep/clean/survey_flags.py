@@ -27,7 +27,8 @@ class SurveyFlags(Transformer):
     ----------
     survey : str or None, default None
         Whose bits they are: ``"Kepler"``, ``"K2"``, ``"TESS"``, ``"ZTF"`` (catflags),
-        ``"ZTF infobits"`` or ``"LSST"`` (see `pack_flags`). By default ``meta.survey``.
+        ``"ZTF infobits"``, ``"LSST"`` (see `pack_flags`) or another key of `SURVEY_BITS`. By
+        default ``meta.survey``, which batches made by a schema have right.
     mask : {"default", "hard", "none"} or int, default "default"
         Which bits spoil a point. ``"default"`` are those that make the measurement wrong
         whatever the star does. Bits that say that a point stood out (cosmic rays, impulsive

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from astroprep.base import OnBad
 from astroprep.data import LightCurveBatch, Meta, Quantity
 from astroprep.errors import DataError
-from astroprep.surveys.cells import as_words
+from astroprep.surveys.cells import as_words, coded_words
 from astroprep.surveys.curves import Curves, object_columns
 from astroprep.surveys.group import group_rows
 from astroprep.surveys.points import Points, read_points
@@ -131,18 +131,18 @@ def schema_meta(schema: Schema, plan: Plan, bands: Sequence[str]) -> Meta:
     )
 
 
-def _id_text(plan: Plan, table: PlainTable) -> Any:
-    """Arrow text of the id of each row, empty where there is none; None without a column."""
+def _ids(plan: Plan, table: PlainTable) -> tuple[NDArray[np.int64], list[str]] | None:
+    """Id of each row by code, ``""`` where there is none; None without a column."""
     names = (plan.columns["id"],) if "id" in plan.columns else plan.id_parts
     for name in names:
         if is_list(table.columns[name].type):
             raise DataError(f"column {name!r} holds lists; an id is one for each row")
-    words = [as_words(table.columns[name], name) for name in names]
-    if not words:
+    if not names:
         return None
-    return pc.fill_null(
-        words[0] if len(words) == 1 else pc.binary_join_element_wise(*words, "."), ""
-    )
+    if len(names) == 1:
+        return coded_words(table.columns[names[0]], names[0])
+    words = [as_words(table.columns[name], name) for name in names]
+    return coded_words(pc.binary_join_element_wise(*words, "."), ".".join(names))
 
 
 def _curves(
@@ -150,25 +150,25 @@ def _curves(
 ) -> Curves:
     """Which points make a light curve: by row of a nested table, else by id, and by band."""
     rows = table.n_rows
-    text = _id_text(plan, table)
+    found = _ids(plan, table)
     if points.nested:
         first, key, n = np.arange(rows), points.parent, rows
-        ids = np.array([f"row-{i}" for i in range(rows)] if text is None else text, dtype=object)
-    elif text is None:
+        words = [f"row-{i}" for i in range(rows)]
+        if found is not None:
+            words = [found[1][code] for code in found[0].tolist()]
+    elif found is None:
         n = min(rows, 1)
         first, key = np.zeros(n, np.int64), np.zeros(points.time.size, np.int64)
-        ids = np.full(n, object_id, dtype=object)
+        words = [object_id] * n
     else:
-        coded = pc.dictionary_encode(text)
-        code = np.asarray(coded.indices.to_numpy(), np.int64)
-        n = len(coded.dictionary)
-        first = np.full(n, rows, np.int64)
+        code, words = found
+        n = len(words)
+        first = np.empty(n, np.int64)
         first[code[::-1]] = np.arange(rows)[
             ::-1
         ]  # of equal indices the last is kept: the first row
         key = code[points.parent]
-        ids = np.asarray(coded.dictionary.to_numpy(zero_copy_only=False), dtype=object)
-    ids = np.array([str(one) for one in ids.tolist()], dtype=object)
+    ids = np.array(words, dtype=object)
     if schema.curve == "object and band" and points.band is not None:
         return _by_band(schema, points, ids, first, key, n)
     order, offsets = group_rows(key, n)

@@ -13,7 +13,17 @@ from numpy.typing import NDArray
 
 from astroprep.errors import DataError
 
-__all__ = ["Cells", "angles", "as_words", "bits", "factor", "is_one_of", "numbers", "truths"]
+__all__ = [
+    "Cells",
+    "angles",
+    "as_words",
+    "bits",
+    "coded_words",
+    "factor",
+    "is_one_of",
+    "numbers",
+    "truths",
+]
 
 NUMBER = r"^[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?$"
 NOTHING = ["", "nan", "null", "none", "na", "n/a", "--", "-", "\\n"]
@@ -61,6 +71,23 @@ def as_words(column: Any, name: str) -> Any:
     except (pa.ArrowException, UnicodeDecodeError):
         raise _wrong(name, kind, "text or whole numbers") from None
     return pc.utf8_trim_whitespace(text)
+
+
+def coded_words(column: Any, name: str) -> tuple[NDArray[np.int64], list[str]]:
+    """Texts of a column by code: few are different, and only those are made into text.
+
+    Returns
+    -------
+    code : int64 array, shape (n,)
+        Index into the texts.
+    words : list of str
+        Different texts in the order of their first row, trimmed; null is ``""``.
+    """
+    raw = pc.dictionary_encode(column, null_encoding="encode")
+    words = pc.fill_null(as_words(raw.dictionary, name), "")
+    again = pc.dictionary_encode(words)  # trimming makes some equal
+    code = np.asarray(again.indices.to_numpy(), np.int64)
+    return code[np.asarray(raw.indices.to_numpy(), np.int64)], again.dictionary.to_pylist()
 
 
 def numbers(column: Any, name: str, limit_prefix: str = "") -> Cells:

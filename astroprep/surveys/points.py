@@ -8,12 +8,12 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from astroprep.data import PointFlag
+from astroprep.errors import DataError
 from astroprep.surveys.bits import SURVEY_BITS
-from astroprep.surveys.cells import angles, as_words, bits, factor, is_one_of, numbers, truths
+from astroprep.surveys.cells import angles, bits, coded_words, factor, is_one_of, numbers, truths
 from astroprep.surveys.resolve import Plan
 from astroprep.surveys.schema import Schema, SeriesTable
 from astroprep.surveys.tables import Exploded, PlainTable, explode
@@ -22,6 +22,7 @@ __all__ = ["Points", "read_points"]
 
 MISSING = np.uint32(PointFlag.MISSING_VALUE)
 SENTINEL = np.uint32(PointFlag.SENTINEL)
+COARSE_FLOAT32 = 2.0**17  # days; from here on float32 steps are 1/64 d
 
 
 @dataclass(frozen=True, eq=False)
@@ -143,6 +144,14 @@ class _Reader:
         raw = self.number(column)
         sentinel = is_one_of(raw, spec.sentinels)
         bad = sentinel | ~np.isfinite(raw)
+        if pa.types.is_float32(self.rows.columns[column].type) and not bad.all():
+            size = float(np.median(np.abs(raw[~bad])))
+            if size >= COARSE_FLOAT32:
+                raise DataError(
+                    f"column {column!r} holds times near {size:,.0f} as float32, in steps of "
+                    f"{np.spacing(np.float32(size)):.2g}; no period survives that. Make the "
+                    "table with float64"
+                )
         self.flags[bad] |= np.uint32(PointFlag.BAD_TIME)
         self.flags[sentinel] |= SENTINEL
         return np.where(bad, np.nan, raw) * self.scale(column, spec.unit, "day")
@@ -177,14 +186,12 @@ class _Reader:
         if "band" not in self.columns:
             return None, ()
         column = self.columns["band"]
-        text = pc.fill_null(as_words(self.rows.columns[column], column), "")
-        code = pc.index_in(text, pa.array(list(table.names), pa.string()))
-        index = np.array([*(names.index(name) for name in table.names.values()), -1], np.int64)
-        band = index[np.asarray(pc.fill_null(code, len(table.names)).to_numpy(), np.int64)]
-        lost = band < 0
-        self.flags[lost] |= np.uint32(PointFlag.OTHER_BAND)
-        unknown = pc.unique(text.filter(pa.array(lost))).to_pylist() if lost.any() else []
-        return band, tuple(sorted(unknown)[:20])
+        code, words = coded_words(self.rows.columns[column], column)
+        index = [names.index(table.names[w]) if w in table.names else -1 for w in words]
+        band = np.array([*index, -1], np.int64)[code]
+        self.flags[band < 0] |= np.uint32(PointFlag.OTHER_BAND)
+        unknown = sorted(word for word in words if word not in table.names)
+        return band, tuple(unknown[:20])
 
     def survey_flags(self) -> dict[str, NDArray[Any]]:
         """The survey's bits, where it has any."""

@@ -133,9 +133,7 @@ def _columns(arrow: pa.Table) -> dict[str, Any]:
     """Columns by name; nested light curves become list columns, one a field."""
     columns: dict[str, Any] = {}
     for name in arrow.column_names:
-        column = arrow[name].combine_chunks()
-        if isinstance(column, pa.ChunkedArray):  # combine_chunks keeps what is too long for one
-            column = pa.concat_arrays(column.chunks)
+        column = _one_array(arrow[name])
         if pa.types.is_dictionary(column.type):
             column = column.dictionary_decode()
         kind = column.type
@@ -152,6 +150,13 @@ def _columns(arrow: pa.Table) -> dict[str, Any]:
             )
         columns |= fields
     return columns
+
+
+def _one_array(column: Any) -> Any:
+    """Array of a chunked column, without a copy where there is one chunk."""
+    if column.num_chunks == 1:
+        return column.chunk(0)
+    return pa.concat_arrays(column.chunks) if column.num_chunks else column.combine_chunks()
 
 
 def _list_of_structs(column: Any) -> dict[str, Any]:

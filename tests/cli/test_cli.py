@@ -263,11 +263,11 @@ def test_help_has_an_example(verb):
 def test_schemas_are_listed_compared_and_drafted(tmp_path):
     table = tmp_path / "mine.csv"
     table.write_text("MasterID,Mag,Magerr,RA,Dec,MJD,Blend\n1,15,0.1,10,20,53500.5,0\n")
-    listed = runner.invoke(app, ["schemas"])
-    ranked = runner.invoke(app, ["schemas", str(table)])
-    compared = runner.invoke(app, ["schemas", str(table), "--schema", "ztf"])
-    drafted = runner.invoke(app, ["schemas", str(table), "--draft"])
-    assert [one.exit_code for one in (listed, ranked, compared, drafted)] == [0] * 4
+    listed = astroprep("schemas")
+    ranked = astroprep("schemas", table)
+    compared = astroprep("schemas", table, "--schema", "ztf")
+    drafted = astroprep("schemas", table, "--draft")
+    assert [one.returncode for one in (listed, ranked, compared, drafted)] == [0] * 4
     assert listed.stdout.startswith("asas-3 ")
     assert ranked.stdout.splitlines()[0].split() == ["crts", "7", "columns,", "fits"]
     assert "schema ztf does not apply" in compared.stdout
@@ -279,8 +279,8 @@ def test_a_table_is_cleaned_by_its_schema(tmp_path):
     rows = [f"7,{15 + k % 3 / 10},0.1,10,20,{53500 + k},0" for k in range(30)]
     table.write_text("\n".join(["MasterID,Mag,Magerr,RA,Dec,MJD,Blend", *rows]) + "\n")
     out = tmp_path / "clean.parquet"
-    done = runner.invoke(app, ["clean", str(table), "--schema", "crts", "--out", str(out)])
-    assert done.exit_code == 0, done.output
+    done = astroprep("clean", table, "--schema", "crts", "--out", out)
+    assert done.returncode == 0, done.stderr
     from astroprep.io import open_survey
 
     with open_survey(out) as survey:

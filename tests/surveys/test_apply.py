@@ -362,6 +362,19 @@ def test_a_wrong_table_is_one_clear_error(table, words):
         load_schema("ztf").apply(table)
 
 
+def test_julian_dates_that_float32_has_rounded_are_refused():
+    """2458200.5 becomes 2458200.5 or 2458200.25 at best: steps of a quarter of a day."""
+    table = Table({**ZTF, "hjd": np.array(ZTF["hjd"], np.float32)})
+    with pytest.raises(DataError, match=r"'hjd' holds times near 2,458,202 as float32.* 0.25;"):
+        load_schema("ztf").apply(table)
+
+
+def test_ids_that_differ_by_white_space_are_one_object():
+    batch = load_schema("ztf").apply({**ZTF, "oid": ["a", " a ", "b"]})
+    assert batch.ids.tolist() == ["a", "b"]
+    assert batch.offsets.tolist() == [0, 2, 3]
+
+
 def test_an_empty_table_is_an_empty_batch():
     batch = load_schema("ztf").apply(pa.table(ZTF).slice(0, 0))
     assert (batch.n_curves, batch.n_points) == (0, 0)
