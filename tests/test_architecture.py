@@ -20,6 +20,7 @@ LEVELS = [
     {"data"},
     {"interchange"},
     {"base", "synthetic"},
+    {"surveys"},
     {"io"},
     {"period"},
     {"clean"},

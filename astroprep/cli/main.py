@@ -93,6 +93,13 @@ PeriodColumn = Annotated[
     str | None,
     typer.Option(help="Take periods from this column; without it they are searched."),
 ]
+Schema = Annotated[
+    str | None,
+    typer.Option(
+        metavar="NAME|FILE",
+        help="Survey whose table it is, such as ztf, or a TOML file; see `astroprep schemas`.",
+    ),
+]
 Jobs = Annotated[int | None, typer.Option(min=1, help="Threads; all processors by default.")]
 Strict = Annotated[bool, typer.Option("--strict", help="Exit with 1 if an object was rejected.")]
 
@@ -123,6 +130,7 @@ def run(
     label_column: Annotated[str | None, typer.Option(help="Column of the labels.")] = None,
     split_column: Annotated[str | None, typer.Option(help="Column of 'train' and 'test'.")] = None,
     prior: Annotated[Prior, typer.Option(help="Class shares to assume.")] = Prior.train,
+    schema: Schema = None,
     jobs: Jobs = None,
     strict: Strict = False,
     restart: Annotated[bool, typer.Option("--restart", help="Forget an earlier run.")] = False,
@@ -151,6 +159,7 @@ def run(
         label_column=label_column,
         split_column=split_column,
         prior=prior.value,
+        schema=schema,
     )
     with show.bars() as tell:
         result = run_all(read, input_, out, options, restart=restart, progress=tell)
@@ -172,6 +181,7 @@ def classify(
             "--search-periods", help="Search, though the bundle learned from a column of periods."
         ),
     ] = False,
+    schema: Schema = None,
     jobs: Jobs = None,
     strict: Strict = False,
 ) -> None:
@@ -189,6 +199,7 @@ def classify(
             out,
             period_column=period_column,
             search_periods=search_periods,
+            schema=schema,
             progress=tell,
         )
     show.out.print(str(out))
@@ -208,6 +219,7 @@ def period(
         str | None,
         typer.Option(help="Column of known periods: verified, and searched only where they fail."),
     ] = None,
+    schema: Schema = None,
     jobs: Jobs = None,
     strict: Strict = False,
 ) -> None:
@@ -229,6 +241,7 @@ def period(
             max_frequency=max_frequency,
             bands=bands or (),
             known_period=known_period,
+            schema=schema,
             progress=tell,
         )
     show.out.print(str(out))
@@ -256,6 +269,7 @@ def features(
     errors: Annotated[
         bool, typer.Option("--errors", help="Add standard errors where theory gives them.")
     ] = False,
+    schema: Schema = None,
     jobs: Jobs = None,
     strict: Strict = False,
 ) -> None:
@@ -277,6 +291,7 @@ def features(
             bands=bands or (),
             period_column=period_column,
             errors=errors,
+            schema=schema,
             progress=tell,
         )
     show.out.print(str(out))
@@ -298,6 +313,7 @@ def clean(
     period_column: Annotated[
         str | None, typer.Option(help="Column of known periods: outliers are judged in phase too.")
     ] = None,
+    schema: Schema = None,
     jobs: Jobs = None,
     strict: Strict = False,
 ) -> None:
@@ -314,7 +330,7 @@ def clean(
     chosen = _steps_of(recipe) or cleaning_steps(
         outliers.value, missing.value, known_period=period_column is not None
     )
-    _treat(chosen, input_, out, flux.value, period_column, jobs, strict)
+    _treat(chosen, input_, out, flux.value, _names(period_column, schema), jobs, strict)
 
 
 @app.command()
@@ -343,6 +359,7 @@ def detrend(
         Flux | None,
         typer.Option(help="Of space photometry; sap for cbv and telemetry, else pdcsap."),
     ] = None,
+    schema: Schema = None,
     jobs: Jobs = None,
     strict: Strict = False,
 ) -> None:
@@ -366,7 +383,7 @@ def detrend(
     )
     raw = method in (Method.cbv, Method.telemetry)
     which = flux or (Flux.sap if raw else Flux.pdcsap)
-    _treat(chosen, input_, out, which.value, None, jobs, strict)
+    _treat(chosen, input_, out, which.value, _names(None, schema), jobs, strict)
 
 
 def _steps_of(recipe: Path | None) -> list[Any] | None:
@@ -378,21 +395,26 @@ def _steps_of(recipe: Path | None) -> list[Any] | None:
     return read_recipe(recipe).make_steps()
 
 
+def _names(period_column: str | None, schema: str | None) -> Any:
+    """Columns that the command line names."""
+    from astroprep.io import ColumnNames
+
+    return ColumnNames(period=period_column, schema=schema)
+
+
 def _treat(
     steps: list[Any],
     source: str,
     out: Path,
     flux: Any,
-    period_column: str | None,
+    names: Any,
     jobs: int | None,
     strict: bool,
 ) -> None:
     """Send a survey through steps and say where it went."""
-    from astroprep.io import ColumnNames
     from astroprep.pipeline.treat import rejected_path, treat_survey
 
     _use_threads(jobs)
-    names = ColumnNames(period=period_column)
     with show.bars() as tell:
         counts = treat_survey(steps, source, out, names=names, flux=flux, progress=tell)
     show.out.print(str(out))
@@ -419,6 +441,7 @@ def assess(
             "Without it a night is an integer MJD, UTC."
         ),
     ] = None,
+    schema: Schema = None,
 ) -> None:
     """Measure the quality of a survey's data: as a whole, by night and by object.
 
@@ -427,7 +450,9 @@ def assess(
     from astroprep.pipeline.quality import assess_survey
 
     with show.bars() as tell:
-        report = assess_survey(input_, out, bundle=bundle, longitude=longitude, progress=tell)
+        report = assess_survey(
+            input_, out, bundle=bundle, longitude=longitude, schema=schema, progress=tell
+        )
     for condition in report["conditions"]:
         show.out.print(f"{condition['name']:26} {condition['verdict']}")
         for check in condition["checks"]:
@@ -457,6 +482,48 @@ def inspect(bundle: Annotated[Path, typer.Argument(help="Bundle.")]) -> None:
     opened = read_bundle(bundle)
     Classifier(opened)
     show.out.print(show.bundle_table(opened, bundle))
+
+
+@app.command()
+def schemas(
+    table: Annotated[
+        Path | None, typer.Argument(help="Table to compare; without one, the schemas are listed.")
+    ] = None,
+    schema: Schema = None,
+    draft: Annotated[
+        bool, typer.Option("--draft", help="Print a schema drafted from the table, as TOML.")
+    ] = False,
+) -> None:
+    """List the survey schemas, say which fits a table, or draft one.
+
+    Example: `astroprep schemas`
+
+    Example: `astroprep schemas lightcurves.csv`
+
+    Example: `astroprep schemas lightcurves.csv --schema ztf`
+
+    Example: `astroprep schemas mine.csv --draft > mine.toml`
+    """
+    from astroprep.integrate import describe_schema, load_schema, rank_schemas, schema_names
+    from astroprep.io import read_head
+
+    if table is None:
+        for name in schema_names():
+            typer.echo(f"{name:12} {load_schema(name).about}")
+        return
+    known = None if schema is None else load_schema(schema)
+    head = read_head(table, known)
+    if draft:
+        found = describe_schema(head, table.stem)
+        typer.echo(found.text, nl=False)
+        for line in found.undecided:
+            typer.echo(f"undecided: {line}", err=True)
+    elif known is not None:
+        typer.echo(str(known.validate(head)))
+    else:
+        for guess in rank_schemas(head):
+            verdict = "fits" if guess.applies else "does not fit: " + "; ".join(guess.why_not)
+            typer.echo(f"{guess.name:12} {len(guess.matched):2} columns, {verdict}")
 
 
 @app.command()

@@ -7,14 +7,17 @@ from astroprep.io.files import replaced
 from astroprep.io.fits import SpaceFitsReader
 from astroprep.io.parquet import NestedParquetReader
 from astroprep.io.parquet_writer import survey_writer, write_batch
+from astroprep.io.schema_reader import SchemaReader, read_head
 
 __all__ = [
     "ColumnNames",
     "LongCsvReader",
     "NestedParquetReader",
+    "SchemaReader",
     "SpaceFitsReader",
     "Survey",
     "open_survey",
+    "read_head",
     "replaced",
     "source_sha256",
     "survey_writer",

@@ -5,6 +5,7 @@ from __future__ import annotations
 import difflib
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -64,6 +65,10 @@ class ColumnNames:
     points : tuple of str
         Further numeric columns per point to carry along under their own names, such as
         ``"airmass"``. Those of a Parquet file that astroprep wrote come back by themselves.
+    schema : str, Path or None
+        Survey whose table the file is, see `astroprep.surveys.load_schema`: a name, or a TOML
+        file. It says what the columns mean, so that beside it only ``label, split, period,
+        extra`` and, of the values that the schema has, ``value`` can be named.
     """
 
     id: str | None = None
@@ -79,8 +84,16 @@ class ColumnNames:
     band: str | None = None
     extra: tuple[str, ...] = ()
     points: tuple[str, ...] = ()
+    schema: str | Path | None = None
 
     def __post_init__(self) -> None:
+        taken = ("id", "ra", "dec", "lightcurve", "time", "error", "band", "points")
+        clash = [name for name in taken if self.schema is not None and getattr(self, name)]
+        if clash:
+            raise ConfigError(
+                f"the schema {self.schema} says which columns are {', '.join(clash)}; name the "
+                "schema or the columns"
+            )
         reserved = {"id", "row", "ra", "dec", "label", "split", "catalogue_period"}
         clash = sorted(reserved & set(self.extra))
         if clash:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Literal, Protocol, Self
 
@@ -16,6 +17,7 @@ from astroprep.io.files import check_file
 from astroprep.io.fits import FITS_SUFFIXES, SpaceFitsReader, fits_files
 from astroprep.io.parquet import NestedParquetReader
 from astroprep.io.parquet_writer import write_batch
+from astroprep.io.schema_reader import SchemaReader
 
 __all__ = ["Survey", "open_survey", "source_sha256", "write_survey"]
 
@@ -57,6 +59,7 @@ def open_survey(
     *,
     on_bad: OnBad = "raise",
     flux: Literal["pdcsap", "sap"] = "pdcsap",
+    schema: str | Path | None = None,
 ) -> Survey:
     """Open a survey file by its suffix; nothing but its description is read yet.
 
@@ -73,6 +76,10 @@ def open_survey(
         with a file that it cannot read.
     flux : {"pdcsap", "sap"}, default "pdcsap"
         Which flux of space photometry to take, see `SpaceFitsReader`; other files have one.
+    schema : str or Path, optional
+        Survey whose table it is, by name or as a TOML file (see `astroprep.surveys`): the
+        columns, units, sentinels, bands and flags are then those that the schema states, see
+        `SchemaReader`. The same as ``ColumnNames(schema=...)``.
 
     Returns
     -------
@@ -86,6 +93,10 @@ def open_survey(
         If the suffix is unknown, the file cannot be read, or a column is missing or of the
         wrong type; the message says what is there and what to do.
     """
+    if schema is not None:
+        names = replace(names or ColumnNames(), schema=schema)
+    if names is not None and names.schema is not None:
+        return SchemaReader(path, names, on_bad=on_bad)
     if not isinstance(path, str | Path):
         wrong = [one for one in path if _format(Path(one)) != "fits"]
         if wrong:

@@ -212,6 +212,7 @@ def classify(
     *,
     period_column: str | None = None,
     search_periods: bool = False,
+    schema: str | None = None,
     progress: Progress = silent,
 ) -> Counts:
     """Classify every object of a survey file.
@@ -228,6 +229,8 @@ def classify(
         Take the periods from this column of the input; nothing is searched.
     search_periods : bool, default False
         Search periods although the bundle was trained with a column of them.
+    schema : str, optional
+        Survey whose table the input is, by name or as a TOML file; see `astroprep.surveys`.
     progress : callable, optional
         See `Progress`.
 
@@ -259,7 +262,9 @@ def classify(
     target = Path(out)
     spare_inputs(target, Path(source), Path(bundle))
     with (
-        open_survey(source, ColumnNames(period=period_column), on_bad="reject") as survey,
+        open_survey(
+            source, ColumnNames(period=period_column, schema=schema), on_bad="reject"
+        ) as survey,
         prediction_file(target, classifier.classes) as writer,
     ):
         progress("classify", 0, survey.n_objects)

@@ -41,6 +41,7 @@ def describe_survey(
     bands: Sequence[str] = (),
     period_column: str | None = None,
     errors: bool = False,
+    schema: str | None = None,
     progress: Progress = silent,
 ) -> Counts:
     """Write a Parquet file of features, one row for every object of the input.
@@ -66,6 +67,8 @@ def describe_survey(
         is rejected.
     errors : bool, default False
         Add the standard errors, ``<feature>_error``.
+    schema : str, optional
+        Survey whose table the input is, by name or as a TOML file; see `astroprep.surveys`.
     progress : callable, optional
         Told stage, done and total.
 
@@ -91,7 +94,7 @@ def describe_survey(
         )
     counts = Counts()
     spare_inputs(Path(out), Path(source))
-    names = ColumnNames(period=period_column)
+    names = ColumnNames(period=period_column, schema=schema)
     with open_survey(source, names, on_bad="reject") as survey, replaced(out) as temporary:
         chain = _Chain(survey, (*features, *groups), tuple(bands), period_column, errors)
         with pq.ParquetWriter(temporary, chain.schema, compression="zstd") as writer:

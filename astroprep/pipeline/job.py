@@ -39,17 +39,23 @@ class RunOptions:
     prior : {"train", "estimate"}
         Class shares that probabilities and decisions assume: those of the training objects,
         or those that expectation maximisation finds in the whole input.
+    schema : str or None
+        Survey whose table the input is, by name or as a TOML file; see `astroprep.surveys`.
     """
 
     period_column: str | None = None
     label_column: str | None = None
     split_column: str | None = None
     prior: Literal["train", "estimate"] = "train"
+    schema: str | None = None
 
     def names(self) -> ColumnNames:
         """Columns to read."""
         return ColumnNames(
-            label=self.label_column, split=self.split_column, period=self.period_column
+            label=self.label_column,
+            split=self.split_column,
+            period=self.period_column,
+            schema=self.schema,
         )
 
 

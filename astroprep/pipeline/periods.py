@@ -65,6 +65,7 @@ def search_periods(
     max_frequency: float = 24.0,
     bands: Sequence[str] = (),
     known_period: str | None = None,
+    schema: str | None = None,
     progress: Progress = silent,
 ) -> Counts:
     """Write a Parquet file of periods, one row for every object of the input.
@@ -87,6 +88,8 @@ def search_periods(
     known_period : str, optional
         Column of known periods, days. Where one still holds, or the light curve shows how it
         changed, no search is made; where it is lost or missing, one is.
+    schema : str, optional
+        Survey whose table the input is, by name or as a TOML file; see `astroprep.surveys`.
     progress : callable, optional
         Told stage, done and total.
 
@@ -108,7 +111,7 @@ def search_periods(
     bands = tuple(dict.fromkeys(bands))  # a band named twice is one band
     counts = Counts()
     spare_inputs(Path(out), Path(source))
-    names = ColumnNames(period=known_period) if known_period else ColumnNames()
+    names = ColumnNames(period=known_period or None, schema=schema)
     with open_survey(source, names, on_bad="reject") as survey, replaced(out) as temporary:
         used = bands or survey.meta.bands
         if known_period and len(used) > 1:

@@ -46,6 +46,7 @@ def assess_survey(
     bundle: str | Path | None = None,
     longitude: float | None = None,
     flux: Literal["pdcsap", "sap"] = "pdcsap",
+    schema: str | None = None,
     progress: Progress = silent,
 ) -> dict[str, Any]:
     """Write ``quality.json``, ``quality.html`` and ``objects.parquet`` for a survey.
@@ -63,6 +64,8 @@ def assess_survey(
         Of the observatory, degrees east, see `astroprep.quality.assess`.
     flux : {"pdcsap", "sap"}, default "pdcsap"
         Which flux of space photometry is judged.
+    schema : str, optional
+        Survey whose table the input is, by name or as a TOML file; see `astroprep.surveys`.
     progress : callable, optional
         Told stage, done and total.
 
@@ -86,7 +89,7 @@ def assess_survey(
     """
     folder = Path(out)
     training = None if bundle is None else _training(Path(bundle))
-    names = _all_columns(source)
+    names = _all_columns(source) if schema is None else ColumnNames(schema=schema)
     features = None if bundle is None else _Features(Path(bundle))
 
     def watched() -> Iterator[LightCurveBatch]:
@@ -109,7 +112,7 @@ def assess_survey(
     with replaced(folder / "quality.json") as path:
         path.write_text(json.dumps(content, indent=1))
     write_object_table(folder / "objects.parquet", report.table)
-    with open_survey(source, on_bad="reject", flux=flux) as survey:
+    with open_survey(source, on_bad="reject", flux=flux, schema=schema) as survey:
         curves = _curves(survey, report.table)
     write_quality_report(folder / "quality.html", {**content, "curves": curves})
     return content

@@ -26,6 +26,7 @@ from astroprep.pipeline.results import measure_and_report
 from astroprep.pipeline.resume import RESULTS, RunFolder, fingerprint_of
 from astroprep.pipeline.split import Roles, assign_roles
 from astroprep.quality import assess
+from astroprep.surveys import load_schema
 
 __all__ = ["RunOptions", "RunResult", "run"]
 
@@ -106,6 +107,8 @@ def run(
     with open_survey(path, options.names(), on_bad="reject"):
         pass  # a file that cannot be read is refused before anything is written
     settings = {"recipe": recipe.to_dict(), "options": dataclasses.asdict(options)}
+    if options.schema is not None:  # its content, because a file of that name may be corrected
+        settings["schema"] = load_schema(options.schema).model_dump(mode="json")
     fingerprint = fingerprint_of(settings, path)
     with RunFolder(Path(out), fingerprint, restart=restart) as folder:
         return _go(Job(recipe, path, folder, options, progress))

@@ -258,3 +258,32 @@ def test_help_has_an_example(verb):
     assert done.returncode == 0
     assert f"astroprep {verb}" in done.stdout
     assert "Example" in done.stdout
+
+
+def test_schemas_are_listed_compared_and_drafted(tmp_path):
+    table = tmp_path / "mine.csv"
+    table.write_text("MasterID,Mag,Magerr,RA,Dec,MJD,Blend\n1,15,0.1,10,20,53500.5,0\n")
+    listed = astroprep("schemas")
+    ranked = astroprep("schemas", table)
+    compared = astroprep("schemas", table, "--schema", "ztf")
+    drafted = astroprep("schemas", table, "--draft")
+    assert [one.returncode for one in (listed, ranked, compared, drafted)] == [0] * 4
+    assert listed.stdout.startswith("asas-3 ")
+    assert ranked.stdout.splitlines()[0].split() == ["crts", "7", "columns,", "fits"]
+    assert "schema ztf does not apply" in compared.stdout
+    assert 'system = "MJD"' in drafted.stdout
+
+
+def test_a_table_is_cleaned_by_its_schema(tmp_path):
+    table = tmp_path / "mine.csv"
+    rows = [f"7,{15 + k % 3 / 10},0.1,10,20,{53500 + k},0" for k in range(30)]
+    table.write_text("\n".join(["MasterID,Mag,Magerr,RA,Dec,MJD,Blend", *rows]) + "\n")
+    out = tmp_path / "clean.parquet"
+    done = astroprep("clean", table, "--schema", "crts", "--out", out)
+    assert done.returncode == 0, done.stderr
+    from astroprep.io import open_survey
+
+    with open_survey(out) as survey:
+        assert survey.meta.time_scale == "MJD UTC"
+        assert survey.meta.bands == ("crts_v",)
+        assert survey.read().n_points == 30
