@@ -168,7 +168,7 @@ def to_bjd_tdb(
     -----
     ``BJD_TDB = JD_TDB + r . n / c`` with the observer's place ``r`` from the barycentre and the
     direction ``n`` of the star [1]_. A heliocentric time is ``t + (r - s) . n / c`` with the Sun
-    at ``s``; it is solved for ``t``, and ``s . n / c`` (up to 4 s) is put back.
+    at ``s``; it is solved for ``t``, and ``s . n / c`` (up to 5 s) is put back.
 
     Errors: below 0.1 ms for the Earth and the clocks, plus what is left out: Shapiro delay (0.01
     ms at 40 degrees from the Sun, 0.1 ms at its limb), wavefront curvature (1.2 ms for a star
