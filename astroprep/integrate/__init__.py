@@ -1,6 +1,7 @@
 """Make one survey of several: find what is there twice, and say so."""
 
 from astroprep.integrate.barycentric import ToBarycentric
+from astroprep.integrate.conflicts import Rule, resolve_conflicts
 from astroprep.integrate.merging import merge_curves
 from astroprep.integrate.redundancy import twins
 from astroprep.integrate.sites import SITES, Site
@@ -9,12 +10,14 @@ from astroprep.integrate.zeropoint import ZeroPointCorrection, ZeroPoints, measu
 
 __all__ = [
     "SITES",
+    "Rule",
     "Site",
     "ToBarycentric",
     "ZeroPointCorrection",
     "ZeroPoints",
     "measure_zero_points",
     "merge_curves",
+    "resolve_conflicts",
     "to_bjd_tdb",
     "twins",
 ]

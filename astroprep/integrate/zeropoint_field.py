@@ -10,8 +10,8 @@ __all__ = ["solve_field", "solve_stars"]
 Array = NDArray[np.float64]
 
 FREEDOM = 4.0  # of Student's t over stars: a wrong link counts for little
-ROUNDS = 400
-TOLERANCE = 1e-5  # of the offsets' errors
+ROUNDS = 200
+TOLERANCE = 1e-4  # of the errors of the offsets, a round
 ENOUGH_STARS = 8  # below, the scatter of their scores is no measure of the error
 
 
