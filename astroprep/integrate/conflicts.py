@@ -228,7 +228,7 @@ class _Column:
         return np.asarray(value)
 
     def _sum(self, x: Array) -> Array:
-        return np.bincount(self.code, weights=x, minlength=self.n)
+        return np.bincount(self.code, weights=x, minlength=self.n).astype(np.float64)
 
     def _weigh(self) -> None:
         """Means, chi-squares and who conflicts."""

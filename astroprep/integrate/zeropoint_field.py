@@ -150,4 +150,7 @@ def _covariance(
         curvature = sharper
     bread = _grounded(curvature, free)
     n = len(score)
-    return np.asarray(bread @ (pushed.T @ pushed) @ bread * n / max(n - 1, 1))
+    # a star pulls its own residual down (both scores by 1 - 1/n), and the error is as uncertain
+    # as that of n values: Student's t has its 68 % further out
+    few = (n / max(n - 1, 1)) ** 2 * (1 + 1.2 / max(n - 1, 1))
+    return np.asarray(bread @ (pushed.T @ pushed) @ bread * few)

@@ -34,6 +34,12 @@ def _visits(time, system, window, visit, n_systems):  # type: ignore[no-untyped-
 
 
 @njit(cache=True)
+def _forms(rows, matrix):  # type: ignore[no-untyped-def]
+    """Quadratic form of every row: two products of matrices, not two calls of BLAS a point."""
+    return ((rows @ matrix) * rows).sum(axis=1)
+
+
+@njit(cache=True)
 def _by_visits(value, weight, system, visit, n_visits, info, pull, residual, lever):  # type: ignore[no-untyped-def]
     """Offsets with one level per visit: information, its vector, residuals and leverages."""
     n_systems = pull.size
@@ -58,13 +64,14 @@ def _by_visits(value, weight, system, visit, n_visits, info, pull, residual, lev
     for g in range(n_visits):
         moment[g] -= share[g] @ offset
         share[g] /= total[g]
-    direction = np.empty(n_systems)
+    toward = -share[visit]
     for i in range(value.size):
         g, k = visit[i], system[i]
         residual[i] = value[i] - offset[k] - moment[g] / total[g]
-        direction[:] = -share[g]
-        direction[k] += 1.0
-        lever[i] = weight[i] * (1 / total[g] + direction @ inverse @ direction)
+        toward[i, k] += 1.0
+        lever[i] = 1 / total[g]
+    lever += _forms(toward, inverse)
+    lever *= weight
 
 
 @njit(cache=True)
@@ -93,14 +100,12 @@ def _by_fold(value, weight, system, basis, info, pull, residual, lever):  # type
     inverse = np.linalg.pinv(info)
     offset = inverse @ pull
     coefficients -= solved @ offset
-    of_shape = np.linalg.inv(shape)
-    direction = np.empty(n_systems)
+    toward = -(basis @ solved)
+    residual[:] = value - basis @ coefficients
     for i in range(value.size):
-        k = system[i]
-        residual[i] = value[i] - offset[k] - basis[i] @ coefficients
-        direction[:] = -(basis[i] @ solved)
-        direction[k] += 1.0
-        lever[i] = weight[i] * (basis[i] @ of_shape @ basis[i] + direction @ inverse @ direction)
+        residual[i] -= offset[system[i]]
+        toward[i, system[i]] += 1.0
+    lever[:] = weight * (_forms(basis, np.linalg.inv(shape)) + _forms(toward, inverse))
     # the level of the star is its own: only differences count
     level = info.sum(axis=1)
     total, mean = level.sum(), pull.sum()
