@@ -55,7 +55,7 @@ def test_exact_values_come_back_exactly():
 
 
 def test_two_surveys_are_the_mean_difference_of_their_pairs(rng):
-    """Equal honest errors: the mean of n differences with error sqrt(2 / n), and t's enlargement."""
+    """Equal honest errors: the mean of n differences with error sqrt(2 / n), enlarged by t."""
     n, sigma = 200, 0.02
     time = np.repeat(np.arange(float(n)), 2)
     code = np.tile([0, 1], n)
@@ -72,7 +72,7 @@ def test_two_surveys_are_the_mean_difference_of_their_pairs(rng):
 @pytest.mark.parametrize("method", ["epochs", "fold"])
 @pytest.mark.parametrize(("extra", "blank"), [(0.0, False), (0.03, False), (0.0, True)])
 def test_pulls_of_single_stars(rng, method, extra, blank):
-    """200 stars, variation beyond the errors or errors missing: pulls of size one (4 sigma: 0.2)."""
+    """200 stars, variation beyond the errors or errors missing: pulls of size one."""
     curves = []
     for _ in range(200):
         time, mag, error, code = star(rng, n=40 if method == "fold" else 150, extra=extra)
