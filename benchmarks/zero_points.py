@@ -136,6 +136,7 @@ def measured(name: str, seeds: int, stars: int, nights: int) -> dict[str, Any]:
 
 
 def main() -> None:
+    """Run every case."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--seeds", type=int, default=100)
     parser.add_argument("--stars", type=int, default=30)
