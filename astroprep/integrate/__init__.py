@@ -1,29 +1,41 @@
 """Make one survey of several: say what columns mean, find what is there twice, and say so."""
 
+from astroprep.integrate.barycentric import ToBarycentric
 from astroprep.integrate.catalogue import Catalogue
 from astroprep.integrate.catalogue_files import CatalogueColumns, read_catalogue
+from astroprep.integrate.conflicts import Rule, resolve_conflicts
 from astroprep.integrate.crossmatch import crossmatch
 from astroprep.integrate.crossmatch_many import ManyMatches, crossmatch_many
 from astroprep.integrate.match_files import match_files
 from astroprep.integrate.match_step import CrossMatch
 from astroprep.integrate.matches import Matches, MatchStatus
+from astroprep.integrate.merging import merge_curves
 from astroprep.integrate.proper_motion import propagate
 from astroprep.integrate.redundancy import twins
 from astroprep.integrate.schema import SchemaDraft, describe_schema, guess_schema, rank_schemas
+from astroprep.integrate.sites import SITES, Site
 from astroprep.integrate.skymap import SkyMap, credible_level, in_credible_region, read_skymap
+from astroprep.integrate.timescale import to_bjd_tdb
+from astroprep.integrate.zeropoint import ZeroPointCorrection, ZeroPoints, measure_zero_points
 from astroprep.surveys import Schema, SchemaReport, load_schema, schema_names
 
 __all__ = [
+    "SITES",
     "Catalogue",
     "CatalogueColumns",
     "CrossMatch",
     "ManyMatches",
     "MatchStatus",
     "Matches",
+    "Rule",
     "Schema",
     "SchemaDraft",
     "SchemaReport",
+    "Site",
     "SkyMap",
+    "ToBarycentric",
+    "ZeroPointCorrection",
+    "ZeroPoints",
     "credible_level",
     "crossmatch",
     "crossmatch_many",
@@ -32,10 +44,14 @@ __all__ = [
     "in_credible_region",
     "load_schema",
     "match_files",
+    "measure_zero_points",
+    "merge_curves",
     "propagate",
     "rank_schemas",
     "read_catalogue",
     "read_skymap",
+    "resolve_conflicts",
     "schema_names",
+    "to_bjd_tdb",
     "twins",
 ]

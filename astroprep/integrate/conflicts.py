@@ -1,0 +1,365 @@
+"""One row of several about the same object, by stated rules, with every conflict listed."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Mapping
+from dataclasses import dataclass, fields
+from typing import Any, Literal
+
+import numpy as np
+import pandas as pd
+from numpy.typing import ArrayLike, NDArray
+from scipy.stats import chi2 as chi_square
+
+from astroprep.errors import ConfigError, DataError
+
+__all__ = ["Rule", "resolve_conflicts"]
+
+Array = NDArray[np.float64]
+How = Literal["weighted_mean", "most_precise", "preferred", "newest", "keep_all", "agree"]
+HOW = ("weighted_mean", "most_precise", "preferred", "newest", "keep_all", "agree")
+COLUMNS = ("object", "column", "values", "errors", "sources", "rule", "chosen", "chi2", "p")
+
+
+@dataclass(frozen=True)
+class Rule:
+    """How the values of one column become one.
+
+    Parameters
+    ----------
+    how : str, default "agree"
+        ``"weighted_mean"``: weighted by 1/error^2; values without an error count only where none
+        has one. ``"most_precise"``: smallest error. ``"preferred"``: first source of `prefer`
+        that has a value. ``"newest"``: largest of the column `date`. ``"keep_all"``: all distinct
+        values, as a tuple. ``"agree"``: the value where all agree, missing where they do not.
+        Ties go to the first row.
+    error : str, optional
+        Column of one-sigma errors, in the unit of the value.
+    tolerance : float, default 0.0
+        What values without errors may differ by and still agree.
+    p_limit : float, default 0.0027
+        Values with errors conflict when chance alone makes them differ so much less often.
+    period : float, optional
+        Of an angle, in its unit (360 for right ascension in degrees): averaged across the wrap.
+    prefer : tuple of str, default ()
+        Sources, best first; needed by ``"preferred"``.
+    source, date : str, default "source", "date"
+        Columns that name the source of a row and its date.
+    """
+
+    how: How = "agree"
+    error: str | None = None
+    tolerance: float = 0.0
+    p_limit: float = 0.0027
+    period: float | None = None
+    prefer: tuple[str, ...] = ()
+    source: str = "source"
+    date: str = "date"
+
+
+def resolve_conflicts(
+    rows: pd.DataFrame | Mapping[str, ArrayLike],
+    groups: ArrayLike,
+    rules: Mapping[str, Rule | Mapping[str, Any]],
+) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """Merge the rows of each group and list every disagreement beyond the errors.
+
+    Parameters
+    ----------
+    rows : DataFrame or mapping of str to array
+        One row per measurement; NaN, None and empty text are missing. Never changed.
+    groups : int or str array, shape (n_rows,)
+        Equal for rows of one object, such as the result of `twins`.
+    rules : mapping of str to Rule or mapping
+        One for each column that the result shall have; a mapping, as a recipe holds it, has the
+        parameters of `Rule`.
+
+    Returns
+    -------
+    merged : DataFrame
+        One row per group in the order of their first rows: ``object`` (the group), ``n_rows``, the
+        columns of the rules and, where they have one, the column of their errors.
+    conflicts : DataFrame
+        One row for each object and column whose values differ: ``object``, ``column``,
+        ``values``, ``errors``, ``sources`` (tuples), ``rule``, ``chosen``, ``chi2`` and ``p`` (NaN
+        where errors do not decide).
+
+    Raises
+    ------
+    ConfigError
+        If a rule is wrong; all mistakes at once.
+    DataError
+        If a column is missing, lengths differ, or numbers are needed and are not there.
+
+    Notes
+    -----
+    With the weighted mean ``m`` of ``n`` values, ``chi2 = sum((x - m)^2 / error^2)`` has ``n - 1``
+    degrees of freedom. Where a conflict is averaged all the same, the error is enlarged by
+    ``sqrt(chi2 / (n - 1))`` [1]_. Values without errors conflict when they span more than
+    `tolerance`; a group with both kinds is judged by both. A plain mean of values without errors
+    has the standard error of its scatter. An error that is not positive is missing. Errors of
+    right ascension are those of the coordinate, without the cosine of the declination.
+
+    References
+    ----------
+    .. [1] Birge 1932, Phys. Rev. 40, 207, doi:10.1103/PhysRev.40.207
+    """
+    table = pd.DataFrame({str(k): np.asarray(v) for k, v in rows.items()})
+    group = np.asarray(groups).ravel()
+    if group.size != len(table):
+        raise DataError(
+            f"resolve_conflicts needs a group for each of {len(table)} rows, got {group.size}"
+        )
+    known = _checked(rules, table)
+    _, first, code = np.unique(group.astype(str), return_index=True, return_inverse=True)
+    rank = np.empty(first.size, np.int64)
+    rank[np.argsort(first, kind="stable")] = np.arange(first.size)
+    code = rank[code]
+    heads = np.sort(first)
+    merged = pd.DataFrame(
+        {"object": group[heads], "n_rows": np.bincount(code, minlength=heads.size)}
+    )
+    conflicts = []
+    for name, rule in known.items():
+        column = _Column(table, name, rule, code, heads.size)
+        chosen, error = column.choose()
+        merged[name] = chosen
+        if rule.error is not None:
+            merged[rule.error] = error
+        conflicts.append(column.conflicts(chosen, group[heads]))
+    listed = pd.concat([part for part in conflicts if len(part)] or [pd.DataFrame(columns=COLUMNS)])
+    return merged, listed.reset_index(drop=True)
+
+
+def _checked(rules: Mapping[str, Any], table: pd.DataFrame) -> dict[str, Rule]:
+    """Rules as `Rule`, all their mistakes in one error."""
+    known, wrong = {}, []
+    names = [f.name for f in fields(Rule)]
+    for column, given in rules.items():
+        settings = {f: getattr(given, f) for f in names} if isinstance(given, Rule) else dict(given)
+        for key in [key for key in settings if key not in names]:
+            near = difflib.get_close_matches(str(key), names, n=1)
+            hint = f"; did you mean {near[0]!r}?" if near else f"; known: {', '.join(names)}"
+            wrong.append(f"{column}: unknown key {key!r}{hint}")
+            del settings[key]
+        settings["prefer"] = tuple(settings.get("prefer", ()))
+        rule = Rule(**settings)
+        wrong += [f"{column}: {mistake}" for mistake in _mistakes(rule)]
+        known[column] = rule
+    if wrong:
+        raise ConfigError("resolve_conflicts: " + "; ".join(wrong))
+    for column, rule in known.items():
+        wanted = [column, rule.error]
+        wanted += [rule.source] if rule.how == "preferred" else []
+        wanted += [rule.date] if rule.how == "newest" else []
+        for name in wanted:
+            if name is not None and name not in table:
+                raise DataError(
+                    f"resolve_conflicts needs the column {name!r} for the rule of {column!r}; the "
+                    f"table has {', '.join(table.columns)}"
+                )
+    return known
+
+
+def _mistakes(rule: Rule) -> list[str]:
+    wrong = []
+    if rule.how not in HOW:
+        wrong.append(f"how must be one of {', '.join(HOW)}, got {rule.how!r}")
+    if rule.how == "most_precise" and rule.error is None:
+        wrong.append("'most_precise' needs error=, the column of errors")
+    if rule.how == "preferred" and not rule.prefer:
+        wrong.append("'preferred' needs prefer=, the sources from best to worst")
+    if not rule.tolerance >= 0:
+        wrong.append(f"tolerance must not be negative, got {rule.tolerance!r}")
+    if not 0 < rule.p_limit < 1:
+        wrong.append(f"p_limit must lie between 0 and 1, got {rule.p_limit!r}")
+    if rule.period is not None and not 0 < rule.period < np.inf:
+        wrong.append(f"period must be positive, got {rule.period!r}")
+    return wrong
+
+
+def _missing(values: NDArray[Any]) -> NDArray[np.bool_]:
+    if values.dtype.kind in "fiub":
+        return ~np.isfinite(values.astype(np.float64))
+    return np.asarray(pd.isna(values) | (values.astype(str) == ""))
+
+
+class _Column:
+    """One column under its rule, for all groups at once: present rows only, sorted by group."""
+
+    def __init__(
+        self, table: pd.DataFrame, name: str, rule: Rule, code: NDArray[np.int64], n: int
+    ) -> None:
+        values = table[name].to_numpy()
+        self.name, self.rule, self.n = name, rule, n
+        self.numeric = values.dtype.kind in "fiub"
+        numbers_only = rule.how == "weighted_mean" or rule.error or rule.period
+        if numbers_only and not self.numeric:
+            raise DataError(
+                f"resolve_conflicts: the rule of {name!r} needs numbers, got dtype {values.dtype}"
+            )
+        here = np.flatnonzero(~_missing(values))
+        here = here[np.argsort(code[here], kind="stable")]
+        self.rows, self.code, self.given = here, code[here], values[here]
+        self.count = np.bincount(self.code, minlength=n)
+        self.start = np.concatenate(([0], np.cumsum(self.count)))[:-1]
+        self.error = np.full(here.size, np.nan)
+        if rule.error is not None:
+            quoted = _numbers(table, rule.error)[here]
+            self.error = np.where(np.isfinite(quoted) & (quoted > 0), quoted, np.nan)
+        self.value = self._unwrapped() if self.numeric else np.zeros(here.size)
+        self.key = pd.factorize(self.given)[0]
+        self.source = (
+            table[rule.source].to_numpy()[here].astype(str)
+            if rule.source in table
+            else here.astype(str)
+        )
+        self.date = _dates(table, rule.date)[here] if rule.how == "newest" else None
+        self._weigh()
+
+    def _unwrapped(self) -> Array:
+        """Values as numbers; angles within half a turn of the first of their group."""
+        value = self.given.astype(np.float64)
+        if self.rule.period is not None and value.size:
+            head = value[self.start[self.code]]
+            turn = self.rule.period
+            value = head + (value - head + turn / 2) % turn - turn / 2
+        return np.asarray(value)
+
+    def _sum(self, x: Array) -> Array:
+        return np.bincount(self.code, weights=x, minlength=self.n).astype(np.float64)
+
+    def _weigh(self) -> None:
+        """Means, chi-squares and who conflicts."""
+        sure = np.isfinite(self.error)
+        # scaled by the smallest error of all: 1/error^2 must not overflow
+        unit = float(np.min(self.error[sure])) if sure.any() else 1.0
+        weight = np.where(sure, (unit / np.where(sure, self.error, 1.0)) ** 2, 0.0)
+        self.n_sure = np.bincount(self.code[sure], minlength=self.n)
+        weight = np.where(self.n_sure[self.code] > 0, weight, 1.0)
+        total = self._sum(weight)
+        head = self.value[self.start[self.code]] if self.value.size else self.value
+        with np.errstate(invalid="ignore", divide="ignore"):
+            apart = self._sum(weight * (self.value - head)) / total
+            deviation = self.value - head - apart[self.code]
+            square = self._sum(weight * deviation**2)
+            some, free = self.n_sure > 0, self.count - 1.0
+            self.chi2 = np.where(self.n_sure > 1, square / unit**2, np.nan)
+            self.p = chi_square.sf(self.chi2, self.n_sure - 1.0)
+            birge = np.sqrt(np.maximum(self.chi2 / (self.n_sure - 1.0), 1.0))
+            known = unit / np.sqrt(total) * np.where(self.p < self.rule.p_limit, birge, 1.0)
+            self.mean_error = np.where(some, known, np.sqrt(square / free / self.count))
+        self.mean = np.full(self.n, np.nan)
+        full = self.count > 0
+        self.mean[full] = (self.value[self.start[full]] if full.any() else 0.0) + apart[full]
+        self.differs = self._differs(sure)
+
+    def _differs(self, sure: NDArray[np.bool_]) -> NDArray[np.bool_]:
+        """Groups whose values are in conflict."""
+        beyond = np.asarray(self.p < self.rule.p_limit)
+        if not self.numeric:
+            odd = self.key != self.key[self.start[self.code]] if self.key.size else self.key > 0
+            return np.bincount(self.code[odd], minlength=self.n) > 0
+        low, high = np.full(self.n, np.inf), np.full(self.n, -np.inf)
+        np.minimum.at(low, self.code[~sure], self.value[~sure])
+        np.maximum.at(high, self.code[~sure], self.value[~sure])
+        beyond |= high - low > self.rule.tolerance
+        mixed = (self.n_sure > 0) & (self.n_sure < self.count)
+        # a value without error against the mean of those with one
+        far = ~sure & mixed[self.code]
+        gap = np.abs(self.value - self.mean[self.code])
+        allowed = self.rule.tolerance + 3 * self.mean_error[self.code]
+        return beyond | (np.bincount(self.code[far & (gap > allowed)], minlength=self.n) > 0)
+
+    def choose(self) -> tuple[NDArray[Any], Array]:
+        """Merged value and error of every group."""
+        how = self.rule.how
+        if how == "keep_all":
+            return self._all(), np.full(self.n, np.nan)
+        if how == "weighted_mean" or (how == "agree" and self.rule.error is not None):
+            value, error = self.mean.copy(), self.mean_error.copy()
+            if self.rule.period is not None:
+                value = value % self.rule.period
+                value[value >= self.rule.period] = 0.0  # the modulo of -1e-17 rounds up
+            if how == "agree":
+                value[self.differs], error[self.differs] = np.nan, np.nan
+            return value, error
+        row = self._first_by({"agree": None, "newest": "date"}.get(how, how))
+        empty = self.count == 0
+        if how == "agree":
+            empty = empty | self.differs
+        return self._taken(row, empty)
+
+    def _first_by(self, what: str | None) -> NDArray[np.int64]:
+        """Row (among the present) of every group that comes first by error, source or date."""
+        merit = np.zeros(self.code.size)
+        if what == "most_precise":
+            merit = np.where(np.isfinite(self.error), self.error, np.inf)
+        elif what == "preferred":
+            place = {name: float(i) for i, name in enumerate(self.rule.prefer)}
+            merit = np.array([place.get(name, np.inf) for name in self.source.tolist()])
+        elif what == "date" and self.date is not None:
+            merit = np.where(np.isfinite(self.date), -self.date, np.inf)
+        order = np.lexsort((merit, self.code))
+        row = np.zeros(self.n, np.int64)
+        full = self.count > 0
+        row[full] = order[self.start[full]]
+        return row
+
+    def _taken(
+        self, row: NDArray[np.int64], empty: NDArray[np.bool_]
+    ) -> tuple[NDArray[Any], Array]:
+        error = np.full(self.n, np.nan)
+        value: NDArray[Any] = np.full(self.n, np.nan if self.numeric else "", dtype=object)
+        if self.given.size:
+            value[~empty] = self.given[row[~empty]]
+            error[~empty] = self.error[row[~empty]]
+        if self.numeric:
+            whole = self.given.dtype.kind in "iub" and not empty.any()
+            return value.astype(self.given.dtype if whole else np.float64), error
+        return value, error
+
+    def _all(self) -> NDArray[np.object_]:
+        """Distinct values of every group, as tuples."""
+        pairs = pd.DataFrame({"group": self.code, "key": self.key}).drop_duplicates()
+        value = np.empty(self.n, dtype=object)
+        given, sizes = self.given[pairs.index], np.bincount(pairs["group"], minlength=self.n)
+        ends = np.cumsum(sizes)
+        for i in range(self.n):
+            value[i] = tuple(given[ends[i] - sizes[i] : ends[i]].tolist())
+        return value
+
+    def conflicts(self, chosen: NDArray[Any], objects: NDArray[Any]) -> pd.DataFrame:
+        """Rows of the table of conflicts."""
+        where = np.flatnonzero(self.differs)
+        parts = [slice(self.start[i], self.start[i] + self.count[i]) for i in where]
+        return pd.DataFrame(
+            {
+                "object": objects[where],
+                "column": self.name,
+                "values": [tuple(self.given[part].tolist()) for part in parts],
+                "errors": [tuple(self.error[part].tolist()) for part in parts],
+                "sources": [tuple(self.source[part].tolist()) for part in parts],
+                "rule": self.rule.how,
+                "chosen": pd.Series(list(chosen[where]), dtype=object),
+                "chi2": self.chi2[where],
+                "p": np.where(np.isfinite(self.chi2[where]), self.p[where], np.nan),
+            }
+        )
+
+
+def _numbers(table: pd.DataFrame, name: str) -> Array:
+    values = table[name].to_numpy()
+    if values.dtype.kind not in "fiub":
+        raise DataError(f"resolve_conflicts needs numbers in {name!r}, got dtype {values.dtype}")
+    return values.astype(np.float64)
+
+
+def _dates(table: pd.DataFrame, name: str) -> Array:
+    """Dates as numbers that rise with time; NaN where missing."""
+    values = table[name]
+    if values.dtype.kind == "M":
+        numbers = values.to_numpy().astype("datetime64[us]").astype(np.int64).astype(np.float64)
+        return np.where(values.isna().to_numpy(), np.nan, numbers)
+    return _numbers(table, name)
