@@ -6,7 +6,7 @@ import warnings
 from dataclasses import dataclass
 from functools import lru_cache
 
-import erfa  # type: ignore[import-untyped]  # comes with astropy
+import erfa
 import numpy as np
 from numba import njit, prange
 from numpy.typing import NDArray

@@ -9,7 +9,7 @@ from functools import cache
 from pathlib import Path
 from typing import Literal
 
-import erfa  # type: ignore[import-untyped]  # comes with astropy
+import erfa
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
@@ -342,7 +342,7 @@ def leap_seconds_end() -> float:
     The table is the file of the IERS in the package astropy-iers-data; nothing is downloaded.
     ERFA, whose table is as old as its release, is given the leap seconds that it lacks.
     """
-    from astropy_iers_data import IERS_LEAP_SECOND_FILE  # type: ignore[import-untyped]
+    from astropy_iers_data import IERS_LEAP_SECOND_FILE
 
     text = Path(IERS_LEAP_SECOND_FILE).read_text(encoding="utf-8")
     rows = re.findall(r"^\s*\d+\.\d\s+\d+\s+(\d+)\s+(\d{4})\s+(\d+)\s*$", text, re.MULTILINE)
