@@ -1,6 +1,6 @@
 """dm-dt images against the light-curve package: time a pair, and the images compared.
 
-    python benchmarks/features_dmdt.py [--out FILE]
+    python benchmarks/features_dmdt.py [--repeats 5] [--out FILE]
 
 One core for both, the same light curves, the same edges (`dmdt_edges`, which light-curve takes as
 they are). Points are counted, then spread by their Gaussian errors; light-curve's faster way of
@@ -26,13 +26,12 @@ from record import record
 
 from astroprep.represent import dmdt_counts, dmdt_edges
 
-SIZES = {30: 2000, 100: 500, 300: 100, 1000: 10}  # points: curves
+SIZES = {30: 1000, 100: 200, 300: 30, 1000: 3}  # points: curves
 LONG = 20_000
-REPEATS = 5
 NO_BOUND = 1 << 40
 
 
-def fastest(*runs: Callable[[], Any], repeats: int = REPEATS) -> list[float]:
+def fastest(*runs: Callable[[], Any], repeats: int) -> list[float]:
     """Shortest time of each, seconds, taken in turns so that other work disturbs all alike."""
     seconds: list[list[float]] = [[] for _ in runs]
     for _ in range(repeats):
@@ -43,7 +42,7 @@ def fastest(*runs: Callable[[], Any], repeats: int = REPEATS) -> list[float]:
     return [min(taken) for taken in seconds]
 
 
-def measure(n_points: int, n_curves: int) -> dict[str, Any]:
+def measure(n_points: int, n_curves: int, repeats: int) -> dict[str, Any]:
     """One row of the table."""
     rng = np.random.default_rng(n_points)
     day = np.sort(rng.uniform(0, 2900, (n_curves, n_points)), axis=1)
@@ -79,6 +78,7 @@ def measure(n_points: int, n_curves: int) -> dict[str, Any]:
         lambda: ours(True),
         lambda: peer.gausses_many(curves, sorted=True),
         lambda: rough.gausses_many(curves, sorted=True),
+        repeats=repeats,
     )
     here, there, smooth, smooth_there, rough_there = (seconds / pairs * 1e9 for seconds in taken)
     return {
@@ -102,7 +102,7 @@ def measure(n_points: int, n_curves: int) -> dict[str, Any]:
     }
 
 
-def long_curve() -> dict[str, Any]:
+def long_curve(repeats: int) -> dict[str, Any]:
     """A curve of 2e8 pairs, whole and sampled."""
     rng = np.random.default_rng(LONG)
     day = np.sort(rng.uniform(0, 2900, LONG))
@@ -117,7 +117,7 @@ def long_curve() -> dict[str, Any]:
         return dmdt_counts(day, mag, offsets, dt, dm)
 
     full, part = whole(), sampled()
-    full_seconds, part_seconds = fastest(whole, sampled, repeats=2)
+    full_seconds, part_seconds = fastest(whole, sampled, repeats=repeats)
     share = np.maximum(full.pairs, 1)[..., None]
     off = float(np.abs(full.counts / share - part.counts / share).max())
     return {
@@ -137,10 +137,12 @@ def main() -> None:
     """Measure, print and record."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--out", type=Path)
-    out = parser.parse_args().out
+    parser.add_argument("--repeats", type=int, default=5, help="the shortest time counts")
+    arguments = parser.parse_args()
+    out, repeats = arguments.out, arguments.repeats
     warnings.simplefilter("ignore")  # light-curve warns of its own experimental parts
-    rows = [measure(n_points, n_curves) for n_points, n_curves in SIZES.items()]
-    rows.append(long_curve())
+    rows = [measure(n_points, n_curves, repeats) for n_points, n_curves in SIZES.items()]
+    rows.append(long_curve(repeats))
     for row in rows:
         print(f"{row['what']}: {row['claim']}")
     for row in rows[:-1]:
@@ -149,7 +151,7 @@ def main() -> None:
             f"spread {row['spread_largest_difference']:.0e} "
             f"(approx_erf {row['approx_erf_largest_difference']:.0e})"
         )
-    print(record("features_dmdt", rows, out, bins=[24, 24]))
+    print(record("features_dmdt", rows, out, bins=[24, 24], repeats=repeats))
 
 
 if __name__ == "__main__":

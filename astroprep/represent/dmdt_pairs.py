@@ -187,11 +187,10 @@ def dmdt_counts(
         raise ConfigError(f"max_pairs must be {dt.size} or more, one a row, got {max_pairs!r}")
     if seed != int(seed) or not 0 <= seed < 1 << 63:
         raise ConfigError(f"seed must be a whole number from 0 to 2**63 - 1, got {seed!r}")
-    arrays = [np.ascontiguousarray(a, np.float64) for a in (time, value)]
+    t, x = np.ascontiguousarray(time, np.float64), np.ascontiguousarray(value, np.float64)
     errors = None if error is None else np.ascontiguousarray(error, np.float64)
     starts = np.ascontiguousarray(offsets, np.int64)
-    t = arrays[0]
-    for name, array in (("time", t), ("value", arrays[1]), ("error", errors)):
+    for name, array in (("time", t), ("value", x), ("error", errors)):
         if array is None:
             continue
         if array.shape != t.shape or starts.size < 1 or starts[-1] != t.size:
@@ -206,4 +205,4 @@ def dmdt_counts(
     back = np.flatnonzero(np.diff(t) < 0) + 1
     if np.setdiff1d(back, starts).size:
         raise DataError("dmdt_counts needs times sorted within each curve; see batch.usable")
-    return DmDtCounts(*count_pairs(*arrays, errors, starts, dt, dm, int(max_pairs), int(seed)))
+    return DmDtCounts(*count_pairs(t, x, errors, starts, dt, dm, int(max_pairs), int(seed)))
