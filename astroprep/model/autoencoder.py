@@ -151,7 +151,8 @@ class CircularAutoencoder(nn.Module):
 
     def decode(self, code: torch.Tensor) -> torch.Tensor:
         """Map (curve, code) to (curve, phase)."""
-        h = torch.relu(self._linear(code, "decode_0")).unflatten(1, (self.width, -1))
+        h = torch.relu(self._linear(code, "decode_0"))
+        h = h.reshape(len(h), self.width, h.shape[1] // self.width)
         for name in ("decode_1", "decode_2"):
             h = torch.relu(self._convolve(h.repeat_interleave(2, dim=-1), name))
         return self._convolve(h, "decode_3").squeeze(1)

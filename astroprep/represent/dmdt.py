@@ -158,10 +158,11 @@ class DmDtImage(Transformer):
 
     def _count(self, batch: LightCurveBatch) -> DmDtCounts:
         usable, (dt, dm) = batch.usable, self._edges()
-        index, offsets, shape = slice(None), usable.offsets, (batch.n_curves,)
+        index: slice | NDArray[np.int64] = slice(None)
+        offsets, shape = usable.offsets, [batch.n_curves]
         if self.bands is not None:
             index, offsets = _by_band(batch, self.bands)
-            shape = (batch.n_curves, len(self.bands))
+            shape.append(len(self.bands))
         found = dmdt_counts(
             usable.time[index],
             usable.value[index],
@@ -172,7 +173,11 @@ class DmDtImage(Transformer):
             max_pairs=int(self.max_pairs),
             seed=int(self.seed),
         )
-        return DmDtCounts(*(part.reshape(*shape, *part.shape[1:]) for part in found))
+        return DmDtCounts(
+            found.counts.reshape(*shape, *found.counts.shape[1:]),
+            found.pairs.reshape(*shape, *found.pairs.shape[1:]),
+            found.looked_at.reshape(*shape, *found.looked_at.shape[1:]),
+        )
 
 
 def _summed(pairs: NDArray[np.int64]) -> NDArray[np.int64]:
