@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 LSDB := .venv-lsdb
 DATA ?=
 CORE_TESTS := tests/test_data.py tests/test_interchange.py tests/io tests/clean tests/detrend \
-	tests/integrate tests/period tests/features tests/represent tests/quality
+	tests/integrate tests/period tests/features tests/represent tests/quality tests/scale
 
 .PHONY: help demo test test-all lint types tests browser clean
 
