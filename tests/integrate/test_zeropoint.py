@@ -107,7 +107,7 @@ def test_wrong_links_do_not_count(rng):
         mag = mag + np.where(rng.random(mag.size) < 0.03, rng.uniform(-2, 2, mag.size), 0.0)
         curves.append((time, mag, error, code))
     found = measure_zero_points(merged(curves), reference="a_i")
-    # the mean of all links is 0.25 off; a tenth of that remains, as the wrong ones widen the scatter
+    # the mean of all links is 0.25 off; wrong ones widen the scatter, so a tenth of it remains
     assert np.abs(found.offset - OFFSETS).max() < 0.04
     assert (np.abs(found.offset - OFFSETS)[0, 1:] < 3.5 * found.error[0, 1:]).all()
 
