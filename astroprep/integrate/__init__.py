@@ -6,12 +6,14 @@ from astroprep.integrate.catalogue_files import CatalogueColumns, read_catalogue
 from astroprep.integrate.conflicts import Rule, resolve_conflicts
 from astroprep.integrate.crossmatch import crossmatch
 from astroprep.integrate.crossmatch_many import ManyMatches, crossmatch_many
+from astroprep.integrate.duplicates import DropDuplicates, MarkDuplicates
 from astroprep.integrate.match_files import match_files
 from astroprep.integrate.match_step import CrossMatch
 from astroprep.integrate.matches import Matches, MatchStatus
 from astroprep.integrate.merging import merge_curves
 from astroprep.integrate.proper_motion import propagate
 from astroprep.integrate.redundancy import twins
+from astroprep.integrate.same_stars import SameStars, find_same_stars
 from astroprep.integrate.schema import SchemaDraft, describe_schema, guess_schema, rank_schemas
 from astroprep.integrate.sites import SITES, Site
 from astroprep.integrate.skymap import SkyMap, credible_level, in_credible_region, read_skymap
@@ -24,10 +26,13 @@ __all__ = [
     "Catalogue",
     "CatalogueColumns",
     "CrossMatch",
+    "DropDuplicates",
     "ManyMatches",
+    "MarkDuplicates",
     "MatchStatus",
     "Matches",
     "Rule",
+    "SameStars",
     "Schema",
     "SchemaDraft",
     "SchemaReport",
@@ -40,6 +45,7 @@ __all__ = [
     "crossmatch",
     "crossmatch_many",
     "describe_schema",
+    "find_same_stars",
     "guess_schema",
     "in_credible_region",
     "load_schema",

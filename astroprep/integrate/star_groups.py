@@ -71,7 +71,7 @@ def _root(parent, i):  # type: ignore[no-untyped-def]
 
 
 @njit(cache=True)
-def join(order, left, right, is_link, contradicts, starts, neighbour, pair, n_curves):  # type: ignore[no-untyped-def]
+def join(order, left, right, starts, neighbour, pair, n_curves):  # type: ignore[no-untyped-def]
     """Join links in their order unless two members of the joined groups contradict each other.
 
     Parameters
@@ -80,8 +80,6 @@ def join(order, left, right, is_link, contradicts, starts, neighbour, pair, n_cu
         Pairs to try, the surest first.
     left, right : int64 array, shape (n_pairs,)
         Rows.
-    is_link, contradicts : bool array, shape (n_pairs,)
-        What each pair says.
     starts : int64 array, shape (n_curves + 1,)
         Pairs that contradict, by either row: ``starts[i]:starts[i + 1]``.
     neighbour, pair : int64 array
