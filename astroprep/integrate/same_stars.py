@@ -413,8 +413,10 @@ def _place_ratio(
     expected = np.log(0.5 * (density[left] + density[right]))
     core = np.log1p(-FAIL) - apart**2 / (2 * square) - np.log(2 * np.pi * square) - expected
     wing = np.log(FAIL) - np.log(np.pi * radius**2) - expected
-    ratio = np.logaddexp(core, np.minimum(wing, np.log(FAIL)))
-    return np.where(np.isfinite(apart), ratio, np.nan)
+    known = np.isfinite(apart)
+    ratio = np.full(apart.size, np.nan)
+    ratio[known] = np.logaddexp(core[known], np.minimum(wing, np.log(FAIL))[known])
+    return ratio
 
 
 def _joined(

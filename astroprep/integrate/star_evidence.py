@@ -25,6 +25,7 @@ DAY = 1.00273790935  # sidereal days in a day: aliases of a site lie at these st
 PERIOD_FLOOR = 1e-5  # relative; pulsators change their periods by that within decades
 PHASE_FLOOR = 0.03  # periods, between bands
 AMPLITUDE = (0.05, 0.25)  # dex, within a band and between bands
+AMPLITUDE_ERROR = 0.6  # dex times the root of the number of points
 LEVEL = 0.15  # in the unit of magnitudes, zero points of one band in two surveys
 SHAPE_FLOOR = 0.08
 LABEL_RIGHT = 0.9
@@ -140,6 +141,10 @@ def _difference(
             forward, backward = (s1 == a) & (s2 == b), (s1 == b) & (s2 == a)
             expected[forward], expected[backward] = shift, -shift
             width[forward | backward] = spread
+    if name == "amplitude":  # percentiles of few points are rough
+        least = np.maximum(traits.n_points, 1)
+        few = 1.0 / least[left] + 1.0 / least[right]
+        width = np.sqrt(width**2 + AMPLITUDE_ERROR**2 * few)
     if name == "shape":
         width = np.sqrt(width**2 + traits.shape_err[left] ** 2 + traits.shape_err[right] ** 2)
     other = np.sqrt(variance[s1] + variance[s2])
@@ -221,7 +226,7 @@ def _shared_exposures(time, value, band, offsets, left, right, tolerance):  # ty
 
 
 def _exposures(batch: object, left: Rows, right: Rows, traits: Traits) -> Array:
-    """Against one star where two sources stand in one image; for it where they are copies."""
+    """Against one star where a survey has two sources in one image; for it where they are copies."""
     usable = batch.usable  # type: ignore[attr-defined]
     band = np.zeros(usable.time.size, np.int16) if usable.band is None else usable.band
     shared, equal = _shared_exposures(
@@ -230,7 +235,10 @@ def _exposures(batch: object, left: Rows, right: Rows, traits: Traits) -> Array:
     fewer = np.maximum(np.minimum(usable.counts()[left], usable.counts()[right]), 1)
     several = (shared >= 3) & (shared > 0.1 * fewer)
     copies = several & (equal > 0.5 * shared)
-    return np.where(copies, -np.log(FAIL), np.where(several, np.log(FAIL), 0.0))
+    # two surveys of one camera, such as a reduction and its successor, share exposures by right
+    surveys = np.array([name for name, _ in traits.systems], dtype=object)[traits.system]
+    apart = several & (surveys[left] == surveys[right])
+    return np.where(copies, -np.log(FAIL), np.where(apart, np.log(FAIL), 0.0))
 
 
 def _label(label: NDArray[np.object_], left: Rows, right: Rows) -> Array:

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from dataclasses import replace
+from typing import Any, NamedTuple
 
 import numpy as np
 from numba import njit, prange
 from numpy.typing import NDArray
 
 from astroprep.clean.bands import SelectBand
-from astroprep.data import LightCurveBatch
+from astroprep.clean.flags import FlagBad
+from astroprep.data import LightCurveBatch, Rejected
+from astroprep.period import PeriodSearch
 
-__all__ = ["Traits", "measure_traits"]
+__all__ = ["Traits", "measure_traits", "with_periods"]
 
 Array = NDArray[np.float64]
 HARMONICS = 3
@@ -202,3 +205,29 @@ def _systems(
     place = {pair: k for k, pair in enumerate(both)}
     code = [place[pair] for pair in zip(names.tolist(), bands.tolist(), strict=True)]
     return np.array(code, np.int64), tuple(both)
+
+
+def with_periods(batch: LightCurveBatch, **settings: Any) -> LightCurveBatch:
+    """Search the period of every curve in its fullest band; NaN where none can be sought.
+
+    Parameters
+    ----------
+    batch : LightCurveBatch
+        Never changed; no curve is lost.
+    **settings
+        Of `astroprep.period.PeriodSearch`.
+
+    Returns
+    -------
+    LightCurveBatch
+        With ``period`` and ``period_err`` in ``objects``, days.
+    """
+    main = batch if batch.band is None else SelectBand(on_bad="raise").transform(batch)
+    numbered = main.with_columns(objects={"row": np.arange(batch.n_curves)})
+    ready = FlagBad(on_bad="reject").fit_transform(replace(numbered, rejected=Rejected()))
+    found = PeriodSearch(on_bad="reject", **settings).fit_transform(ready)
+    columns = {}
+    for name in ("period", "period_err"):
+        columns[name] = np.full(batch.n_curves, np.nan)
+        columns[name][found.objects["row"]] = found.objects[name]
+    return batch.with_columns(objects=columns)
