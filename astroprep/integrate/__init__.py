@@ -10,6 +10,8 @@ from astroprep.integrate.duplicates import DropDuplicates, MarkDuplicates
 from astroprep.integrate.match_files import match_files
 from astroprep.integrate.match_step import CrossMatch
 from astroprep.integrate.matches import Matches, MatchStatus
+from astroprep.integrate.merge import MergeObjects, merge_objects, undo_merge
+from astroprep.integrate.merge_files import merge_files
 from astroprep.integrate.merging import merge_curves
 from astroprep.integrate.proper_motion import propagate
 from astroprep.integrate.redundancy import twins
@@ -17,11 +19,15 @@ from astroprep.integrate.same_stars import SameStars, find_same_stars
 from astroprep.integrate.schema import SchemaDraft, describe_schema, guess_schema, rank_schemas
 from astroprep.integrate.sites import SITES, Site
 from astroprep.integrate.skymap import SkyMap, credible_level, in_credible_region, read_skymap
+from astroprep.integrate.stack import stack_surveys
+from astroprep.integrate.star_evidence import EVIDENCE
+from astroprep.integrate.star_traits import with_periods
 from astroprep.integrate.timescale import to_bjd_tdb
 from astroprep.integrate.zeropoint import ZeroPointCorrection, ZeroPoints, measure_zero_points
 from astroprep.surveys import Schema, SchemaReport, load_schema, schema_names
 
 __all__ = [
+    "EVIDENCE",
     "SITES",
     "Catalogue",
     "CatalogueColumns",
@@ -31,6 +37,7 @@ __all__ = [
     "MarkDuplicates",
     "MatchStatus",
     "Matches",
+    "MergeObjects",
     "Rule",
     "SameStars",
     "Schema",
@@ -52,12 +59,17 @@ __all__ = [
     "match_files",
     "measure_zero_points",
     "merge_curves",
+    "merge_files",
+    "merge_objects",
     "propagate",
     "rank_schemas",
     "read_catalogue",
     "read_skymap",
     "resolve_conflicts",
     "schema_names",
+    "stack_surveys",
     "to_bjd_tdb",
     "twins",
+    "undo_merge",
+    "with_periods",
 ]

@@ -226,7 +226,7 @@ def _shared_exposures(time, value, band, offsets, left, right, tolerance):  # ty
 
 
 def _exposures(batch: object, left: Rows, right: Rows, traits: Traits) -> Array:
-    """Against one star where a survey has two sources in one image; for it where they are copies."""
+    """Against one star where an image shows two sources; for it where they are copies."""
     usable = batch.usable  # type: ignore[attr-defined]
     band = np.zeros(usable.time.size, np.int16) if usable.band is None else usable.band
     shared, equal = _shared_exposures(
