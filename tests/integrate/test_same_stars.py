@@ -9,13 +9,12 @@ from scipy.special import expit, logit
 from astroprep.data import LightCurveBatch, Meta
 from astroprep.errors import ConfigError, DataError
 from astroprep.integrate import EVIDENCE, SameStars, find_same_stars
-from astroprep.integrate.bayes import log_bayes_factor
+from astroprep.integrate.bayes import SPHERE, log_bayes_factor
 from astroprep.integrate.star_evidence import phase_difference
 from astroprep.integrate.star_groups import cross_pairs, join
 from astroprep.integrate.star_traits import measure_traits, with_periods
 
 ARCSEC = 1 / 3600
-LIGHT = tuple(name for name in EVIDENCE if name != "position")
 
 
 def curve(rng, period, *, start=0.0, n=150, level=15.0, amplitude=0.3, epoch=0.0, noise=0.01):
@@ -99,20 +98,16 @@ def test_hostile_curves_stand_alone(rng):
 
 
 def test_the_position_is_budavari_and_szalays(rng):
-    """With no other evidence the ratio is their Eq. 16 over the density, but for the failures."""
+    """With no other evidence the ratio is their Eq. 16 over the number of curves in the sky."""
     batch = field(rng, 300)
     found = find_same_stars(batch, radius=1.0, evidence=("position",))
     score = found.scores[:, EVIDENCE.index("position")]
-    near = found.separation < 0.3
-    # two objects within the radius of each: the local density is one in its circle
-    arcsec = np.deg2rad(1 / 3600)
-    expected = log_bayes_factor(found.separation, 0.3, 0.3)
-    expected += np.log(arcsec**2 / (4 * np.pi)) - np.log(1 / (4 * np.pi * np.pi * 1.0**2) * 1.0)
-    expected += np.log(4 * np.pi) - np.log(4 * np.pi)
-    assert near.sum() > 50
-    np.testing.assert_allclose(
-        score[near], np.log(0.98 * np.exp(expected[near] - np.log(4 * np.pi) + np.log(2 * np.pi) - np.log(0.5)) + 0.02), atol=0.15
-    )  # fmt: skip
+    near = np.bincount(np.concatenate((found.left, found.right)), minlength=600) == 1
+    alone = near[found.left] & near[found.right] & (found.separation < 0.5)
+    density = 1 / np.pi  # one other curve in the circle, far above the field's density
+    expected = log_bayes_factor(found.separation, 0.3, 0.3) - np.log(SPHERE * density)
+    assert alone.sum() > 100
+    np.testing.assert_allclose(score[alone], expected[alone] + np.log(0.98), atol=0.03)
     np.testing.assert_allclose(found.probability, expit(logit(0.5) + score), rtol=1e-12)
 
 
@@ -126,7 +121,7 @@ def test_probability_sums_the_evidence(rng):
 
 
 def test_the_phase_is_predicted_across_a_gap(rng):
-    """Analytic: two curves of one ephemeris, 2,000 days apart, agree; half a period off they do not."""
+    """Two curves of one ephemeris agree 2,000 days apart; half a period off they do not."""
     curves = [
         curve(rng, 3.3), curve(rng, 3.3, start=2000), curve(rng, 3.3, start=2000, epoch=1.65),
     ]  # fmt: skip
@@ -189,7 +184,11 @@ def test_a_star_between_two_others_does_not_join_them(rng):
     ]  # fmt: skip
     batch = LightCurveBatch.from_curves(
         curves, ids=["a", "b", "c"],
-        objects={"ra": np.full(3, 10.0), "dec": np.array([0, 0.2, 0.4]) * ARCSEC, "period": [3.0, np.nan, 7.7]},
+        objects={
+            "ra": np.full(3, 10.0),
+            "dec": np.array([0, 0.2, 0.4]) * ARCSEC,
+            "period": [3.0, np.nan, 7.7],
+        },
     )  # fmt: skip
     found = find_same_stars(batch, evidence=("position", "period", "phase"), radius=10.0)
     assert found.group[0] != found.group[2]
@@ -268,7 +267,7 @@ def test_mistakes_are_named(rng):
     bare = LightCurveBatch.from_curves([curve(rng, 3.0)])
     with pytest.raises(DataError, match="needs the column 'ra'"):
         find_same_stars(bare)
-    with pytest.raises(DataError, match="needs the column 'period'.*PeriodSearch"):
+    with pytest.raises(DataError, match=r"needs the column 'period'.*PeriodSearch"):
         find_same_stars(bare, by="photometry")
     assert isinstance(find_same_stars(batch), SameStars)
 
