@@ -141,9 +141,8 @@ def rejoin(batch: LightCurveBatch, star: np.ndarray, seed: int) -> list[dict[str
         rows.append(
             {"seed": seed, "method": name, **score(group, truth), "seconds": seconds, **more}
         )
-        print(
-            f"{seed} {name:34} precision {rows[-1]['precision']:.4f} recall {rows[-1]['recall']:.4f}"
-        )
+        last = rows[-1]
+        print(f"{seed} {name:38} {last['precision']:.4f} {last['recall']:.4f}", flush=True)
 
     for radius in (0.5, 1.0, 2.0):
         begin = clock.perf_counter()

@@ -26,7 +26,7 @@ Array = NDArray[np.float64]
 Rows = NDArray[np.int64]
 By = Literal["position", "photometry", "both"]
 
-CONTRADICTION = -3.0  # summed evidence, natural logarithm: 20 to 1 against one star
+CONTRADICTION = -3.0  # natural logarithm: place or light are 20 to 1 against one star
 SURE = 0.95  # pairs that calibrate how systems differ
 N_SIGMA = 5.0  # of two frequencies that are compared at all
 LARGEST_ERROR = 2e-3  # relative, of a frequency that is looked up; others match everything
@@ -229,7 +229,7 @@ def find_same_stars(
     found in its sorted order, so that the work does not grow with the square of the number.
 
     Pairs called the same are joined from the most probable on, unless that would put two curves
-    into one star whose evidence contradicts it (below -3); the pair then says so.
+    into one star that contradict each other (place, light or both below -3); the pair then says so.
 
     References
     ----------
@@ -271,7 +271,7 @@ def find_same_stars(
     verdict[probability >= min_probability] = "same"
     verdict[probability <= 1 - min_probability] = "different"
     group, by_pair, blocked = _joined(
-        left, right, probability, verdict == "same", total < CONTRADICTION, more[2]
+        left, right, probability, verdict == "same", _contradicts(scores, total), more[2]
     )
     return SameStars(
         batch.ids, left, right, _separation(ra, dec, left, right), scores, probability, verdict,
@@ -417,6 +417,12 @@ def _place_ratio(
     ratio = np.full(apart.size, np.nan)
     ratio[known] = np.logaddexp(core[known], np.minimum(wing, np.log(FAIL))[known])
     return ratio
+
+
+def _contradicts(scores: Array, total: Array) -> NDArray[np.bool_]:
+    """Pairs that cannot be one star by their place alone, their light alone, or both together."""
+    place = np.nan_to_num(scores[:, EVIDENCE.index("position")])
+    return np.asarray(np.minimum(np.minimum(place, total - place), total) < CONTRADICTION)
 
 
 def _joined(

@@ -155,10 +155,9 @@ def test_settings_are_checked(batch):
 
 def test_stacked_surveys_share_a_clock_and_bands(batch):
     one = batch[:2]
-    two = replace(
-        batch[2:4], time=batch[2:4].time - 1000.0, points={},
-        meta=replace(batch.meta, survey="two", time_scale="HJD-1000", time_ref=1000.0, bands=("i", "v")),
-    )  # fmt: skip
+    clock = {"time_scale": "HJD-1000", "time_ref": 1000.0}
+    meta = replace(batch.meta, survey="two", bands=("i", "v"), **clock)
+    two = replace(batch[2:4], time=batch[2:4].time - 1000.0, points={}, meta=meta)
     whole = stack_surveys([one, two])
     np.testing.assert_allclose(whole.time, batch[:4].time, atol=1e-9)
     assert whole.objects["row"].tolist() == [0, 1, 4, 5]
