@@ -82,6 +82,8 @@ def merge(
     )
     pairs = ", ".join(f"{count} {verdict}" for verdict, count in sorted(done.verdicts.items()))
     show.out.print(f"pairs compared: {pairs or 'none'}")
+    if done.n_without_period:
+        show.out.print(f"{done.n_without_period} light curves without a period")
     if done.n_blocked:
         show.out.print(f"{done.n_blocked} pairs kept apart: their stars contradict each other")
     show.out.print(str(out))

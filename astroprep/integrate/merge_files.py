@@ -33,6 +33,8 @@ class Merger:
     ----------
     n_curves, n_stars, n_merged, n_points : int
         Curves in, stars out, curves that went into another, points.
+    n_without_period : int
+        Curves that could not be compared by their period; 0 where it is not looked at.
     verdicts : dict of str to int
         Pairs by verdict.
     n_blocked : int
@@ -45,6 +47,7 @@ class Merger:
     n_stars: int
     n_merged: int
     n_points: int
+    n_without_period: int
     verdicts: dict[str, int]
     n_blocked: int
     log: pd.DataFrame
@@ -117,6 +120,7 @@ def merge_files(
     verdicts, counts = np.unique(stars.verdict.astype(str), return_counts=True)
     result = Merger(
         len(batch), len(merged), len(batch) - len(merged), merged.n_points,
+        0 if by == "position" else int((~np.isfinite(batch.objects["period"])).sum()),
         dict(zip(verdicts.tolist(), counts.tolist(), strict=True)),
         int((stars.blocked >= 0).sum()), table,
     )  # fmt: skip
@@ -168,6 +172,7 @@ def _counts(result: Merger) -> dict[str, object]:
         "stars": result.n_stars,
         "merged": result.n_merged,
         "points": result.n_points,
+        "without_period": result.n_without_period,
         "pairs": result.verdicts,
         "kept_apart": result.n_blocked,
     }

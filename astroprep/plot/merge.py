@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -64,8 +64,9 @@ def plot_merged(
         )
     if axes is None:
         first = new_axes(None, (9.0, 3.8))
+        figure: Any = first.figure
         first.remove()
-        one, two = first.figure.subplots(1, 2)
+        one, two = figure.subplots(1, 2)
         axes = (quiet(one), quiet(two))
     for ax, batch, title in zip(axes, (merged, corrected), ("as measured", "merged"), strict=True):
         _draw(ax, batch[index], system, period)

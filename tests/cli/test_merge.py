@@ -32,7 +32,7 @@ def surveys(tmp_path, rng):
             curves,
             ids=[f"{name}-{i}" for i in range(3)],
             objects={"ra": np.array([10.0, 11.0, 12.0 + k]), "dec": np.zeros(3)},
-            meta=Meta(survey=name, time_scale="HJD", time_ref=0.0),
+            meta=Meta(survey=name, time_scale="HJD-2450000", time_ref=2450000.0),
         )
         paths.append(tmp_path / f"{name}.parquet")
         write_survey(paths[-1], batch)
@@ -66,7 +66,21 @@ def test_by_photometry_periods_are_searched(surveys, tmp_path):
     done = run(*surveys, "--out", out, "--by", "photometry", "--log", log)
     assert done.exit_code == 0, done.output
     assert "6 light curves = 3 stars" in done.output
+    assert "without a period" not in done.output
     assert len(pd.read_parquet(log)) == 6
+
+
+def test_curves_without_a_period_are_counted(surveys, tmp_path):
+    short = LightCurveBatch.from_curves(
+        [([1.0, 2.0], [15.0, 15.1], [0.01, 0.01])],
+        meta=Meta(survey="short", time_scale="HJD-2450000", time_ref=2450000.0),
+    )
+    write_survey(tmp_path / "short.parquet", short)
+    done = run(
+        surveys[0], tmp_path / "short.parquet", "--out", tmp_path / "x.parquet", "--by", "both"
+    )
+    assert done.exit_code == 0, done.output
+    assert "1 light curves without a period" in done.output
 
 
 def test_help_has_an_example():
@@ -90,7 +104,9 @@ def test_fluxes_and_magnitudes_are_not_mixed(surveys, tmp_path):
     flux = LightCurveBatch.from_curves(
         [([1.0, 2.0], [3.0, 4.0], [1.0, 1.0])],
         objects={"ra": [10.0], "dec": [0.0]},
-        meta=Meta(survey="f", quantity="flux", unit="nJy", time_scale="HJD", time_ref=0.0),
+        meta=Meta(
+            survey="f", quantity="flux", unit="nJy", time_scale="HJD-2450000", time_ref=2450000.0
+        ),
     )
     write_survey(tmp_path / "flux.parquet", flux)
     done = run(surveys[0], tmp_path / "flux.parquet", "--out", tmp_path / "x.parquet")
