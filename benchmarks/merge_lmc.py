@@ -28,6 +28,7 @@ from record import record
 from astroprep.clean import FlagBad, SelectBand
 from astroprep.data import LightCurveBatch
 from astroprep.integrate import (
+    MarkDuplicates,
     ZeroPointCorrection,
     find_same_stars,
     merge_curves,
@@ -48,7 +49,9 @@ def read(folder: Path) -> tuple[LightCurveBatch, np.ndarray]:
     names = ColumnNames(id="source_id", extra=extra)
     with open_survey(folder / "lmc_cepheids_multisurvey.parquet", names) as survey:
         batch = survey.read()
-    batch = FlagBad().fit_transform(SelectBand().transform(batch))
+    # MACHO lists exposures twice, a second apart
+    batch = MarkDuplicates(window=5.0).transform(SelectBand().transform(batch))
+    batch = FlagBad().fit_transform(batch)
     star = np.unique(batch.objects["star"].astype(str), return_inverse=True)[1]
     keep = {
         "id": np.array([str(k) for k in range(len(batch))], dtype=object),
@@ -65,7 +68,7 @@ def decoys(batch: LightCurveBatch, star: np.ndarray, rng: np.random.Generator) -
     usable = batch.usable
     curves, columns = [], {name: [] for name in ("survey", "ra", "dec")}
     for s in np.unique(star):
-        own = np.flatnonzero(star == s)
+        own = np.flatnonzero((star == s) & (usable.counts() > 0))
         for _ in range(DECOYS):
             k = int(rng.choice(own))
             part = slice(*usable.offsets[k : k + 2])
@@ -280,7 +283,8 @@ def main() -> None:
                 values = np.array([row[key] for row in own])
                 spread = f"{values.mean():.4f} +- {values.std(ddof=min(1, values.size - 1)):.4f}"
                 print(f"{method:40} {key:10} {spread}")
-    record("merge_lmc", rows, given.out, decoys=DECOYS, position_error=MOVED, zero_points=ZERO)
+    name = "merge_lmc" if given.half == "both" else f"merge_lmc_{given.half}"
+    record(name, rows, given.out, decoys=DECOYS, position_error=MOVED, zero_points=ZERO)
 
 
 if __name__ == "__main__":

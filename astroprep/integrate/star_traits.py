@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from astroprep.clean.bands import SelectBand
 from astroprep.clean.flags import FlagBad
 from astroprep.data import LightCurveBatch, Rejected
+from astroprep.integrate.duplicates import MarkDuplicates
 from astroprep.period import PeriodSearch
 
 __all__ = ["Traits", "measure_traits", "with_periods"]
@@ -21,6 +22,7 @@ HARMONICS = 3
 LEAST_POINTS = 12  # for a fold of three harmonics
 CLIP = 4.0  # robust sigma; survey photometry has wild points
 MAD_TO_SIGMA = 1.4826
+COPY_WINDOW = 5.0  # seconds between two entries of one exposure
 
 
 class Traits(NamedTuple):
@@ -224,7 +226,9 @@ def with_periods(batch: LightCurveBatch, **settings: Any) -> LightCurveBatch:
     """
     main = batch if batch.band is None else SelectBand(on_bad="raise").transform(batch)
     numbered = main.with_columns(objects={"row": np.arange(batch.n_curves)})
-    ready = FlagBad(on_bad="reject").fit_transform(replace(numbered, rejected=Rejected()))
+    # copies some seconds apart (MACHO) would make the scatter zero that stands in for its errors
+    once = MarkDuplicates(window=COPY_WINDOW).transform(replace(numbered, rejected=Rejected()))
+    ready = FlagBad(on_bad="reject").fit_transform(once)
     found = PeriodSearch(on_bad="reject", **settings).fit_transform(ready)
     columns = {}
     for name in ("period", "period_err"):
