@@ -63,11 +63,16 @@ def merge_objects(
             f"merge_objects needs the batch that the stars were found in: {stars.group.size} "
             f"curves, got {batch.n_curves} or others"
         )
+    rows = batch.objects["row"]
+    if np.unique(rows).size != rows.size:
+        raise DataError(
+            "merge_objects needs a 'row' of its own for each curve, because the log goes by it; "
+            "put batches together with stack_surveys"
+        )
     merged = merge_curves(batch, stars.group, survey=survey)
     member = np.flatnonzero(stars.group != np.arange(batch.n_curves))
     log = _log(batch, stars)
     reason = dict(zip(log["row"], log["reason"], strict=True))
-    rows = batch.objects["row"]
     away = Rejected(
         row=np.asarray(rows[member], np.int64),
         id=batch.ids[member],

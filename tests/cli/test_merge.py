@@ -25,9 +25,10 @@ def surveys(tmp_path, rng):
     for k, name in enumerate(("one", "two")):
         curves = []
         for i in range(3):
-            time = np.sort(rng.uniform(0, 300, 60)) + 1000 * k
-            mag = 15 + i + 0.4 * np.cos(2 * np.pi * time / (1.7 + i))
-            curves.append((time, mag + rng.normal(0, 0.01, 60), np.full(60, 0.01)))
+            time = np.sort(rng.uniform(0, 300, 90)) + 1000 * k
+            angle = 2 * np.pi * time / (1.7 + i)
+            mag = 15 + i + 0.4 * np.cos(angle) + 0.2 * np.cos(2 * angle + 1)
+            curves.append((time, mag + rng.normal(0, 0.01, 90), np.full(90, 0.01)))
         batch = LightCurveBatch.from_curves(
             curves,
             ids=[f"{name}-{i}" for i in range(3)],
@@ -47,10 +48,10 @@ def test_files_become_one_of_stars(surveys, tmp_path):
     out = tmp_path / "stars.parquet"
     done = run(*surveys, "--out", out, "--radius", 1)
     assert done.exit_code == 0, done.output
-    assert "6 light curves = 4 stars + 2 merged into them; 360 points" in done.output
+    assert "6 light curves = 4 stars + 2 merged into them; 540 points" in done.output
     stars = open_survey(out).read()
     assert stars.ids.tolist() == ["one-0", "one-1", "one-2", "two-2"]
-    assert np.diff(stars.offsets).tolist() == [120, 120, 60, 60]
+    assert np.diff(stars.offsets).tolist() == [180, 180, 90, 90]
     assert set(stars[0].points["source"]) == {0, 3}
     log = pd.read_csv(tmp_path / "stars.merges.csv")
     assert log["id"].tolist() == ["one-0", "one-1", "two-0", "two-1"]

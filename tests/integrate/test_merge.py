@@ -143,6 +143,12 @@ def test_of_another_batch(batch):
         merge_objects(batch[:5], find_same_stars(batch))
 
 
+def test_rows_that_repeat_are_refused(batch):
+    twice = LightCurveBatch.concat([batch, batch])
+    with pytest.raises(DataError, match="a 'row' of its own"):
+        merge_objects(twice, find_same_stars(twice))
+
+
 def test_settings_are_checked(batch):
     with pytest.raises(ConfigError, match="radius must lie"):
         MergeObjects(radius=-1).transform(batch)
