@@ -39,7 +39,7 @@ from astroprep.io import ColumnNames, open_survey
 
 DECOYS = 20
 MOVED = 0.3  # arcsec, each coordinate
-FASTEST = 5.0  # cycles per day
+FASTEST = 3.0  # cycles per day
 ZERO = {"OGLE-II": 0.02, "OGLE-III": 0.0, "OGLE-IV": -0.03, "EROS-2": 0.4, "MACHO": -24.0}
 
 
@@ -73,13 +73,13 @@ def decoys(batch: LightCurveBatch, star: np.ndarray, rng: np.random.Generator) -
             k = int(rng.choice(own))
             part = slice(*usable.offsets[k : k + 2])
             seen = np.arange(part.start, part.stop)
-            seen = np.sort(rng.choice(seen, min(seen.size, 200), replace=False))
+            seen = np.sort(rng.choice(seen, min(seen.size, 100), replace=False))
             time = usable.time[seen]
             level = np.median(usable.value[part]) + rng.uniform(-1, 1.5)
             mag = level + rng.normal(0, 0.03, time.size)
             if rng.random() < 0.5:
                 angle = 2 * np.pi * (
-                    time / np.exp(rng.uniform(np.log(0.4), np.log(40)))
+                    time / np.exp(rng.uniform(np.log(0.5), np.log(40)))
                 ) + rng.uniform(0, 6)
                 mag += rng.uniform(0.05, 0.4) * (np.cos(angle) + 0.4 * np.cos(2 * angle + 1))
             curves.append(

@@ -295,14 +295,16 @@ def score_pairs(
         # a harmonic or an alias has no common phase
         inside = np.log(weight * np.exp(_wrapped(gap, sigma)) + 1 - weight)
     phase = np.where(np.isfinite(gap + sigma), _mixture(inside, np.zeros(left.size)), np.nan)
-    # a phase drawn from the alias part says nothing, and may not say anything against either
+    # at a harmonic or an alias of the period neither phases nor shapes can be compared
+    shape = _difference("shape", traits, left, right, (SHAPE_FLOOR, SHAPE_FLOOR), learned)
+    direct = weight > 0.5
     found = {
         "position": position,
         "period": same_period,
-        "phase": np.where(weight > 0.5, phase, np.where(np.isfinite(phase), 0.0, np.nan)),
+        "phase": np.where(direct, phase, np.nan),
         "brightness": _level(traits, left, right, learned),
         "amplitude": _difference("amplitude", traits, left, right, AMPLITUDE, learned),
-        "shape": _difference("shape", traits, left, right, (SHAPE_FLOOR, SHAPE_FLOOR), learned),
+        "shape": np.where(direct, shape, np.nan),
         "exposures": _exposures(batch, left, right, traits),
     }
     labels = batch.objects.get("label")  # type: ignore[attr-defined]

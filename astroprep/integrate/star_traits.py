@@ -41,7 +41,7 @@ class Traits(NamedTuple):
     amplitude : float64
         log10 of the range from the 5th to the 95th percentile.
     shape, shape_err : float64
-        Amplitude of the second harmonic over that of the first.
+        Amplitude of the second harmonic over the quadratic sum of the first two, 0 to 1.
     n_points : int64
         Usable points of the band.
     system : int64
@@ -125,8 +125,10 @@ def _one_curve(time, value, frequency, out):  # type: ignore[no-untyped-def]
     out[0] = np.sqrt(6.0 / m) * sigma / (np.pi * baseline * first)
     out[2] = (np.arctan2(coefficient[2], coefficient[1]) / (2 * np.pi)) % 1.0
     out[3] = np.sqrt(2.0 / m) * sigma / first / (2 * np.pi)
-    out[6] = np.hypot(coefficient[3], coefficient[4]) / first
-    out[7] = np.sqrt(2.0 / m) * sigma / first
+    second = np.hypot(coefficient[3], coefficient[4])
+    # bounded: two eclipses a period leave the first harmonic near zero
+    out[6] = second / np.hypot(first, second)
+    out[7] = np.sqrt(2.0 / m) * sigma / np.hypot(first, second)
 
 
 @njit(parallel=True, cache=True)
