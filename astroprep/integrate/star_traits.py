@@ -31,7 +31,7 @@ class Traits(NamedTuple):
     Attributes
     ----------
     frequency, frequency_err : float64
-        Cycles per day.
+        Cycles per day; twice that of the period where the second harmonic is larger than the first.
     middle : float64
         Mean time, days.
     phase, phase_err : float64
@@ -93,8 +93,20 @@ def _series(time, value, frequency, keep, coefficient):  # type: ignore[no-untyp
 
 
 @njit(cache=True)
+def _clipped(time, value, frequency, coefficient):  # type: ignore[no-untyped-def]
+    """Fit, clip once and fit again: which points stayed, and the residuals of all."""
+    keep = np.ones(time.size, np.bool_)
+    residual = _series(time, value, frequency, keep, coefficient)
+    spread = MAD_TO_SIGMA * np.median(np.abs(residual - np.median(residual)))
+    if spread > 0:
+        keep = np.abs(residual) <= CLIP * spread
+        residual = _series(time, value, frequency, keep, coefficient)
+    return keep, residual
+
+
+@njit(cache=True)
 def _one_curve(time, value, frequency, out):  # type: ignore[no-untyped-def]
-    """Fill frequency error, middle, phase, its error, level, amplitude, shape and its error."""
+    """Fill the row of a curve: traits, and 2 where the second harmonic leads, else 1."""
     n = time.size
     if n == 0:
         return
@@ -109,13 +121,12 @@ def _one_curve(time, value, frequency, out):  # type: ignore[no-untyped-def]
     if n < LEAST_POINTS or not (frequency > 0 and np.isfinite(frequency)) or baseline <= 0:
         return
     centred, scaled = time - out[1], value - out[4]
-    keep = np.ones(n, np.bool_)
     coefficient = np.empty(2 * HARMONICS + 1)
-    residual = _series(centred, scaled, frequency, keep, coefficient)
-    spread = MAD_TO_SIGMA * np.median(np.abs(residual - np.median(residual)))
-    if spread > 0:
-        keep = np.abs(residual) <= CLIP * spread
-        residual = _series(centred, scaled, frequency, keep, coefficient)
+    keep, residual = _clipped(centred, scaled, frequency, coefficient)
+    out[8] = 1.0
+    if np.hypot(coefficient[3], coefficient[4]) > np.hypot(coefficient[1], coefficient[2]):
+        out[8] = 2.0
+        keep, residual = _clipped(centred, scaled, 2.0 * frequency, coefficient)
     m = keep.sum()
     free = max(m - coefficient.size - 1, 1)
     sigma = np.sqrt(np.sum(residual[keep] ** 2) / free)
@@ -133,7 +144,7 @@ def _one_curve(time, value, frequency, out):  # type: ignore[no-untyped-def]
 
 @njit(parallel=True, cache=True)
 def _measure(time, value, offsets, frequency):  # type: ignore[no-untyped-def]
-    out = np.full((offsets.size - 1, 8), np.nan)
+    out = np.full((offsets.size - 1, 9), np.nan)
     for i in prange(offsets.size - 1):
         part = slice(offsets[i], offsets[i + 1])
         _one_curve(time[part], value[part], frequency[i], out[i])
@@ -162,8 +173,10 @@ def measure_traits(
     Notes
     -----
     Three harmonics by least squares, clipped once at four robust sigma, without the survey's
-    errors, which some surveys do not give. The errors of frequency and phase follow from the
-    residual scatter s, the amplitude a and the baseline T [1]_::
+    errors, which some surveys do not give. Where the second harmonic is larger than the first, the
+    curve is described at half its period: so are two eclipses a cycle, and a period that a search
+    found at twice its length, and curves found at either agree. The errors of frequency and phase
+    follow from the residual scatter s, the amplitude a and the baseline T [1]_::
 
         sigma(f) = sqrt(6 / N) s / (pi T a)        sigma(phase) = sqrt(2 / N) s / (2 pi a)
 
@@ -182,8 +195,8 @@ def measure_traits(
         error = found[:, 0]
         if f"{period}_err" in batch.objects:
             stated = np.asarray(batch.objects[f"{period}_err"], np.float64) * frequency**2
-            error = np.fmax(error, np.where(stated >= 0, stated, np.nan))
-    frequency = np.where(np.isfinite(found[:, 2]), frequency, np.nan)
+            error = np.fmax(error, np.where(stated >= 0, stated, np.nan) * found[:, 8])
+    frequency = np.where(np.isfinite(found[:, 2]), frequency * found[:, 8], np.nan)
     system, systems = _systems(batch, usable.offsets, usable.band, survey)
     return Traits(
         frequency, error, found[:, 1], found[:, 2], found[:, 3], found[:, 4], found[:, 5],
