@@ -10,8 +10,8 @@ from astroprep.integrate.duplicates import DropDuplicates, MarkDuplicates
 from astroprep.integrate.match_files import match_files
 from astroprep.integrate.match_step import CrossMatch
 from astroprep.integrate.matches import Matches, MatchStatus
-from astroprep.integrate.merge import MergeObjects, merge_objects, undo_merge
-from astroprep.integrate.merge_files import merge_files
+from astroprep.integrate.merge import MergeObjects, merge_objects
+from astroprep.integrate.merge_files import merge_files, read_merger
 from astroprep.integrate.merging import merge_curves
 from astroprep.integrate.proper_motion import propagate
 from astroprep.integrate.redundancy import twins
@@ -23,6 +23,7 @@ from astroprep.integrate.stack import stack_surveys
 from astroprep.integrate.star_evidence import EVIDENCE
 from astroprep.integrate.star_traits import with_periods
 from astroprep.integrate.timescale import to_bjd_tdb
+from astroprep.integrate.undo import undo_merge
 from astroprep.integrate.zeropoint import ZeroPointCorrection, ZeroPoints, measure_zero_points
 from astroprep.surveys import Schema, SchemaReport, load_schema, schema_names
 
@@ -64,6 +65,7 @@ __all__ = [
     "propagate",
     "rank_schemas",
     "read_catalogue",
+    "read_merger",
     "read_skymap",
     "resolve_conflicts",
     "schema_names",

@@ -1,4 +1,4 @@
-"""Merge the curves of one star, keep a log of it, and take it back."""
+"""Merge the curves of one star and keep a log of it."""
 
 from __future__ import annotations
 
@@ -16,9 +16,10 @@ from astroprep.integrate.merging import merge_curves
 from astroprep.integrate.same_stars import By, SameStars, find_same_stars
 from astroprep.integrate.zeropoint import point_names
 
-__all__ = ["MergeObjects", "merge_objects", "undo_merge"]
+__all__ = ["ADDED", "STEP", "MergeObjects", "merge_objects"]
 
 STEP = "MergeObjects"
+ADDED = ("source", "source_id", "survey", "merge_offset")  # per point, by a merger
 
 
 def merge_objects(
@@ -40,7 +41,8 @@ def merge_objects(
         Column in ``objects`` that names the survey of a curve, if there is one.
     offsets : mapping of str to float, optional
         Zero points by ``"survey:band"``, in the unit of the values, taken out of them:
-        ``value - offset``. Systems that are not named keep their values.
+        ``value - offset``, and ``points["merge_offset"]`` keeps them. Systems that are not named
+        keep their values.
 
     Returns
     -------
@@ -50,13 +52,14 @@ def merge_objects(
         ``n_objects`` stays.
     log : DataFrame
         One row per curve of a star of several: ``star`` and ``row`` (rows in the input),
-        ``probability``, ``reason``, ``n_points``, and all columns of the curve with one dimension.
-        `undo_merge` makes the curves again from it.
+        ``probability``, ``reason``, ``n_points``, and all columns of the curve (arrays where a
+        curve has several numbers). `undo_merge` makes the curves again from it.
 
     Raises
     ------
     DataError
-        If `stars` is of another batch, or an offset names a system that is not there.
+        If `stars` is of another batch, an offset names a system that is not there, or the points
+        have a column that the merger writes, as those of an earlier merger do.
     """
     if stars.group.size != batch.n_curves or not np.array_equal(stars.ids, batch.ids):
         raise DataError(
@@ -68,6 +71,12 @@ def merge_objects(
         raise DataError(
             "merge_objects needs a 'row' of its own for each curve, because the log goes by it; "
             "put batches together with stack_surveys"
+        )
+    taken = [name for name in ADDED if name in batch.points]
+    if taken:
+        raise DataError(
+            f"merge_objects writes the column {taken[0]!r} per point, and the batch has one: if an "
+            "earlier merger made it, undo that one and merge all curves at once, else rename it"
         )
     merged = merge_curves(batch, stars.group, survey=survey)
     member = np.flatnonzero(stars.group != np.arange(batch.n_curves))
@@ -97,7 +106,7 @@ def merge_objects(
             f"merge_objects lost something: {batch.n_points} points of {batch.n_objects} objects "
             f"in, {merged.n_points} of {merged.n_objects} out"
         )
-    return _shifted(merged, offsets, survey), log
+    return _shifted(merged, offsets), log
 
 
 def _log(batch: LightCurveBatch, stars: SameStars) -> pd.DataFrame:
@@ -114,23 +123,21 @@ def _log(batch: LightCurveBatch, stars: SameStars) -> pd.DataFrame:
         "n_points": np.diff(batch.offsets)[where],
     }
     own = {
-        name: column[where]
+        name: column[where] if column.ndim == 1 else list(column[where])
         for name, column in batch.objects.items()
-        if column.ndim == 1 and name not in columns
+        if name not in columns
     }
     return pd.DataFrame(columns | own)
 
 
-def _shifted(
-    merged: LightCurveBatch, offsets: Mapping[str, float] | None, survey: str
-) -> LightCurveBatch:
+def _shifted(merged: LightCurveBatch, offsets: Mapping[str, float] | None) -> LightCurveBatch:
     """Values less the zero point of their system, which is kept beside them."""
     if not offsets:
         return merged
     band = point_names(merged, "band").astype(str)
     name = np.full(merged.n_points, merged.meta.survey)
-    if survey in merged.points:
-        name = merged.points[survey].astype(str)
+    if "survey" in merged.points:
+        name = merged.points["survey"].astype(str)
     system = np.char.add(np.char.add(name, ":"), band)
     known, code = np.unique(system, return_inverse=True)
     strange = sorted(set(offsets) - set(known.tolist()))
@@ -139,81 +146,13 @@ def _shifted(
             f"merge_objects: no points are of {', '.join(map(repr, strange))}; the systems are "
             f"{', '.join(known.tolist()) or 'none'}"
         )
-    zero = np.array([float(offsets.get(str(one), 0.0)) for one in known])[code]
-    return merged.with_columns(value=merged.value - zero, points={"zero_point": zero})
-
-
-def undo_merge(
-    merged: LightCurveBatch, log: pd.DataFrame, *, stars: list[int] | None = None
-) -> LightCurveBatch:
-    """Take mergers back: every curve again, with its own columns and points.
-
-    Parameters
-    ----------
-    merged : LightCurveBatch
-        With ``source`` per point, as `merge_objects` makes it.
-    log : DataFrame
-        What `merge_objects` gave with it.
-    stars : list of int, optional
-        Rows of the stars (column ``star`` of the log) to take apart; all by default.
-
-    Returns
-    -------
-    LightCurveBatch
-        Curves in the order of their rows; zero points are put back. Without `stars` it is the batch
-        that was merged, but for the columns that the merger added per point.
-
-    Raises
-    ------
-    DataError
-        If a star or a point is not in the log, or the points of a curve are not all there.
-    """
-    chosen = set(log["star"] if stars is None else stars)
-    strange = sorted(chosen - set(log["star"]))
-    if strange or "source" not in merged.points:
+    wrong = [name for name, zero in offsets.items() if not np.isfinite(zero)]
+    if wrong:
         raise DataError(
-            "undo_merge needs a batch of merge_objects and stars of its log, "
-            + (f"star {strange[0]} is not in it" if strange else "there is no 'source' per point")
+            f"merge_objects: the offset of {wrong[0]!r} must be finite, got {offsets[wrong[0]]!r}"
         )
-    part = log[log["star"].isin(chosen)]
-    star_row = merged.objects["row"]
-    curve_star = np.repeat(star_row, np.diff(merged.offsets))
-    source = np.where(np.isin(curve_star, list(chosen)), merged.points["source"], curve_star)
-    order = np.argsort(source, kind="stable")
-    kept = np.flatnonzero(~np.isin(star_row, list(chosen)))
-    rows = np.concatenate((star_row[kept], part["row"].to_numpy(np.int64)))
-    order_of_rows = np.argsort(rows, kind="stable")
-    counts = np.bincount(np.searchsorted(rows[order_of_rows], source), minlength=rows.size)
-    expected = dict(zip(part["row"], part["n_points"], strict=True))
-    for row, count in zip(rows[order_of_rows], counts, strict=True):
-        if row in expected and expected[row] != count:
-            raise DataError(
-                f"undo_merge: the curve of row {row} had {expected[row]} points, {count} are left; "
-                "undo before points are dropped"
-            )
-    objects = {}
-    for name, column in merged.objects.items():
-        if name != "n_sources" and column.ndim == 1:
-            own = part[name].to_numpy() if name in part else np.full(len(part), np.nan)
-            objects[name] = np.concatenate((column[kept], own.astype(column.dtype)))[order_of_rows]
-    value = merged.value + merged.points.get("zero_point", 0.0)
-    gone = (merged.rejected.step == STEP) & np.isin(merged.rejected.row, part["row"])
-    added = ("source", "source_id", "survey", "zero_point") if stars is None else ("zero_point",)
-    return replace(
-        merged,
-        time=merged.time[order],
-        value=value[order],
-        error=merged.error[order],
-        flags=merged.flags[order],
-        weight=merged.weight[order],
-        band=None if merged.band is None else merged.band[order],
-        offsets=np.concatenate(([0], np.cumsum(counts))),
-        points={k: column[order] for k, column in merged.points.items() if k not in added},
-        objects=objects,
-        rejected=Rejected(
-            **{name: getattr(merged.rejected, name)[~gone] for name in vars(merged.rejected)}
-        ),
-    )
+    zero = np.array([float(offsets.get(str(one), 0.0)) for one in known])[code]
+    return merged.with_columns(value=merged.value - zero, points={"merge_offset": zero})
 
 
 class MergeObjects(Transformer):

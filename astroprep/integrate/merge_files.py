@@ -15,14 +15,16 @@ import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from astroprep.data import LightCurveBatch
-from astroprep.errors import ConfigError
+from astroprep.errors import ConfigError, DataError
 from astroprep.integrate.merge import merge_objects
 from astroprep.integrate.same_stars import By, find_same_stars
 from astroprep.integrate.stack import stack_surveys
 from astroprep.integrate.star_traits import with_periods
 from astroprep.io import ColumnNames, open_survey, replaced, source_sha256, write_survey
 
-__all__ = ["Merger", "log_path", "merge_files"]
+__all__ = ["Merger", "log_path", "merge_files", "read_merger"]
+
+TEXT = ("id", "reason", "survey", "label", "split")  # of the log; ids of digits are no numbers
 
 
 @dataclass(frozen=True, eq=False)
@@ -79,7 +81,7 @@ def merge_files(
     out : path
         Nested Parquet, one row per star. Per point ``source``, the row among all curves in, and
         ``survey_code``; the metadata hold the names of the surveys, inputs with checksums,
-        settings, counts and version.
+        settings, counts and version. `read_merger` reads it with its log, to take stars apart.
     radius, by, position_error
         See `astroprep.integrate.find_same_stars`.
     period_column : str, optional
@@ -219,7 +221,47 @@ def _of_stars(
     survey = np.full(len(merged), "", dtype=object)
     for pattern in np.unique(seen, axis=0) if len(merged) else ():
         survey[(seen == pattern).all(axis=1)] = "+".join(names[pattern].tolist())
-    return {**merged.objects, "survey": survey}
+    return {**merged.objects, "survey": survey, "star_row": merged.objects["row"]}
+
+
+def read_merger(
+    path: str | Path, log: str | Path | None = None
+) -> tuple[LightCurveBatch, pd.DataFrame]:
+    """Read what `merge_files` wrote, as `astroprep.integrate.undo_merge` takes it.
+
+    Parameters
+    ----------
+    path : path
+        The light curves.
+    log : path, optional
+        See `log_path` for where it is by default.
+
+    Returns
+    -------
+    batch : LightCurveBatch
+        One curve per star; ``objects["star_row"]`` is its row in the log.
+    log : DataFrame
+        See `astroprep.integrate.merge_objects`; ids are text.
+
+    Raises
+    ------
+    DataError
+        If a file cannot be read or was not written by `merge_files`.
+    """
+    where = log_path(path) if log is None else Path(log)
+    names = ColumnNames(extra=("survey", "star_row", "input", "input_row"))
+    with open_survey(path, ColumnNames()) as survey:
+        if "star_row" not in survey.columns:
+            raise DataError(f"{path}: no column 'star_row'; only files of merge_files have it")
+    with open_survey(path, names) as survey:
+        batch = survey.read()
+    try:
+        if where.suffix.lower() == ".parquet":
+            return batch, pd.read_parquet(where)
+        table = pd.read_csv(where, converters=dict.fromkeys(TEXT, str))
+    except (OSError, ValueError) as error:
+        raise DataError(f"{where}: cannot be read as the log of {path}: {error}") from error
+    return batch, table
 
 
 def _write_log(path: Path, log: pd.DataFrame) -> None:

@@ -8,17 +8,22 @@ from typing import Literal
 
 import numpy as np
 import pandas as pd
-from numba import njit
 from numpy.typing import NDArray
 from scipy.special import expit, logit
 
 from astroprep.data import LightCurveBatch
 from astroprep.errors import ConfigError, DataError
-from astroprep.integrate.density import surface_density
-from astroprep.integrate.sphere import separation, unit_vectors, within
-from astroprep.integrate.star_evidence import EVIDENCE, FAIL, Calibration, calibrate, score_pairs
+from astroprep.integrate.star_evidence import EVIDENCE, Calibration, calibrate, score_pairs
 from astroprep.integrate.star_groups import cross_pairs, join
-from astroprep.integrate.star_traits import Traits, measure_traits
+from astroprep.integrate.star_pairs import (
+    apart,
+    candidates,
+    density,
+    place_ratio,
+    positions,
+    union,
+)
+from astroprep.integrate.star_traits import measure_traits
 
 __all__ = ["SameStars", "find_same_stars"]
 
@@ -28,9 +33,7 @@ By = Literal["position", "photometry", "both"]
 
 CONTRADICTION = -3.0  # natural logarithm: place or light are 20 to 1 against one star
 SURE = 0.95  # pairs that calibrate how systems differ
-N_SIGMA = 5.0  # of two frequencies that are compared at all
-LARGEST_ERROR = 2e-3  # relative, of a frequency that is looked up; others match everything
-MAX_PAIRS = 50_000_000  # 6 GB of evidence
+CHUNK = 1 << 20  # pairs scored at a time: 0.3 GB of intermediate arrays
 MAX_GROUP = 100  # curves that links connect; more is a chain through a crowd
 
 
@@ -237,21 +240,21 @@ def find_same_stars(
     """
     chosen = _evidence(evidence, by)
     _check(radius, by, position_error, prior, min_probability)
-    ra, dec = _positions(batch, by)
+    ra, dec = positions(batch, by)
     if by != "position" and period not in batch.objects:
         raise DataError(
             f"find_same_stars needs the column {period!r} per object to compare by {by}, but the "
             f"batch has {', '.join(sorted(batch.objects))}; put PeriodSearch before it"
         )
     traits = measure_traits(batch, period=period, survey=survey)
-    left, right = _candidates(ra, dec, traits, radius, by)
-    density = _density(ra, dec, radius)
+    left, right = candidates(ra, dec, traits, radius, by)
+    around = density(ra, dec, radius)
     n_known = max(int(np.isfinite(traits.frequency).sum()), 2)
     learned: Calibration = {}
 
-    def score(left: Rows, right: Rows) -> tuple[Array, Array, Array]:
-        apart = _separation(ra, dec, left, right)
-        place = _place_ratio(apart, density, left, right, radius, position_error)
+    def score_some(left: Rows, right: Rows) -> tuple[Array, Array, Array]:
+        distance = apart(ra, dec, left, right)
+        place = place_ratio(distance, around, left, right, radius, position_error)
         scores = score_pairs(
             batch, traits, left, right, position=place, evidence=chosen, learned=learned
         )
@@ -260,12 +263,18 @@ def find_same_stars(
         odds = logit(prior) + total - np.where(unplaced, np.log(n_known), 0.0)
         return scores, total, np.asarray(expit(odds))
 
+    def score(left: Rows, right: Rows) -> tuple[Array, Array, Array]:
+        starts = range(0, max(left.size, 1), CHUNK)
+        parts = [score_some(left[k : k + CHUNK], right[k : k + CHUNK]) for k in starts]
+        scores, total, probability = zip(*parts, strict=True)
+        return np.concatenate(scores), np.concatenate(total), np.concatenate(probability)
+
     probability = score(left, right)[2]
     learned = calibrate(traits, left[probability > SURE], right[probability > SURE])
     probability = score(left, right)[2]
     link = probability >= min_probability
     more = cross_pairs(left[link], right[link], batch.n_curves, MAX_GROUP)
-    left, right = _union(left, right, more[0], more[1], batch.n_curves)
+    left, right = union(left, right, more[0], more[1], batch.n_curves)
     scores, total, probability = score(left, right)
     verdict = np.full(left.size, "unsure", dtype=object)
     verdict[probability >= min_probability] = "same"
@@ -274,7 +283,7 @@ def find_same_stars(
         left, right, probability, verdict == "same", _contradicts(scores, total), more[2]
     )
     return SameStars(
-        batch.ids, left, right, _separation(ra, dec, left, right), scores, probability, verdict,
+        batch.ids, left, right, apart(ra, dec, left, right), scores, probability, verdict,
         group, by_pair, blocked,
     )  # fmt: skip
 
@@ -306,117 +315,6 @@ def _check(
         wrong.append(f"min_probability must lie between 0.5 and 1, got {min_probability!r}")
     if wrong:
         raise ConfigError("find_same_stars: " + "; ".join(wrong))
-
-
-def _positions(batch: LightCurveBatch, by: str) -> tuple[Array, Array]:
-    """Right ascensions and declinations, degrees; NaN where they are not known or not used."""
-    nothing = np.full(batch.n_curves, np.nan)
-    if by == "photometry":
-        return nothing, nothing
-    for name in ("ra", "dec"):
-        if name not in batch.objects and by == "position":
-            raise DataError(
-                f"find_same_stars needs the column {name!r} per object to compare by position, "
-                f"but the batch has {', '.join(sorted(batch.objects))}; or by='photometry'"
-            )
-    ra, dec = (np.asarray(batch.objects.get(name, nothing), np.float64) for name in ("ra", "dec"))
-    outside = np.flatnonzero(np.abs(dec) > 90)
-    if outside.size:
-        i = int(outside[0])
-        raise DataError(
-            f"find_same_stars needs declinations from -90 to 90 degrees: {batch.ids[i]!r} (curve "
-            f"{i}) has {dec[i]:.6g}; {outside.size} of {batch.n_curves} are outside. NaN means "
-            "not known"
-        )
-    known = np.isfinite(ra) & np.isfinite(dec)
-    return np.where(known, ra, np.nan), np.where(known, dec, np.nan)
-
-
-def _candidates(ra: Array, dec: Array, traits: Traits, radius: float, by: str) -> tuple[Rows, Rows]:
-    """Pairs to compare, the lower row left, each once."""
-    n = ra.size
-    near = within(ra, dec, ra, dec, radius)
-    keep = near.left < near.right
-    if by == "position":
-        return near.left[keep], near.right[keep]
-    with np.errstate(divide="ignore", invalid="ignore"):
-        error = np.hypot(traits.frequency_err / traits.frequency, 1e-5)
-    usable = np.flatnonzero(np.isfinite(traits.frequency) & (error <= LARGEST_ERROR))
-    order = usable[np.argsort(traits.frequency[usable], kind="stable")]
-    placed = np.isfinite(ra)
-    one, two, fits = _of_one_period(
-        np.log(traits.frequency[order]), error[order], placed[order], N_SIGMA, MAX_PAIRS
-    )
-    if not fits:
-        raise ConfigError(
-            f"find_same_stars: more than {MAX_PAIRS:,} pairs share a period; compare by position, "
-            "or give periods with smaller errors"
-        )
-    one, two = order[one], order[two]
-    low, high = np.minimum(one, two), np.maximum(one, two)
-    return _union(near.left[keep], near.right[keep], low, high, n)
-
-
-@njit(cache=True)
-def _of_one_period(log_f, error, placed, n_sigma, most):  # type: ignore[no-untyped-def]
-    """Pairs whose frequencies agree within errors and that the sky does not compare already."""
-    size = 4 * log_f.size + 16
-    one, two = np.empty(size, np.int64), np.empty(size, np.int64)
-    n = 0
-    largest = error.max() if error.size else 0.0
-    for i in range(log_f.size):
-        reach = n_sigma * np.hypot(error[i], largest)
-        for j in range(i + 1, log_f.size):
-            step = log_f[j] - log_f[i]
-            if step > reach:
-                break
-            if (placed[i] and placed[j]) or step > n_sigma * np.hypot(error[i], error[j]):
-                continue
-            if n == one.size:
-                if n >= most:
-                    return one[:0], two[:0], False
-                one = np.concatenate((one, np.empty(n, np.int64)))
-                two = np.concatenate((two, np.empty(n, np.int64)))
-            one[n], two[n] = i, j
-            n += 1
-    return one[:n], two[:n], True
-
-
-def _union(left: Rows, right: Rows, more_left: Rows, more_right: Rows, n: int) -> tuple[Rows, Rows]:
-    """Pairs of both lists, each once, in the order of their rows."""
-    key = np.union1d(left * n + right, more_left * n + more_right) if n else np.empty(0, np.int64)
-    return key // max(n, 1), key % max(n, 1)
-
-
-def _density(ra: Array, dec: Array, radius: float) -> Array:
-    """Curves per square arcsecond around each, the local number within the radius if higher."""
-    near = np.diff(within(ra, dec, ra, dec, radius).offsets)
-    wide = surface_density(ra, dec, ra, dec, near, radius)
-    local = np.maximum(near - 1, 0) / (np.pi * radius**2)
-    least = 1.0 / 5.3e11  # one in the sky
-    return np.asarray(np.fmax(np.fmax(wide, local), least))
-
-
-def _separation(ra: Array, dec: Array, left: Rows, right: Rows) -> Array:
-    known = np.isfinite(ra[left]) & np.isfinite(ra[right])
-    apart = np.full(left.size, np.nan)
-    vectors = unit_vectors(np.where(np.isfinite(ra), ra, 0.0), np.where(np.isfinite(dec), dec, 0.0))
-    apart[known] = separation(vectors[left[known]], vectors[right[known]])
-    return apart
-
-
-def _place_ratio(
-    apart: Array, density: Array, left: Rows, right: Rows, radius: float, error: float
-) -> Array:
-    """Log likelihood ratio of positions; one source may be off by anything within the radius."""
-    square = 2 * error**2
-    expected = np.log(0.5 * (density[left] + density[right]))
-    core = np.log1p(-FAIL) - apart**2 / (2 * square) - np.log(2 * np.pi * square) - expected
-    wing = np.log(FAIL) - np.log(np.pi * radius**2) - expected
-    known = np.isfinite(apart)
-    ratio = np.full(apart.size, np.nan)
-    ratio[known] = np.logaddexp(core[known], np.minimum(wing, np.log(FAIL))[known])
-    return ratio
 
 
 def _contradicts(scores: Array, total: Array) -> NDArray[np.bool_]:

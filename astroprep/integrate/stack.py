@@ -26,10 +26,10 @@ def stack_surveys(batches: Sequence[LightCurveBatch]) -> LightCurveBatch:
     Returns
     -------
     LightCurveBatch
-        Columns of all, NaN or empty where a survey has none. ``objects["survey"]`` names the
-        survey, ``objects["input"]`` and ``objects["input_row"]`` where a curve came from, and
-        ``row`` is new. Bands are joined by their names; a survey without bands has one of its name.
-        Times are counted from the reference of the first batch.
+        Columns of all, NaN or empty where a survey has none (integers beyond 2^53 become text).
+        ``objects["survey"]`` names the survey, ``objects["input"]`` and ``objects["input_row"]``
+        where a curve came from, and ``row`` is new. Bands are joined by their names; a survey
+        without bands has one of its name. Times are counted from the reference of the first batch.
 
     Raises
     ------
@@ -99,6 +99,9 @@ def _agree(one: Any, two: Any, k: int) -> None:
         wrong.append(f"time scale {one.time_scale!r} and {two.time_scale!r}")
     elif (one.time_ref is None) != (two.time_ref is None):
         wrong.append(f"time reference {one.time_ref!r} and {two.time_ref!r}")
+    elif one.time_ref is None and one.time_scale != two.time_scale:
+        # without references the texts alone may say that different days were subtracted
+        wrong.append(f"time scale {one.time_scale!r} and {two.time_scale!r}, no reference")
     if wrong:
         raise DataError(
             f"surveys are merged only where they measure alike; the first ({one.survey!r}) and "
@@ -132,13 +135,33 @@ def _bands(
     return names, np.concatenate(codes)
 
 
+EXACT = 1 << 53  # integers up to it are floats without rounding
+
+
+def _rounds(columns: list[NDArray[Any]], *, whole: bool) -> bool:
+    """Whether integers, such as the ids of Gaia, would be rounded in a column of floats."""
+    kinds = np.result_type(*columns).kind if whole else "f"
+    large = [
+        c.size and (c.max() > EXACT or c.min() < -EXACT) for c in columns if c.dtype.kind in "iu"
+    ]
+    return kinds == "f" and any(large)
+
+
 def _joined(parts: list[dict[str, NDArray[Any]]], sizes: list[int]) -> dict[str, NDArray[Any]]:
-    """Columns of all parts; what one part lacks is NaN for numbers and empty for text."""
+    """Columns of all parts; what one part lacks is NaN for numbers and empty for text.
+
+    Integers that would be rounded beside the NaN of another part become text.
+    """
     names = dict.fromkeys(name for part in parts for name in part)
     whole = {}
     for name in names:
         present = [part[name] for part in parts if name in part]
         number = all(column.dtype.kind in "fiub" for column in present)
+        if number and _rounds(present, whole=len(present) == len(parts)):
+            present = [column.astype(str).astype(object) for column in present]
+            part_of = iter(present)
+            parts = [{**p, name: next(part_of)} if name in p else p for p in parts]
+            number = False
         if len({column.shape[1:] for column in present}) > 1:
             raise DataError(f"surveys are merged only where they agree; {name!r} differs in shape")
         blank = np.nan if number else ""

@@ -12,10 +12,11 @@ from numpy.typing import NDArray
 from astroprep.clean.bands import SelectBand
 from astroprep.clean.flags import FlagBad
 from astroprep.data import LightCurveBatch, Rejected
+from astroprep.errors import DataError
 from astroprep.integrate.duplicates import MarkDuplicates
 from astroprep.period import PeriodSearch
 
-__all__ = ["Traits", "measure_traits", "with_periods"]
+__all__ = ["Traits", "measure_traits", "numbers", "with_periods"]
 
 Array = NDArray[np.float64]
 HARMONICS = 3
@@ -188,13 +189,13 @@ def measure_traits(
     usable = main.usable
     given = np.full(batch.n_curves, np.nan)
     if period in batch.objects:
-        given = np.asarray(batch.objects[period], np.float64)
+        given = numbers(batch, period)
     with np.errstate(divide="ignore", invalid="ignore"):
         frequency = np.where(np.isfinite(given) & (given > 0), 1.0 / given, np.nan)
         found = _measure(usable.time, usable.value, usable.offsets, frequency)
         error = found[:, 0]
         if f"{period}_err" in batch.objects:
-            stated = np.asarray(batch.objects[f"{period}_err"], np.float64) * frequency**2
+            stated = numbers(batch, f"{period}_err") * frequency**2
             error = np.fmax(error, np.where(stated >= 0, stated, np.nan) * found[:, 8])
     frequency = np.where(np.isfinite(found[:, 2]), frequency * found[:, 8], np.nan)
     system, systems = _systems(batch, usable.offsets, usable.band, survey)
@@ -202,6 +203,29 @@ def measure_traits(
         frequency, error, found[:, 1], found[:, 2], found[:, 3], found[:, 4], found[:, 5],
         found[:, 6], found[:, 7], usable.counts(), system, systems,
     )  # fmt: skip
+
+
+def numbers(batch: LightCurveBatch, name: str) -> Array:
+    """Return a column per object as float64, shape (n_curves,).
+
+    Raises
+    ------
+    DataError
+        If it holds text or arrays.
+    """
+    column = batch.objects[name]
+    try:
+        found = np.asarray(column, np.float64)
+    except (TypeError, ValueError) as error:
+        raise DataError(
+            f"comparing stars needs numbers in the column {name!r} per object: {error}; NaN means "
+            "not known"
+        ) from error
+    if found.ndim != 1:
+        raise DataError(
+            f"comparing stars needs one number per object in {name!r}, it has shape {found.shape}"
+        )
+    return found
 
 
 def _systems(

@@ -13,6 +13,7 @@ from typer.testing import CliRunner
 from astroprep.cli.main import app
 from astroprep.data import LightCurveBatch, Meta
 from astroprep.errors import ConfigError, DataError
+from astroprep.integrate import read_merger, stack_surveys, undo_merge
 from astroprep.io import open_survey, source_sha256, write_survey
 
 RUN = CliRunner()
@@ -60,6 +61,30 @@ def test_files_become_one_of_stars(surveys, tmp_path):
     assert [i["sha256"] for i in about["inputs"]] == [source_sha256(p) for p in surveys]
     assert about["settings"]["radius"] == 1
     assert about["counts"]["curves"] == 6
+
+
+@pytest.mark.parametrize("log", ["log.csv", "log.parquet"])
+def test_the_files_can_be_taken_apart_again(surveys, tmp_path, log):
+    out = tmp_path / "stars.parquet"
+    assert run(*surveys, "--out", out, "--log", tmp_path / log).exit_code == 0
+    stars, table = read_merger(out, tmp_path / log)
+    back = undo_merge(stars, table)
+    whole = stack_surveys([open_survey(path).read() for path in surveys])
+    assert back.ids.tolist() == whole.ids.tolist()
+    assert back.objects["survey"].tolist() == ["one"] * 3 + ["two"] * 3
+    for name in ("time", "value", "error", "offsets"):
+        np.testing.assert_array_equal(getattr(back, name), getattr(whole, name))
+    for name in ("ra", "dec", "input_row"):
+        np.testing.assert_array_equal(back.objects[name], whole.objects[name])
+
+
+def test_only_a_merged_file_has_a_log(surveys, tmp_path):
+    with pytest.raises(DataError, match="no column 'star_row'"):
+        read_merger(surveys[0])
+    out = tmp_path / "stars.parquet"
+    assert run(*surveys, "--out", out).exit_code == 0
+    with pytest.raises(DataError, match="cannot be read as the log"):
+        read_merger(out, tmp_path / "none.csv")
 
 
 def test_by_photometry_periods_are_searched(surveys, tmp_path):

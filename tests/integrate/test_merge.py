@@ -13,6 +13,7 @@ from astroprep.integrate import (
     MergeObjects,
     ZeroPointCorrection,
     find_same_stars,
+    merge_curves,
     merge_objects,
     stack_surveys,
     undo_merge,
@@ -87,6 +88,79 @@ def test_undone_it_is_what_it_was(batch, offsets):
     assert len(back.rejected) == 0
 
 
+def test_columns_of_several_numbers_are_undone_too(batch):
+    batch = batch.with_columns(objects={"motion": np.arange(12.0).reshape(6, 2)})
+    merged, log = merge_objects(batch, find_same_stars(batch))
+    assert_same(undo_merge(merged, log), batch)
+
+
+def test_a_zero_point_of_another_step_is_not_undone(batch):
+    """Neither one from before the merger (NaN included), nor one that came after it."""
+    before = np.where(np.arange(batch.n_points) % 3, 0.2, np.nan)
+    batch = batch.with_columns(points={"zero_point": before})
+    merged, log = merge_objects(batch, find_same_stars(batch), offsets={"C:v": 0.1})
+    assert_same(undo_merge(merged, log), batch)
+    later = merged.with_columns(
+        value=merged.value - 0.3, points={"zero_point": np.full(merged.n_points, 0.3)}
+    )
+    back = undo_merge(later, log)
+    np.testing.assert_allclose(back.value, batch.value - 0.3, rtol=1e-14)
+    assert set(back.points["zero_point"]) == {0.3}
+
+
+def test_one_star_undone_keeps_the_offsets_of_the_others(batch):
+    merged, log = merge_objects(batch, find_same_stars(batch), offsets={"C:v": 0.1, "C:i": 0.1})
+    back = undo_merge(merged, log, stars=[3])
+    own = merged.points["source"] == 4
+    still = back.points["source"] == 4
+    np.testing.assert_array_equal(back.value[still], merged.value[own])
+    np.testing.assert_allclose(back[3].value, batch[5].value, rtol=1e-14)
+    assert set(back[3].points["merge_offset"]) == {0.0}
+
+
+def test_columns_that_came_later_are_unknown_for_the_curves(batch):
+    merged, log = merge_objects(batch, find_same_stars(batch))
+    later = merged.with_columns(
+        objects={"n_good": np.array([7, 8, 9]), "type": np.array(["x", "y", "z"], dtype=object)}
+    )
+    back = undo_merge(later, log)
+    np.testing.assert_array_equal(
+        back.objects["n_good"], [np.nan, 8, np.nan, np.nan, np.nan, np.nan]
+    )
+    assert back.objects["type"].tolist() == ["", "y", "", "", "", ""]
+
+
+def test_the_log_of_another_batch_is_refused(batch):
+    merged, log = merge_objects(batch, find_same_stars(batch))
+    for rows, match in (
+        (np.arange(3), "rows are repeated and not in the log"),
+        (merged.objects["row"] + 100, "row 0 had 40 points, 0 are left"),
+    ):
+        with pytest.raises(DataError, match=match):
+            undo_merge(merged.with_columns(objects={"row": rows}), log)
+    strange = merged.points["source"] + 50 * (merged.points["source"] == 4)
+    with pytest.raises(DataError, match="row 54 has points but is not in the log"):
+        undo_merge(merged.with_columns(points={"source": strange}), log)
+
+
+def test_a_second_merger_does_not_hide_the_first(batch):
+    merged, _ = merge_objects(batch, find_same_stars(batch))
+    with pytest.raises(DataError, match="'source' per point, and the batch has one"):
+        merge_objects(merged, find_same_stars(merged))
+
+
+def test_offsets_by_a_survey_column_of_another_name(batch):
+    objects = {("mission" if k == "survey" else k): v for k, v in batch.objects.items()}
+    named = replace(batch, objects=objects)
+    stars = find_same_stars(named, survey="mission")
+    merged, log = merge_objects(named, stars, survey="mission", offsets={"C:v": 0.25})
+    shifted = (merged.points["survey"] == "C") & (merged.band == 0)
+    np.testing.assert_array_equal(merged.points["merge_offset"], np.where(shifted, 0.25, 0.0))
+    assert_same(undo_merge(merged, log), named)
+    with pytest.raises(DataError, match="offset of 'C:v' must be finite, got nan"):
+        merge_objects(named, stars, survey="mission", offsets={"C:v": np.nan})
+
+
 def test_one_star_undone_leaves_the_others_merged(batch):
     merged, log = merge_objects(batch, find_same_stars(batch))
     back = undo_merge(merged, log, stars=[3])
@@ -121,7 +195,7 @@ def test_a_link_taken_back_before_merging(batch):
 def test_zero_points_are_taken_out_and_kept(batch):
     merged, _ = merge_objects(batch, find_same_stars(batch), offsets={"C:v": 0.25})
     shifted = (merged.points["survey"] == "C") & (merged.band == 0)
-    np.testing.assert_array_equal(merged.points["zero_point"], np.where(shifted, 0.25, 0.0))
+    np.testing.assert_array_equal(merged.points["merge_offset"], np.where(shifted, 0.25, 0.0))
     with pytest.raises(DataError, match="no points are of 'C:x'; the systems are A:i, A:v"):
         merge_objects(batch, find_same_stars(batch), offsets={"C:x": 1.0})
 
@@ -147,6 +221,13 @@ def test_rows_that_repeat_are_refused(batch):
     twice = LightCurveBatch.concat([batch, batch])
     with pytest.raises(DataError, match="a 'row' of its own"):
         merge_objects(twice, find_same_stars(twice))
+
+
+@pytest.mark.parametrize("unknown", [np.nan, None, ""])
+def test_curves_of_unknown_star_are_not_one_star(batch, unknown):
+    groups = np.array(["a", unknown, "b", unknown, "a", "b"], dtype=object)
+    with pytest.raises(DataError, match=r"'c1' \(curve 1\) is .*, 2 of 6 are not known"):
+        merge_curves(batch, groups)
 
 
 def test_settings_are_checked(batch):
@@ -184,6 +265,29 @@ def test_surveys_that_measure_otherwise_are_refused(batch):
             stack_surveys([batch, other])
     with pytest.raises(DataError, match="at least one batch"):
         stack_surveys([])
+
+
+def test_clocks_without_references_agree_by_their_text_only(batch):
+    one, two = (
+        replace(batch, meta=replace(batch.meta, time_scale=scale, time_ref=None))
+        for scale in ("HJD-2450000", "HJD-2400000")
+    )
+    assert stack_surveys([one, one]).n_points == 2 * batch.n_points
+    with pytest.raises(DataError, match="'HJD-2450000' and 'HJD-2400000', no reference"):
+        stack_surveys([one, two])
+
+
+def test_long_ids_are_not_rounded(batch):
+    """2^53 + 1 is the first integer that a float cannot hold."""
+    gaia = np.full(6, 2**53 + 1)
+    one = batch.with_columns(objects={"gaia": gaia, "n": np.arange(6)})
+    whole = stack_surveys([one, batch])
+    assert whole.objects["gaia"].tolist() == ["9007199254740993"] * 6 + [""] * 6
+    np.testing.assert_array_equal(whole.objects["n"][:6], np.arange(6))
+    assert np.isnan(whole.objects["n"][6:]).all()
+    assert stack_surveys([one, one]).objects["gaia"].dtype == np.int64
+    mixed = stack_surveys([one, batch.with_columns(objects={"gaia": np.full(6, 1.5)})])
+    assert mixed.objects["gaia"][[0, 6]].tolist() == ["9007199254740993", "1.5"]
 
 
 def test_a_survey_without_bands_gets_one_of_its_name(batch):

@@ -283,6 +283,34 @@ def test_mistakes_are_named(rng):
     assert isinstance(find_same_stars(batch), SameStars)
 
 
+def test_columns_that_are_no_numbers(rng):
+    batch = field(rng, 2)
+    text = np.array(["10", "x", "1", "2"], dtype=object)
+    for name, by in (("ra", "position"), ("period", "photometry"), ("period_err", "photometry")):
+        with pytest.raises(DataError, match=f"numbers in the column '{name}'.*'x'"):
+            find_same_stars(batch.with_columns(objects={name: text}), by=by)
+        with pytest.raises(DataError, match=f"one number per object in '{name}'"):
+            find_same_stars(batch.with_columns(objects={name: np.ones((4, 2))}), by=by)
+
+
+def test_pairs_are_scored_alike_in_any_number_of_parts(rng, monkeypatch):
+    batch = field(rng, 20)
+    whole = find_same_stars(batch, radius=600.0)
+    monkeypatch.setattr("astroprep.integrate.same_stars.CHUNK", 37)
+    parts = find_same_stars(batch, radius=600.0)
+    assert whole.left.size > 200
+    np.testing.assert_array_equal(whole.scores, parts.scores)
+    np.testing.assert_array_equal(whole.group, parts.group)
+
+
+@pytest.mark.parametrize("by", ["position", "photometry"])
+def test_too_many_pairs_are_refused(rng, monkeypatch, by):
+    batch = field(rng, 40, period=np.full(80, 3.0))
+    monkeypatch.setattr("astroprep.integrate.star_pairs.MAX_PAIRS", 50)
+    with pytest.raises(ConfigError, match="more than.*50"):
+        find_same_stars(batch, by=by, radius=3600.0)
+
+
 def test_work_does_not_grow_with_the_square(rng):
     """2,000 stars of different periods: candidates are those of one period, not 8 million."""
     n = 2000
