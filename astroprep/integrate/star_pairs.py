@@ -124,6 +124,7 @@ def density(ra: Array, dec: Array, radius: float) -> Array:
 
 
 def apart(ra: Array, dec: Array, left: Rows, right: Rows) -> Array:
+    """Separation of each pair, arcseconds; NaN where a position is not known."""
     known = np.isfinite(ra[left]) & np.isfinite(ra[right])
     found = np.full(left.size, np.nan)
     vectors = unit_vectors(np.where(np.isfinite(ra), ra, 0.0), np.where(np.isfinite(dec), dec, 0.0))

@@ -307,7 +307,7 @@ def test_pairs_are_scored_alike_in_any_number_of_parts(rng, monkeypatch):
 def test_too_many_pairs_are_refused(rng, monkeypatch, by):
     batch = field(rng, 40, period=np.full(80, 3.0))
     monkeypatch.setattr("astroprep.integrate.star_pairs.MAX_PAIRS", 50)
-    with pytest.raises(ConfigError, match="more than.*50"):
+    with pytest.raises(ConfigError, match=r"more than.*50"):
         find_same_stars(batch, by=by, radius=3600.0)
 
 
