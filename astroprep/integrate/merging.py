@@ -38,12 +38,20 @@ def merge_curves(
     Raises
     ------
     DataError
-        If there are not as many groups as curves.
+        If there are not as many groups as curves, or a group is not known (NaN, None or empty).
     """
     group = np.asarray(groups).ravel()
     if group.size != batch.n_curves:
         raise DataError(
             f"merge_curves needs a group for each of {batch.n_curves} curves, got {group.size}"
+        )
+    unknown = np.flatnonzero([one is None or one != one or one == "" for one in group.tolist()])
+    if unknown.size:
+        i = int(unknown[0])
+        raise DataError(
+            f"merge_curves needs a group for each curve: that of {batch.ids[i]!r} (curve {i}) is "
+            f"{group[i]!r}, {unknown.size} of {group.size} are not known. A curve that stands "
+            "alone has a group of its own"
         )
     _, first, code = np.unique(group.astype(str), return_index=True, return_inverse=True)
     rank = np.empty(first.size, np.int64)

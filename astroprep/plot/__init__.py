@@ -8,6 +8,7 @@ from astroprep.plot.features import (
 )
 from astroprep.plot.lightcurve import plot_folded, plot_light_curve
 from astroprep.plot.match import plot_separations
+from astroprep.plot.merge import plot_merged
 from astroprep.plot.period import plot_folds, plot_periodogram, plot_window
 from astroprep.plot.quality import plot_band_coverage, plot_drift, plot_nights
 from astroprep.plot.scores import (
@@ -41,6 +42,7 @@ __all__ = [
     "plot_folds",
     "plot_light_curve",
     "plot_magnitudes",
+    "plot_merged",
     "plot_nights",
     "plot_o_minus_c",
     "plot_periodogram",
