@@ -37,12 +37,13 @@ def n_spectra(n_harmonics: int, n_bands: int) -> int:
 
 
 @njit(cache=True)
-def n_kept(n_points: int, n_harmonics: int) -> int:
+def n_kept(n_points: Any, n_harmonics: int) -> Any:
     """Multiples, at least one, whose spreading kernels have room; the last room is for the rest.
 
     It never falls with `n_harmonics`, so that a room serves fewer harmonics too.
     """
-    return int(min(2 * n_harmonics, max(KEPT // (TAPS * max(n_points, 1)), 1)))
+    fitting = KEPT // np.maximum(TAPS * n_points, 1)
+    return np.minimum(np.maximum(fitting, 1), 2 * n_harmonics)
 
 
 @njit(cache=True)
@@ -50,9 +51,7 @@ def series_room(n_points: int, n_harmonics: int, n_bands: int, products: bool, p
     """Numbers of work space that `series_power` needs."""
     grid = 2 * (LANES * plan.rows + 2 * TAPS)
     block = 2 * HALF if products else plan.band
-    per_point = 4 + (
-        4 * HALF * n_harmonics if products else TAPS * n_kept(n_points, n_harmonics)
-    )
+    per_point = 4 + (4 * HALF * n_harmonics if products else TAPS * n_kept(n_points, n_harmonics))
     return int(n_points * per_point + grid + 2 * n_spectra(n_harmonics, n_bands) * block)
 
 
