@@ -29,8 +29,8 @@ ROWS = (32, 64, 128, 192, 256, 320, 384, 512, 640, 768, 1024, 1280, 1536, 2048, 
 # microseconds on a Zen 4 core: of a transform, of each of its cells times the logarithm of their
 # number, of each point spread; of a frequency combined
 TRANSFORM, CELL, POINT, COMBINE = 0.3, 1.3e-4, 0.0055, 1.6e-3
-# series: of the kernel around a point, for each multiple of the grid; and the largest transforms that
-# leave room for the spectra of four harmonics in a second-level cache or close to it
+# series: of the kernel around a point, for each multiple of the grid; and the largest transforms
+# that leave room for the spectra of four harmonics in a second-level cache or close to it
 KERNEL, SERIES_ROWS = 0.0045, 3072
 # of a frequency by matrix products, and of each point that it sums
 PRODUCT_FREQUENCY, PRODUCT_POINT = 1.4e-3, 1.48e-4
