@@ -180,7 +180,7 @@ def _judge(
         )
     for i in range(offsets.size - 1):
         compact[i + 1] += compact[i]
-    return keep, compact, odd.any()
+    return keep, compact, bool(odd.any())
 
 
 @njit(cache=True)
