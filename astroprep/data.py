@@ -139,15 +139,48 @@ class Rejected:
 
 
 @njit(cache=True)
-def _compact_offsets(keep: NDArray[np.bool_], offsets: NDArray[np.int64]) -> NDArray[np.int64]:
-    """Offsets of the kept points."""
+def _judge_one(
+    time: NDArray[np.float64],
+    value: NDArray[np.float64],
+    weight: NDArray[np.float64],
+    flags: NDArray[np.uint32],
+    excluding: np.uint32,
+    keep: NDArray[np.bool_],
+) -> tuple[int, bool]:
+    """How many points are usable, and whether a weight is not 1; no branch, so that it is fast."""
+    count, odd = 0, 0
+    for j in range(time.size):
+        good = (flags[j] & excluding) == 0
+        good &= weight[j] > 0.0
+        good &= abs(time[j]) < np.inf
+        good &= abs(value[j]) < np.inf
+        keep[j] = good
+        count += good
+        odd += weight[j] != 1.0
+    return count, odd > 0
+
+
+@njit(parallel=True, cache=True)
+def _judge(
+    time: NDArray[np.float64],
+    value: NDArray[np.float64],
+    weight: NDArray[np.float64],
+    flags: NDArray[np.uint32],
+    offsets: NDArray[np.int64],
+    excluding: np.uint32,
+) -> tuple[NDArray[np.bool_], NDArray[np.int64], bool]:
+    """Which points are usable, the offsets of those, and whether any weight is not 1."""
+    keep = np.empty(time.size, np.bool_)
     compact = np.zeros(offsets.size, np.int64)
+    odd = np.zeros(offsets.size, np.bool_)
+    for i in prange(offsets.size - 1):
+        part = slice(offsets[i], offsets[i + 1])
+        compact[i + 1], odd[i] = _judge_one(
+            time[part], value[part], weight[part], flags[part], excluding, keep[part]
+        )
     for i in range(offsets.size - 1):
-        count = 0
-        for j in range(offsets[i], offsets[i + 1]):
-            count += keep[j]
-        compact[i + 1] = compact[i] + count
-    return compact
+        compact[i + 1] += compact[i]
+    return keep, compact, bool(odd.any())
 
 
 @njit(cache=True)
@@ -171,18 +204,33 @@ def _order_one(
         index[:] = part[order]
 
 
-@njit(parallel=True, cache=True)
+@njit(parallel=True, cache=True, error_model="numpy")
 def _time_order(
     time: NDArray[np.float64],
+    value: NDArray[np.float64],
+    error: NDArray[np.float64],
+    weight: NDArray[np.float64],
     keep: NDArray[np.bool_],
     offsets: NDArray[np.int64],
     compact: NDArray[np.int64],
-) -> NDArray[np.int64]:
-    """Positions of the kept points of all curves; the sort stands apart to compile fast."""
+    weighted: bool,
+) -> tuple[NDArray[np.int64], NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]]:
+    """Positions, times, values and errors of the kept points of all curves, by time.
+
+    The sort stands apart to compile fast.
+    """
     index = np.empty(compact[-1], np.int64)
+    x, y, e = np.empty(index.size), np.empty(index.size), np.empty(index.size)
     for i in prange(offsets.size - 1):
-        _order_one(time, keep, offsets[i], offsets[i + 1], index[compact[i] : compact[i + 1]])
-    return index
+        first, last = compact[i], compact[i + 1]
+        _order_one(time, keep, offsets[i], offsets[i + 1], index[first:last])
+        for k in range(first, last):
+            j = index[k]
+            x[k], y[k], e[k] = time[j], value[j], error[j]
+        if weighted:
+            for k in range(first, last):
+                e[k] /= np.sqrt(weight[index[k]])
+    return index, x, y, e
 
 
 @dataclass(frozen=True, eq=False)
@@ -218,7 +266,10 @@ class Usable:
 
     def scatter_back(self, values: NDArray[Any], fill: float | bool) -> NDArray[Any]:
         """Full-length column with `values` at the usable points and `fill` elsewhere."""
-        full = np.full(self.n_points, fill, dtype=values.dtype)
+        if self.index.size == self.n_points:  # every place is written
+            full = np.empty(self.n_points, dtype=values.dtype)
+        else:
+            full = np.full(self.n_points, fill, dtype=values.dtype)
         full[self.index] = values
         return full
 
@@ -463,14 +514,17 @@ class LightCurveBatch:
 
         A point without a finite time and value is never usable, flagged or not.
         """
-        keep = (self.flags & np.uint32(~int(INFORMATIVE) & 0xFFFFFFFF)) == 0
-        keep &= (self.weight > 0) & np.isfinite(self.time) & np.isfinite(self.value)
-        offsets = _compact_offsets(keep, self.offsets)
-        index = _time_order(self.time, keep, self.offsets, offsets)
+        excluding = np.uint32(~int(INFORMATIVE) & 0xFFFFFFFF)
+        keep, offsets, weighted = _judge(
+            self.time, self.value, self.weight, self.flags, self.offsets, excluding
+        )
+        index, time, value, error = _time_order(
+            self.time, self.value, self.error, self.weight, keep, self.offsets, offsets, weighted
+        )
         return Usable(
-            time=self.time[index],
-            value=self.value[index],
-            error=self.error[index] / np.sqrt(self.weight[index]),
+            time=time,
+            value=value,
+            error=error,
             offsets=offsets,
             index=index,
             band=None if self.band is None else self.band[index],

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -37,6 +39,40 @@ def test_usable_equals_a_plain_sort(times, random):
         mine = slice(*batch.usable.offsets[i : i + 2])
         assert batch.usable.time[mine].tolist() == time[order].tolist()
         assert batch.usable.value[mine].tolist() == value[order].tolist()
+
+
+ODD = st.sampled_from([-np.inf, -1.5, -0.0, 0.0, 0.25, 1.0, 3.0, np.inf, np.nan])
+
+
+@given(
+    st.lists(
+        st.lists(st.tuples(ODD, ODD, ODD, ODD, st.sampled_from([0, 1, 32, 1 << 17])), max_size=9),
+        max_size=5,
+    ),
+    st.booleans(),
+)
+def test_usable_of_anything_equals_plain_numpy(curves, trusted):
+    columns = [np.array([p[k] for c in curves for p in c], np.float64) for k in range(5)]
+    time, value, error, weight, flags = columns
+    weight = np.ones(time.size) if trusted else weight
+    batch = LightCurveBatch(
+        time=time,
+        value=value,
+        error=error,
+        weight=weight,
+        flags=flags.astype(np.uint32),
+        offsets=np.concatenate(([0], np.cumsum([len(c) for c in curves], dtype=np.int64))),
+    )
+    good = ((batch.flags & 0xFFFF) == 0) & (weight > 0) & np.isfinite(time) & np.isfinite(value)
+    places = [np.flatnonzero(good[a:b]) + a for a, b in itertools.pairwise(batch.offsets)]
+    index = np.concatenate([p[np.argsort(time[p], kind="stable")] for p in places] or [[]])
+    index = index.astype(np.int64)
+    usable = batch.usable
+    assert usable.index.tolist() == index.tolist()
+    assert usable.counts().tolist() == [p.size for p in places]
+    np.testing.assert_array_equal(usable.time, time[index])
+    np.testing.assert_array_equal(usable.value, value[index])
+    np.testing.assert_array_equal(usable.error, error[index] / np.sqrt(weight[index]))
 
 
 def test_slices_are_views_and_selection_keeps_columns(make_batch):

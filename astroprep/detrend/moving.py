@@ -9,8 +9,10 @@ from numba import njit, prange
 from numpy.typing import NDArray
 
 from astroprep.base import Needs, OnBad, Transformer
+from astroprep.clean.clip import fast_median
 from astroprep.data import LightCurveBatch, PointFlag, Usable
 from astroprep.detrend.average import AVERAGES, moving_average
+from astroprep.detrend.removal import without_trend
 from astroprep.errors import ConfigError
 
 __all__ = ["MovingTrend", "between_points", "curve_medians"]
@@ -85,14 +87,15 @@ def curve_medians(value: NDArray[np.float64], offsets: NDArray[np.int64]) -> NDA
     Parameters
     ----------
     value : float64 array, shape (n_points,)
-        Any unit.
+        Any unit, finite.
     offsets : int64 array, shape (n_curves + 1,)
         Curve i is ``offsets[i]:offsets[i + 1]``.
     """
     medians = np.full(offsets.size - 1, np.nan)
     for i in prange(medians.size):
         if offsets[i] < offsets[i + 1]:
-            medians[i] = np.median(value[offsets[i] : offsets[i + 1]])
+            curve = value[offsets[i] : offsets[i + 1]]
+            medians[i] = fast_median(curve, np.empty(curve.size))
     return medians
 
 
@@ -202,9 +205,10 @@ class MovingTrend(Transformer):
             batch = self._with_errors(batch)
         trend, error, level = self._trend(batch)
         if divide:
-            curve = np.repeat(np.arange(batch.n_curves), batch.usable.counts())
-            negative = np.bincount(curve[trend <= 0], minlength=batch.n_curves) > 0
-            if negative.any():
+            below = np.flatnonzero(trend <= 0)
+            if below.size:
+                curve = np.searchsorted(batch.usable.offsets, below, side="right") - 1
+                negative = np.bincount(curve, minlength=batch.n_curves) > 0
                 batch = self.refuse(
                     batch, negative, "a positive trend to divide by (method='subtract' needs none)"
                 )
@@ -214,16 +218,9 @@ class MovingTrend(Transformer):
             "trend": _everywhere(batch, usable, trend),
             "trend_err": _everywhere(batch, usable, error),
         }
-        everywhere = columns["trend"]
-        known = np.isfinite(everywhere)
-        at_point = np.repeat(level, np.diff(batch.offsets))
-        value, uncertainty = batch.value.copy(), batch.error.copy()
-        if divide:
-            scale = at_point[known] / everywhere[known]
-            value[known] *= scale
-            uncertainty[known] *= np.abs(scale)
-        else:
-            value[known] += at_point[known] - everywhere[known]
+        value, uncertainty = without_trend(
+            batch.value, batch.error, columns["trend"], batch.offsets, level, divide
+        )
         weight = None
         if self.edge > 0:
             weight = batch.weight.copy()
@@ -235,13 +232,14 @@ class MovingTrend(Transformer):
     ) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]]:
         """Trend and its error at the usable points, and the level of each curve."""
         usable = batch.usable
-        leads = (batch.flags[usable.index] & np.uint32(PointFlag.EVENT)) == 0
         time, value, offsets = usable.time, usable.value, usable.offsets
         weight = self._weight(batch, usable)
-        if not leads.all():
-            offsets = np.concatenate(([0], np.cumsum(leads)))[offsets]
-            time, value = time[leads], value[leads]
-            weight = weight[leads] if weight.size else weight
+        if batch.flags.any():
+            leads = (batch.flags[usable.index] & np.uint32(PointFlag.EVENT)) == 0
+            if not leads.all():
+                offsets = np.concatenate(([0], np.cumsum(leads)))[offsets]
+                time, value = time[leads], value[leads]
+                weight = weight[leads] if weight.size else weight
         gap = 0.5 * self.window if self.gap is None else self.gap
         trend, error = moving_average(
             usable.time,
@@ -263,6 +261,8 @@ class MovingTrend(Transformer):
     def _weight(self, batch: LightCurveBatch, usable: Usable) -> NDArray[np.float64]:
         """Weights of the usable points, at most 1 in each curve; empty for equal ones."""
         if not self.use_errors:
+            if not np.any(batch.weight != 1.0):
+                return np.empty(0)
             weight = batch.weight[usable.index]
             return np.maximum(weight, LEAST_WEIGHT) if np.any(weight != 1.0) else np.empty(0)
         counts = usable.counts()
@@ -286,6 +286,8 @@ def _everywhere(
 ) -> NDArray[np.float64]:
     """Column of what was found at the usable points, interpolated at the flagged ones."""
     column = usable.scatter_back(found, np.nan)
+    if usable.index.size == batch.n_points:
+        return column
     rest = np.ones(batch.n_points, bool)
     rest[usable.index] = False
     rest &= (batch.flags & np.uint32(PointFlag.BAD_TIME)) == 0

@@ -3,11 +3,53 @@
 from __future__ import annotations
 
 import numpy as np
+from numba import njit, prange
 from numpy.typing import NDArray
 
 from astroprep.data import LightCurveBatch
 
-__all__ = ["remove"]
+__all__ = ["remove", "without_trend"]
+
+
+@njit(parallel=True, cache=True, error_model="numpy")
+def without_trend(
+    value: NDArray[np.float64],
+    error: NDArray[np.float64],
+    trend: NDArray[np.float64],
+    offsets: NDArray[np.int64],
+    level: NDArray[np.float64],
+    divide: bool,
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Values and errors without a trend, left as they are where it is not finite.
+
+    Parameters
+    ----------
+    value, error, trend : float64 array, shape (n_points,)
+        In one unit.
+    offsets : int64 array, shape (n_curves + 1,)
+        Curve i is ``offsets[i]:offsets[i + 1]``.
+    level : float64 array, shape (n_curves,)
+        What each curve keeps.
+    divide : bool
+        ``value / trend * level``, the errors too; else ``value - trend + level``.
+
+    Returns
+    -------
+    value, error : float64 array, shape (n_points,)
+        New arrays.
+    """
+    new, uncertain = np.empty(value.size), np.empty(value.size)
+    for i in prange(offsets.size - 1):
+        for j in range(offsets[i], offsets[i + 1]):
+            known = abs(trend[j]) < np.inf
+            if divide:
+                scale = level[i] / trend[j] if known else 1.0
+                new[j] = value[j] * scale
+                uncertain[j] = error[j] * abs(scale)
+            else:
+                new[j] = value[j] + (level[i] - trend[j]) if known else value[j]
+                uncertain[j] = error[j]
+    return new, uncertain
 
 
 def remove(batch: LightCurveBatch, level: NDArray[np.float64], divide: bool) -> LightCurveBatch:
@@ -22,14 +64,7 @@ def remove(batch: LightCurveBatch, level: NDArray[np.float64], divide: bool) -> 
     divide : bool
         ``value / trend * level``, the errors too; else ``value - trend + level``.
     """
-    trend = batch.points["trend"]
-    levels = np.repeat(level, np.diff(batch.offsets))
-    known = np.isfinite(trend)
-    value, error = batch.value.copy(), batch.error.copy()
-    if divide:
-        scale = levels[known] / trend[known]
-        value[known] *= scale
-        error[known] *= scale
-    else:
-        value[known] += levels[known] - trend[known]
+    value, error = without_trend(
+        batch.value, batch.error, batch.points["trend"], batch.offsets, level, divide
+    )
     return batch.with_columns(value=value, error=error)

@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from astroprep.base import Needs, OnBad, Transformer
 from astroprep.data import LightCurveBatch, PointFlag
+from astroprep.detrend.blas import one_blas_thread
 from astroprep.detrend.jointfit import JointFit, StarModel, count_columns, fit_jointly, refusal
 from astroprep.detrend.regressors import polynomial, roll, roll_size
 from astroprep.detrend.removal import remove
@@ -153,6 +154,11 @@ class TelemetryTrend(Transformer):
                 f"the batch has {', '.join(sorted(batch.points)) or 'none'}; read them with the "
                 "survey (open_survey keeps the telemetry of space missions) or name others"
             )
+        with one_blas_thread():
+            return self._fit_all(batch)
+
+    def _fit_all(self, batch: LightCurveBatch) -> LightCurveBatch:
+        """Fit the curves one after the other."""
         batch = self._mark_firings(batch)
         divide = self.method == "divide" or (
             self.method == "auto" and batch.meta.quantity == "flux"

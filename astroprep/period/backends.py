@@ -17,11 +17,11 @@ from numpy.typing import NDArray
 from astroprep.period.exact import harmonic_power
 from astroprep.period.peaks import repair
 from astroprep.period.product import product_power, product_room
-from astroprep.period.series import series_power, series_room
+from astroprep.period.series import n_kept, series_power, series_room
 from astroprep.period.sine import sine_power, sine_room
 from astroprep.period.spectrum import OVERSAMPLING, SUBDIVISION, Plan, plan
 
-__all__ = ["EXACT", "PRODUCT", "choose", "grid_power", "plans", "room_for"]
+__all__ = ["EXACT", "PRODUCT", "choose", "grid_power", "n_spreads", "plans", "room_for"]
 
 EXACT, PRODUCT = -2, -1  # choices beside the places of `plans`, which mean transforms
 # rows of the transforms to choose from; 40,960 cells at most, which a second-level cache holds
@@ -29,9 +29,9 @@ ROWS = (32, 64, 128, 192, 256, 320, 384, 512, 640, 768, 1024, 1280, 1536, 2048, 
 # microseconds on a Zen 4 core: of a transform, of each of its cells times the logarithm of their
 # number, of each point spread; of a frequency combined
 TRANSFORM, CELL, POINT, COMBINE = 0.3, 1.3e-4, 0.0055, 1.6e-3
-# series: of the kernel around a point, once for each multiple; and the largest transforms that
-# leave room for the spectra of four harmonics in a second-level cache or close to it
-KERNEL, SERIES_ROWS = 0.003, 3072
+# series: of the kernel around a point, for each multiple of the grid; and the largest transforms
+# that leave room for the spectra of four harmonics in a second-level cache or close to it
+KERNEL, SERIES_ROWS = 0.0045, 3072
 # of a frequency by matrix products, and of each point that it sums
 PRODUCT_FREQUENCY, PRODUCT_POINT = 1.4e-3, 1.48e-4
 REPAIRS = 1.4  # several harmonics: what transforms leave to be repaired where points are few
@@ -41,6 +41,24 @@ REPAIRS = 1.4  # several harmonics: what transforms leave to be repaired where p
 def plans() -> tuple[Plan, ...]:
     """Tables of every transform size."""
     return tuple(plan(rows) for rows in ROWS)
+
+
+def n_spreads(n_points: NDArray[np.int64], blocks: Any, n_harmonics: int) -> Any:
+    """How often a series makes the kernels around all points, in so many blocks of frequencies.
+
+    Parameters
+    ----------
+    n_points : int64 array, shape (n_curves,)
+        Points.
+    blocks : array, shape (n_curves, n_plans)
+        Transforms side by side.
+    n_harmonics : int
+        Terms of the series.
+    """
+    order = 2 * n_harmonics
+    kept = n_kept(n_points, n_harmonics)[:, None]
+    again = np.where(kept < order, order - kept + 1, 0)
+    return order - again + again * blocks
 
 
 def choose(
@@ -78,9 +96,9 @@ def choose(
     transforms = np.where(
         fine[:, None], np.ceil(steps / band) + np.ceil(2 * steps / band), 3 * n_harmonics * whole
     )
-    points = n_points[:, None]
-    cost = transforms * (TRANSFORM + CELL * cells * np.log2(cells) + POINT * points)
-    cost = cost + np.where(fine, 0, 2 * n_harmonics * KERNEL)[:, None] * points
+    each = TRANSFORM + CELL * cells * np.log2(cells) + POINT * n_points[:, None]
+    kernels = np.where(fine[:, None], 0.0, KERNEL * n_spreads(n_points, whole, n_harmonics))
+    cost = transforms * each + kernels * n_points[:, None]
     too_large = ~fine[:, None] & (np.array(ROWS) > SERIES_ROWS)
     cost = np.where(too_large, np.inf, cost)
     choice = np.argmin(cost, axis=1)

@@ -23,6 +23,7 @@ from astroprep.period.backends import (
     ROWS,
     SERIES_ROWS,
     TRANSFORM,
+    n_spreads,
     plans,
 )
 from astroprep.period.exact import MAX_HARMONICS
@@ -75,11 +76,12 @@ def choose_multiband(
     """
     rows = np.array(ROWS)
     cells = 8.0 * rows
-    spread = 3 * n_harmonics * POINT * n_points[:, None]
-    once = 2 * n_harmonics * KERNEL * n_points[:, None]
-    transforms = n_harmonics * (2 + n_bands[:, None]) * (TRANSFORM + CELL * cells * np.log2(cells))
     whole = np.ceil(size[:, None] / np.array([one.band for one in plans()]))
-    cost = np.where(rows > SERIES_ROWS, np.inf, whole * (transforms + spread) + once)
+    each = TRANSFORM + CELL * cells * np.log2(cells)
+    spread = 3 * n_harmonics * POINT * n_points[:, None]
+    cost = whole * (n_harmonics * (2 + n_bands[:, None]) * each + spread)
+    cost += KERNEL * n_spreads(n_points, whole, n_harmonics) * n_points[:, None]
+    cost = np.where(rows > SERIES_ROWS, np.inf, cost)
     choice = np.argmin(cost, axis=1)
     # products cost the same however many bands the points are in
     few = size * n_harmonics * (PRODUCT_FREQUENCY + PRODUCT_POINT * n_points)

@@ -2,7 +2,8 @@
 
 The sums at the h-th multiple of the grid are those of points whose times run h times as fast, so
 each comes straight out of a transform of its own (`spectrum`), or of matrix products where points
-are few (`product`), block of frequencies after block. The normal equations of eight frequencies
+are few (`product`), block of frequencies after block. Where the points fall on the grid of a
+multiple does not depend on the block, and is found once. The normal equations of eight frequencies
 at a time are then factorised in float32.
 """
 
@@ -18,13 +19,15 @@ from astroprep.period.product import HALF, product_sums, step_tables
 from astroprep.period.simd import LANES, above, broadcast, lane, load, lower, store
 from astroprep.period.spectrum import TAPS, Plan, spectrum, spread_points, turn_strengths
 
-__all__ = ["SHAKY", "n_spectra", "series_power", "series_room"]
+__all__ = ["KEPT", "SHAKY", "n_kept", "n_spectra", "series_power", "series_room"]
 
 # a pivot below this, times the square of the harmonics and over the number of points, cannot be
 # trusted in float32: with the rest the power of 25 points keeps 5e-4 (a regular pivot is a half)
 SHAKY = 0.4
 SHAKY_PRODUCT = 0.01  # the same for sums by products, which err by 1e-7
 PAIR = 2 * LANES
+# numbers of spreading kernels that are kept over all blocks, 4 MB: a core's share of the last cache
+KEPT = 1 << 20
 
 
 @njit(cache=True)
@@ -34,11 +37,21 @@ def n_spectra(n_harmonics: int, n_bands: int) -> int:
 
 
 @njit(cache=True)
+def n_kept(n_points: Any, n_harmonics: int) -> Any:
+    """Multiples, at least one, whose spreading kernels have room; the last room is for the rest.
+
+    It never falls with `n_harmonics`, so that a room serves fewer harmonics too.
+    """
+    fitting = KEPT // np.maximum(TAPS * n_points, 1)
+    return np.minimum(np.maximum(fitting, 1), 2 * n_harmonics)
+
+
+@njit(cache=True)
 def series_room(n_points: int, n_harmonics: int, n_bands: int, products: bool, plan: Plan) -> int:
     """Numbers of work space that `series_power` needs."""
     grid = 2 * (LANES * plan.rows + 2 * TAPS)
     block = 2 * HALF if products else plan.band
-    per_point = 4 + 2 * n_harmonics * (2 * HALF if products else TAPS)
+    per_point = 4 + (4 * HALF * n_harmonics if products else TAPS * n_kept(n_points, n_harmonics))
     return int(n_points * per_point + grid + 2 * n_spectra(n_harmonics, n_bands) * block)
 
 
@@ -223,9 +236,9 @@ def series_power(
     n_bands = bands.size - 1
     order = 2 * n_harmonics
     block = 2 * HALF if products else plan.band
-    per_point = 2 * HALF if products else TAPS
-    # of the steps, or of the spreading kernel, at each multiple: the same for all blocks
-    table = room[: n * per_point * order]
+    kept = order if products else n_kept(n, n_harmonics)
+    width = 2 * HALF if products else TAPS
+    table = room[: n * width * kept]  # of the steps, or of the spreading kernel, by multiple
     used = table.size
     strength = room[used : used + 2 * n]
     turned = room[used + 2 * n : used + 4 * n]
@@ -233,14 +246,12 @@ def series_power(
     cells = 2 * (LANES * plan.rows + 2 * TAPS)
     grid = room[used : used + cells]
     spectra = room[used + cells :]
-    first = np.empty(0 if products else order * n, np.int64)
-    strength[:n] = np.float32(1.0)
-    for h in range(1, order + 1):
-        mine = table[(h - 1) * n * per_point : h * n * per_point]
-        if products:
-            step_tables(time, h * step, strength[:n], mine)
-        else:
-            spread_points(time, h * step, plan, first[(h - 1) * n : h * n], mine)
+    first = np.empty(0 if products else n * kept, np.int64)
+    if products:
+        strength[:n] = np.float32(1.0)
+        for h in range(1, order + 1):
+            part_of = table[(h - 1) * n * width : h * n * width]
+            step_tables(time, h * step, strength[:n], part_of)
     for j in range(n):
         strength[j] = np.float32(weighted[j])
         strength[n + j] = np.float32(weight[j])
@@ -255,6 +266,10 @@ def series_power(
     lowest = broadcast(np.float32(0.0))
     for low in range(0, power.size, block):
         for h in range(1, order + 1):
+            at = (min(h, kept) - 1) * n  # where the table of this multiple begins
+            tables = table[at * width : (at + n) * width]
+            if not products and (low == 0 or (h >= kept and kept < order)):
+                spread_points(time, h * step, plan, first[at : at + n], tables)
             # values, and weights by band, up to n_harmonics; all weights beyond
             for b in range(-1, n_bands if h <= n_harmonics else 0):
                 whole = b < 0
@@ -266,21 +281,19 @@ def series_power(
                 of = n if not whole or h > n_harmonics else 0
                 re = spectra[2 * place * block : (2 * place + 1) * block]
                 im = spectra[(2 * place + 1) * block : (2 * place + 2) * block]
-                at = (h - 1) * n
-                mine = table[(at + i) * per_point : (at + k) * per_point]
                 if products:
                     centre = h * (start + (low + HALF - 0.5) * step)
-                    both = turned[: 2 * (k - i)]
+                    mine = turned[: 2 * (k - i)]
                     turn_strengths(
-                        time[i:k], centre, strength[of + i : of + k], both[: k - i], both[k - i :]
+                        time[i:k], centre, strength[of + i : of + k], mine[: k - i], mine[k - i :]
                     )
-                    product_sums(both, mine, re, im)
+                    product_sums(mine, tables[i * width : k * width], re, im)
                 else:
                     spectrum(
                         time[i:k],
                         strength[of + i : of + k],
                         first[at + i : at + k],
-                        mine,
+                        tables[i * width : k * width],
                         h * (start + low * step),
                         h * step,
                         block,
