@@ -33,7 +33,12 @@ from astroprep.features import FEATURES, FeatureExtractor
 from astroprep.integrate import twins
 from astroprep.io import open_survey
 from astroprep.io.columns import ColumnNames
-from astroprep.reduce import FeatureTable, principal_components, select_features
+from astroprep.reduce import (
+    FeatureTable,
+    permutation_importance,
+    principal_components,
+    select_features,
+)
 from astroprep.reduce.folds import balanced_accuracy, grouped_folds
 
 POWERS = (0.5, 1.0)  # of class weights
@@ -117,12 +122,20 @@ def main() -> None:
     learn = FeatureTable(table.values[train], table.names)
     power, share, tuning = tune((learn.values, label[train]), group[train])
     trees = ExtraTreesClassifier(
-        arguments.selection_trees, min_samples_leaf=3, class_weight="balanced", random_state=0
+        arguments.selection_trees,
+        min_samples_leaf=3,
+        class_weight="balanced",
+        random_state=0,
+        n_jobs=2,
     )
     chosen = select_features(
         learn, label[train], trees, groups=group[train], n_folds=3, n_repeats=1
     )
     print(chosen.report())
+    matter = permutation_importance(
+        trees, chosen.apply(learn), label[train], groups=group[train], n_folds=3, n_repeats=2
+    )
+    print(matter.report())
     components = principal_components(learn)
     print(components.report())
     sets = {
@@ -144,6 +157,7 @@ def main() -> None:
                         min_samples_leaf=2,
                         class_weight="balanced_subsample",
                         random_state=seed,
+                        n_jobs=2,
                     ).fit(old, label[train])
                     predicted = forest.predict(new)
                 scores.append(balanced_accuracy(label[test], predicted))
@@ -172,6 +186,7 @@ def main() -> None:
         decision=share,
         tuning=tuning,
         selected=list(chosen.kept),
+        importance=matter.table().head(20).to_dict("list"),
         curve=chosen.curve.table().to_dict("list"),
     )
 
