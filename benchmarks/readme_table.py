@@ -10,6 +10,8 @@ import re
 from pathlib import Path
 from typing import Any
 
+from claims_integrate import CLAIMS as INTEGRATE
+
 ROOT = Path(__file__).parents[1]
 BEGIN, END = "<!-- measured -->", "<!-- /measured -->"
 
@@ -294,6 +296,7 @@ CLAIMS = {
     "detrend_k2": roll,
     "features_speed": features,
     "features_values": values,
+    **INTEGRATE,
 }
 
 
