@@ -4,8 +4,11 @@ VENV := .venv
 BIN := $(VENV)/bin
 LSDB := .venv-lsdb
 DATA ?=
-CORE_TESTS := tests/test_data.py tests/test_interchange.py tests/io tests/clean tests/detrend \
-	tests/integrate tests/period tests/features tests/represent tests/quality tests/scale
+# What touches pandas, whose third version the second environment has; kernels do not.
+PANDAS_TESTS := tests/test_data.py tests/test_interchange.py tests/io tests/scale tests/surveys \
+	tests/reduce/test_table.py tests/reduce/test_pca.py tests/reduce/test_correlation.py \
+	tests/integrate/test_catalogue_files.py tests/integrate/test_conflicts.py \
+	tests/integrate/test_crossmatch.py tests/integrate/test_merge.py
 
 .PHONY: help demo test test-all lint types tests browser clean
 
@@ -56,7 +59,7 @@ browser:
 test-all: $(VENV)/.test $(LSDB)/.test browser
 	OMP_WAIT_POLICY=passive $(BIN)/python -m pytest tests -m slow -n 2 --dist loadfile $(if $(DATA),--data=$(DATA))
 	$(if $(DATA),$(BIN)/python -m pytest tests -m "not slow and not bench" --only-data --data=$(DATA) --require-data)
-	$(LSDB)/bin/python -m pytest $(CORE_TESTS) -n 2 --dist loadfile $(if $(DATA),--data=$(DATA))
+	$(LSDB)/bin/python -m pytest $(PANDAS_TESTS) -n 2 --dist loadfile $(if $(DATA),--data=$(DATA))
 
 clean:
 	rm -rf $(VENV) $(LSDB) demo_result
