@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import pickle
 import tomllib
+from typing import get_type_hints
 
 import numpy as np
 import pytest
@@ -176,6 +177,22 @@ class TestEveryStep:
         again = step_from_table(tomllib.loads(text)).load_state(fitted.state())
         assert step_to_table(again) == table
         same(again.transform(batch), fitted.transform(batch))
+
+    @pytest.mark.parametrize("wrong", ["three", None, (1, 2), np.nan, np.inf, True, -1, 2.5, {}])
+    def test_a_setting_is_accepted_or_one_clear_error(self, step, wrong):
+        """Whatever a setting is given, no comparison of a text with a number gets out."""
+        for name, hint in get_type_hints(step.__init__).items():
+            if name == "return":
+                continue
+            given = make(step).set_params(**{name: wrong})
+            try:
+                given.check()
+            except ConfigError as error:
+                assert str(error)
+            else:
+                assert not (hint is float and (isinstance(wrong, str | bool) or wrong != wrong))
+                assert not (hint is int and isinstance(wrong, float | bool))
+                assert hint is not bool or wrong is True
 
 
 def toml_value(value):
