@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Hashable
 from dataclasses import dataclass
 from functools import cache
 from types import UnionType
@@ -89,7 +90,7 @@ def _explain(why: NDArray[np.object_], curves: NDArray[np.intp], reason: str) ->
 
 
 @cache
-def _simple_kinds(step: type) -> dict[str, frozenset[type]]:
+def _simple_kinds(step: Hashable) -> dict[str, frozenset[type]]:
     """Settings of a step that are numbers, texts or switches, or None, with what they may be."""
     simple = {}
     for name, hint in get_type_hints(step.__init__).items():  # type: ignore[misc]

@@ -6,6 +6,7 @@ day. Each runs with its defaults on curves that any step can serve.
 
 from __future__ import annotations
 
+import contextlib
 import pickle
 import tomllib
 from typing import get_type_hints
@@ -185,11 +186,8 @@ class TestEveryStep:
             if name == "return":
                 continue
             given = make(step).set_params(**{name: wrong})
-            try:
+            with contextlib.suppress(ConfigError):
                 given.check()
-            except ConfigError as error:
-                assert str(error)
-            else:
                 assert not (hint is float and (isinstance(wrong, str | bool) or wrong != wrong))
                 assert not (hint is int and isinstance(wrong, float | bool))
                 assert hint is not bool or wrong is True
