@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cache
 from types import UnionType
@@ -90,10 +90,10 @@ def _explain(why: NDArray[np.object_], curves: NDArray[np.intp], reason: str) ->
 
 
 @cache
-def _simple_kinds(step: Hashable) -> dict[str, frozenset[type]]:
+def _simple_kinds(init: Callable[..., None]) -> dict[str, frozenset[type]]:
     """Settings of a step that are numbers, texts or switches, or None, with what they may be."""
     simple = {}
-    for name, hint in get_type_hints(step.__init__).items():  # type: ignore[misc]
+    for name, hint in get_type_hints(init).items():
         kinds = frozenset(get_args(hint) if get_origin(hint) is UnionType else (hint,))
         if kinds <= PLAIN.keys():
             simple[name] = kinds
@@ -104,7 +104,7 @@ def _simple_kinds(step: Hashable) -> dict[str, frozenset[type]]:
 def _wrong_kinds(step: Transformer) -> list[str]:
     """Say which settings are of another kind than the step declares, as ``window="3"``."""
     wrong = []
-    for name, kinds in _simple_kinds(type(step)).items():
+    for name, kinds in _simple_kinds(type(step).__init__).items():
         value = getattr(step, name)
         switch = isinstance(value, bool | np.bool_)  # which Python takes for a number
         fits = any(isinstance(value, PLAIN[k][0]) and (k is bool) == switch for k in kinds)

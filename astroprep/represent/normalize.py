@@ -50,7 +50,7 @@ def _offset_and_scale(value: NDArray[np.float64], method: int) -> tuple[float, f
     if method == 0:
         return low, high - low
     centre = low + np.mean(value - low)
-    spread = np.sqrt(np.mean((value - centre) ** 2))
+    spread = (high - low) * np.sqrt(np.mean(((value - centre) / (high - low)) ** 2))  # no underflow
     if method == 2:
         middle = np.median(value)
         scatter = MAD_TO_SIGMA * np.median(np.abs(value - middle))

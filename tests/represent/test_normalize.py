@@ -211,3 +211,10 @@ def test_a_lightkurve_object_comes_back_without_a_unit(rng):
 def test_wrong_settings_are_named():
     with pytest.raises(ConfigError, match=r"method must be one of .*; per must be"):
         Normalize(method="minmax", per="star").check()
+
+
+@pytest.mark.parametrize("gain", [1e-300, 1e300])
+def test_squares_of_extreme_values_neither_vanish_nor_overflow(rng, gain):
+    x = rng.normal(0, 1, 30)
+    found = normalized(batch_of(x * gain), method="z_score").value
+    np.testing.assert_allclose(found, (x - x.mean()) / x.std(), rtol=1e-9, atol=1e-12)
