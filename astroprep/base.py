@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, ClassVar, Literal, Self, final
+from functools import cache
+from types import UnionType
+from typing import Any, ClassVar, Literal, Self, final, get_args, get_origin, get_type_hints
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,6 +19,15 @@ from astroprep.interchange import take
 __all__ = ["Needs", "OnBad", "Transformer"]
 
 OnBad = Literal["raise", "reject"]
+
+PLAIN: dict[type, tuple[Any, str]] = {
+    float: (int | float | np.integer | np.floating, "a number"),
+    int: (int | np.integer, "a whole number"),
+    str: (str, "a text"),
+    bool: (bool | np.bool_, "True or False"),
+    type(None): (type(None), "None"),
+}
+"""What a setting declared so may be, and how a message names it."""
 
 
 @dataclass(frozen=True)
@@ -75,6 +87,31 @@ def _explain(why: NDArray[np.object_], curves: NDArray[np.intp], reason: str) ->
     """Give the reason to those curves that have none yet."""
     for i in np.unique(curves):
         why[i] = why[i] or reason
+
+
+@cache
+def _simple_kinds(init: Callable[..., None]) -> dict[str, frozenset[type]]:
+    """Settings of a step that are numbers, texts or switches, or None, with what they may be."""
+    simple = {}
+    for name, hint in get_type_hints(init).items():
+        kinds = frozenset(get_args(hint) if get_origin(hint) is UnionType else (hint,))
+        if kinds <= PLAIN.keys():
+            simple[name] = kinds
+    del simple["return"]
+    return simple
+
+
+def _wrong_kinds(step: Transformer) -> list[str]:
+    """Say which settings are of another kind than the step declares, as ``window="3"``."""
+    wrong = []
+    for name, kinds in _simple_kinds(type(step).__init__).items():
+        value = getattr(step, name)
+        switch = isinstance(value, bool | np.bool_)  # which Python takes for a number
+        fits = any(isinstance(value, PLAIN[k][0]) and (k is bool) == switch for k in kinds)
+        if not fits or value != value:  # NaN compares as False, and so passes for any limit
+            names = " or ".join(sorted(PLAIN[k][1] for k in kinds))
+            wrong.append(f"{name} must be {names}, got {value!r}")
+    return wrong
 
 
 class Transformer(TransformerMixin, BaseEstimator):
@@ -206,12 +243,26 @@ class Transformer(TransformerMixin, BaseEstimator):
 
     @final
     def check(self) -> None:
-        """Raise `ConfigError` when a setting is wrong; fit and transform begin with it."""
+        """Raise `ConfigError` when a setting is wrong; fit and transform begin with it.
+
+        Notes
+        -----
+        A setting that is declared as a number, a text or a switch must be one: ``window="3"``
+        cannot be compared, and ``use_errors="no"`` would mean yes.
+        """
+        name = type(self).__name__
         if self.on_bad not in ("raise", "reject"):
-            raise ConfigError(
-                f"{type(self).__name__}: on_bad must be 'raise' or 'reject', got {self.on_bad!r}"
-            )
-        self._check()
+            raise ConfigError(f"{name}: on_bad must be 'raise' or 'reject', got {self.on_bad!r}")
+        wrong = _wrong_kinds(self)
+        try:
+            self._check()
+        except ConfigError:
+            raise  # says more than the kind
+        except (AttributeError, TypeError, ValueError, OverflowError) as mistake:  # None.lower()
+            wrong = wrong or [f"a setting has the wrong type: {mistake}"]
+            raise ConfigError(f"{name}: " + "; ".join(wrong)) from mistake
+        if wrong:
+            raise ConfigError(f"{name}: " + "; ".join(wrong))
 
     @final
     def _served(self, batch: LightCurveBatch) -> LightCurveBatch:

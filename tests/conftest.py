@@ -8,8 +8,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from hypothesis import settings
 
 from astroprep.data import LightCurveBatch
+
+settings.register_profile("astroprep", deadline=None)  # a first example may compile a kernel
+settings.load_profile("astroprep")
 
 DATA_TESTS = pytest.StashKey[int]()
 

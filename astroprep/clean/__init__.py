@@ -11,6 +11,7 @@ from astroprep.clean.limits import MarkUpperLimits
 from astroprep.clean.missing import DropMissing, KeepMissing, missing_points
 from astroprep.clean.mixture import OutlierMixture
 from astroprep.clean.outliers import SigmaClip
+from astroprep.clean.quantity import ToFlux, ToMagnitude
 from astroprep.clean.short import DropShort
 from astroprep.clean.smooth import Smooth
 from astroprep.clean.survey_bits import SURVEY_BITS, KeplerFlag, LsstFlag, TessFlag, ZtfFlag
@@ -36,6 +37,8 @@ __all__ = [
     "Smooth",
     "SurveyFlags",
     "TessFlag",
+    "ToFlux",
+    "ToMagnitude",
     "ZtfFlag",
     "amplitude_kept",
     "describe_flags",

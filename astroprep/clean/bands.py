@@ -8,7 +8,7 @@ import numpy as np
 
 from astroprep.base import Needs, OnBad, Transformer
 from astroprep.data import LightCurveBatch, PointFlag
-from astroprep.errors import DataError
+from astroprep.errors import ConfigError, DataError
 
 __all__ = ["SelectBand"]
 
@@ -34,6 +34,15 @@ class SelectBand(Transformer):
     def __init__(self, band: str | Sequence[str] | None = None, on_bad: OnBad = "raise") -> None:
         self.band = band
         self.on_bad = on_bad
+
+    def _check(self) -> None:
+        names = () if self.band is None or isinstance(self.band, str) else self.band
+        if self.band is not None and (
+            len(self.band) == 0 or not all(isinstance(name, str) for name in names)
+        ):
+            raise ConfigError(
+                f"SelectBand: band must be a name, a sequence of names or None, got {self.band!r}"
+            )
 
     def _transform(self, batch: LightCurveBatch) -> LightCurveBatch:
         if batch.band is None:

@@ -213,6 +213,11 @@ class FlagBad(Transformer):
             raise ConfigError(
                 f"FlagBad: missing_errors must be 'estimate' or 'flag', got {self.missing_errors!r}"
             )
+        codes = self.sentinels
+        if codes is not None and (
+            isinstance(codes, str) or not all(isinstance(c, int | float) for c in codes)
+        ):
+            raise ConfigError(f"FlagBad: sentinels must be a tuple of numbers, got {codes!r}")
         low, high = self.min_time, self.max_time
         if low is not None and high is not None and not low < high:
             raise ConfigError(f"FlagBad: min_time must be below max_time, got {low!r} and {high!r}")

@@ -90,6 +90,8 @@ class SurveyFlags(Transformer):
                 self.column, ", ".join(batch.points) or "none",
             )  # fmt: skip
             return batch
+        if batch.n_points == 0:  # files that could not be read name no survey either
+            return batch
         mask = self._bits(batch)
         broken = _broken(batch.points[self.column])
         curve = np.repeat(np.arange(batch.n_curves), np.diff(batch.offsets))

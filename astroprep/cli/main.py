@@ -327,6 +327,7 @@ def clean(
     """
     from astroprep.pipeline.chains import cleaning_steps
 
+    _alone(recipe, outliers=outliers != Outliers.mixture, missing=missing != Missing.keep)
     chosen = _steps_of(recipe) or cleaning_steps(
         outliers.value, missing.value, known_period=period_column is not None
     )
@@ -378,12 +379,31 @@ def detrend(
     """
     from astroprep.pipeline.chains import detrending_steps
 
+    _alone(
+        recipe,
+        method=method != Method.events,
+        window=window is not None,
+        vectors=bool(vectors),
+        all_points=not keep_events,
+    )
     chosen = _steps_of(recipe) or detrending_steps(
         method.value, window=window, vectors=vectors or (), keep_events=keep_events
     )
     raw = method in (Method.cbv, Method.telemetry)
     which = flux or (Flux.sap if raw else Flux.pdcsap)
     _treat(chosen, input_, out, which.value, _names(None, schema), jobs, strict)
+
+
+def _alone(recipe: Path | None, **given: bool) -> None:
+    """Refuse choices that the steps of a recipe would silently leave without effect."""
+    extra = [f"--{name.replace('_', '-')}" for name, is_given in given.items() if is_given]
+    if recipe is not None and extra:
+        from astroprep.errors import ConfigError
+
+        raise ConfigError(
+            f"--recipe brings its own steps, so {', '.join(extra)} would do nothing; "
+            "set it in the recipe or leave --recipe out"
+        )
 
 
 def _steps_of(recipe: Path | None) -> list[Any] | None:

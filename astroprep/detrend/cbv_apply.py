@@ -112,11 +112,14 @@ def apply_vectors(
     level = statistics[:, STATISTICS.index("level")]
     trend = shift + np.repeat(level, np.diff(batch.offsets))
     value = np.where(known, batch.value - shift, batch.value)
+    points = {"trend": trend, "trend_err": trend_err}
+    if "upper_limit" in batch.points:
+        points["upper_limit"] = batch.points["upper_limit"] - np.where(known, shift, 0.0)
     columns = {f"cbv_{name}": statistics[:, STATISTICS.index(name)] for name in STATISTICS[:3]}
     return batch.with_columns(
         value=value,
         flags=batch.flags | np.where(known, 0, PointFlag.SURVEY).astype(np.uint32),
-        points={"trend": trend, "trend_err": trend_err},
+        points=points,
         objects={**columns, "cbv_coefficients": coefficients},
     )
 

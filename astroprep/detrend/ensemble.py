@@ -229,7 +229,7 @@ class EnsembleTrend(Transformer):
         epoch = match_epochs(usable.time, self.epochs_, self.tolerance)
         epoch[(batch.flags[usable.index] & np.uint32(PointFlag.EVENT)) > 0] = -1
         curve = np.repeat(np.arange(batch.n_curves), usable.counts())
-        crowd = np.bincount(epoch[epoch >= 0], minlength=self.epochs_.size)
+        crowd = np.bincount(epoch[epoch >= 0], minlength=max(self.epochs_.size, 1))
         taught = (epoch >= 0) & (crowd[epoch] >= max(self.min_stars, 2))
         enough = np.bincount(curve[taught], minlength=batch.n_curves) >= LEAST_POINTS
         level = self._levels(batch)

@@ -14,6 +14,7 @@ from astroprep.clean.window import moving_median
 from astroprep.data import LightCurveBatch, PointFlag, Usable
 from astroprep.detrend.event_search import Found, Search, find_events
 from astroprep.detrend.moving import between_points
+from astroprep.detrend.removal import remove
 from astroprep.errors import ConfigError, DataError
 
 __all__ = ["EventTrend", "MarkEvents"]
@@ -332,18 +333,8 @@ def _corrected(batch: LightCurveBatch, found: Found, divide: bool) -> LightCurve
     per_curve = np.full(batch.n_curves, np.nan)
     has = usable.counts() > 0
     per_curve[has] = level[usable.offsets[:-1][has]]
-    at_point = np.repeat(per_curve, np.diff(batch.offsets))
-    good = np.isfinite(trend)
-    value, error = batch.value.copy(), batch.error.copy()
-    if divide:
-        scale = at_point[good] / trend[good]
-        value[good] *= scale
-        error[good] *= np.abs(scale)
-    else:
-        value[good] += at_point[good] - trend[good]
-    return batch.with_columns(
-        value=value,
-        error=error,
+    marked = batch.with_columns(
         points={"trend": trend, "trend_err": trend_err},
         objects={"trend_timescale": found.timescale, "n_waves": found.n_waves},
     )
+    return remove(marked, per_curve, divide)

@@ -12,7 +12,7 @@ from astroprep.base import Needs, OnBad, Transformer
 from astroprep.clean.clip import fast_median
 from astroprep.data import LightCurveBatch, PointFlag, Usable
 from astroprep.detrend.average import AVERAGES, moving_average
-from astroprep.detrend.removal import without_trend
+from astroprep.detrend.removal import remove
 from astroprep.errors import ConfigError
 
 __all__ = ["MovingTrend", "between_points", "curve_medians"]
@@ -218,14 +218,11 @@ class MovingTrend(Transformer):
             "trend": _everywhere(batch, usable, trend),
             "trend_err": _everywhere(batch, usable, error),
         }
-        value, uncertainty = without_trend(
-            batch.value, batch.error, columns["trend"], batch.offsets, level, divide
-        )
         weight = None
         if self.edge > 0:
             weight = batch.weight.copy()
             weight[usable.index[np.isnan(trend)]] = 0.0
-        return batch.with_columns(value=value, error=uncertainty, weight=weight, points=columns)
+        return remove(batch.with_columns(weight=weight, points=columns), level, divide)
 
     def _trend(
         self, batch: LightCurveBatch

@@ -53,7 +53,7 @@ def without_trend(
 
 
 def remove(batch: LightCurveBatch, level: NDArray[np.float64], divide: bool) -> LightCurveBatch:
-    """Values without ``points["trend"]``, left as they are where it is NaN.
+    """Values and upper limits without ``points["trend"]``, left as they are where it is NaN.
 
     Parameters
     ----------
@@ -64,7 +64,12 @@ def remove(batch: LightCurveBatch, level: NDArray[np.float64], divide: bool) -> 
     divide : bool
         ``value / trend * level``, the errors too; else ``value - trend + level``.
     """
-    value, error = without_trend(
-        batch.value, batch.error, batch.points["trend"], batch.offsets, level, divide
-    )
-    return batch.with_columns(value=value, error=error)
+    trend = batch.points["trend"]
+    value, error = without_trend(batch.value, batch.error, trend, batch.offsets, level, divide)
+    limits = {}
+    if "upper_limit" in batch.points:  # in the unit of the value, and as far from the trend
+        limit = np.asarray(batch.points["upper_limit"], np.float64)
+        limits["upper_limit"], _ = without_trend(
+            limit, batch.error, trend, batch.offsets, level, divide
+        )
+    return batch.with_columns(value=value, error=error, points=limits)

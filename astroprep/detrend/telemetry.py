@@ -128,7 +128,8 @@ class TelemetryTrend(Transformer):
             value = getattr(self, name)
             if not (value >= least and value == int(value)):
                 wrong.append(f"{name} must be a whole number from {least}, got {value!r}")
-        if isinstance(self.columns, str) or len(self.columns) == 0:
+        texts = isinstance(self.columns, str) or not all(isinstance(c, str) for c in self.columns)
+        if texts or len(self.columns) == 0:
             wrong.append(f"columns must be a tuple of names, got {self.columns!r}")
         if self.model not in ("auto", "roll", "polynomial"):
             wrong.append(f"model must be 'auto', 'roll' or 'polynomial', got {self.model!r}")

@@ -50,7 +50,7 @@ def _offset_and_scale(value: NDArray[np.float64], method: int) -> tuple[float, f
     if method == 0:
         return low, high - low
     centre = low + np.mean(value - low)
-    spread = np.sqrt(np.mean((value - centre) ** 2))
+    spread = (high - low) * np.sqrt(np.mean(((value - centre) / (high - low)) ** 2))  # no underflow
     if method == 2:
         middle = np.median(value)
         scatter = MAD_TO_SIGMA * np.median(np.abs(value - middle))
@@ -120,8 +120,8 @@ class Normalize(Transformer):
     one a curve and band unless ``per="object"`` (0 and 1 for a band without points), and the
     unit as ``objects["normalize_unit"]``, so that `inverse_transform` needs nothing but its
     batch. It is exact to rounding: within a few units in the last place of the larger of value
-    and offset. ``points["trend"]`` and ``points["trend_err"]``, which are in the unit of the
-    value, go along. The values have no unit then.
+    and offset. ``points["trend"]``, ``points["trend_err"]`` and ``points["upper_limit"]``, which
+    are in the unit of the value, go along. The values have no unit then.
 
     A constant curve becomes 0 (with ``"decimal"`` it is divided), a curve of one point too, and
     an empty curve stays as it is: scale 1. ``fit`` learns nothing unless ``per="survey"``, but
@@ -195,7 +195,7 @@ class Normalize(Transformer):
         )
 
     def inverse_transform(self, batch: LightCurveBatch) -> LightCurveBatch:
-        """Values, errors, trends and unit as they were before.
+        """Values, errors, trends, limits and unit as they were before.
 
         Parameters
         ----------
@@ -256,7 +256,7 @@ def _unit_column(batch: LightCurveBatch) -> NDArray[np.object_]:
 
 
 def _apply(batch: LightCurveBatch, *, inverse: bool) -> LightCurveBatch:
-    """Values, errors and trends by the offset and scale in the batch's columns, or back."""
+    """Values, errors, trends and limits by the offset and scale in the batch's columns, or back."""
     offset, scale = _at_points(batch, OFFSET), _at_points(batch, SCALE)
 
     def moved(column: NDArray[Any]) -> NDArray[np.float64]:
@@ -268,12 +268,14 @@ def _apply(batch: LightCurveBatch, *, inverse: bool) -> LightCurveBatch:
         with np.errstate(over="ignore", invalid="ignore"):
             return np.asarray(column * scale if inverse else column / scale, dtype=np.float64)
 
-    trends = {
+    columns = {
         name: change(batch.points[name])
-        for name, change in (("trend", moved), ("trend_err", stretched))
+        for name, change in (("trend", moved), ("trend_err", stretched), ("upper_limit", moved))
         if name in batch.points
     }
-    return batch.with_columns(value=moved(batch.value), error=stretched(batch.error), points=trends)
+    return batch.with_columns(
+        value=moved(batch.value), error=stretched(batch.error), points=columns
+    )
 
 
 def _at_points(batch: LightCurveBatch, name: str) -> NDArray[np.float64]:

@@ -249,3 +249,12 @@ class TestLsst:
             assert f"'name': '{name}'" in schema, name
         for name in ("trail_flag_edge", "pixelFlags_streakCenter", "glint_trail"):
             assert name in LsstFlag.__members__
+
+
+def test_files_that_could_not_be_read_name_no_survey():
+    """What a reader makes of a folder of broken files: no curve, no survey, all columns."""
+    none = np.empty(0)
+    batch = LightCurveBatch(
+        none, none, none, np.zeros(1, np.int64), points={"survey_flags": none.astype(np.int64)}
+    )
+    assert SurveyFlags().transform(batch) is batch

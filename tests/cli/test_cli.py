@@ -232,6 +232,33 @@ def mistakes(folder):
             ("features", "s.parquet", "--groups", "folded", "--out", "never.parquet"),
             "--period-column",
         ),
+        "a choice that a recipe overrules": (
+            (
+                "clean",
+                "s.parquet",
+                "--recipe",
+                "recipe.toml",
+                "--missing",
+                "drop",
+                "--out",
+                "never.parquet",
+            ),
+            "--missing would do nothing",
+        ),
+        "a window that a recipe overrules": (
+            (
+                "detrend",
+                "s.parquet",
+                "--recipe",
+                "recipe.toml",
+                "--window",
+                "5",
+                "--all-points",
+                "--out",
+                "never.parquet",
+            ),
+            "--window, --all-points would do nothing",
+        ),
         "too many jobs": (
             ("period", "s.parquet", "--out", "never.parquet", "--jobs", 4096),
             "--jobs 4096",
@@ -251,7 +278,19 @@ def test_mistakes_end_in_one_message_and_exit_code_2(folder):
 
 
 @pytest.mark.parametrize(
-    "verb", ["run", "classify", "period", "features", "assess", "inspect", "simulate", "demo"]
+    "verb",
+    [
+        "run",
+        "classify",
+        "period",
+        "features",
+        "assess",
+        "inspect",
+        "simulate",
+        "demo",
+        "clean",
+        "detrend",
+    ],
 )
 def test_help_has_an_example(verb):
     done = astroprep(verb, "--help")

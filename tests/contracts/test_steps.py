@@ -6,8 +6,10 @@ day. Each runs with its defaults on curves that any step can serve.
 
 from __future__ import annotations
 
+import contextlib
 import pickle
 import tomllib
+from typing import get_type_hints
 
 import numpy as np
 import pytest
@@ -176,6 +178,19 @@ class TestEveryStep:
         again = step_from_table(tomllib.loads(text)).load_state(fitted.state())
         assert step_to_table(again) == table
         same(again.transform(batch), fitted.transform(batch))
+
+    @pytest.mark.parametrize("wrong", ["three", None, (1, 2), np.nan, np.inf, True, -1, 2.5, {}])
+    def test_a_setting_is_accepted_or_one_clear_error(self, step, wrong):
+        """Whatever a setting is given, no comparison of a text with a number gets out."""
+        for name, hint in get_type_hints(step.__init__).items():
+            if name == "return":
+                continue
+            given = make(step).set_params(**{name: wrong})
+            with contextlib.suppress(ConfigError):
+                given.check()
+                assert not (hint is float and (isinstance(wrong, str | bool) or wrong != wrong))
+                assert not (hint is int and isinstance(wrong, float | bool))
+                assert hint is not bool or wrong is True
 
 
 def toml_value(value):

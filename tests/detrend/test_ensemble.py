@@ -360,3 +360,11 @@ def test_on_real_catalina_stars(data_dir, monkeypatch):
     left, amplitude = bench.measure(result)
     assert np.median(left / clean_scatter) < 1.2
     assert np.median(amplitude / clean_amplitude) == pytest.approx(1.0, abs=0.05)
+
+
+def test_a_star_of_nothing_but_events_teaches_nothing():
+    time = np.arange(30.0)
+    batch = LightCurveBatch.from_curves([(time, time + 9, np.ones(30))])
+    batch = batch.with_columns(flags=np.full(30, int(PointFlag.EVENT), np.uint32))
+    with pytest.raises(DataError, match="EnsembleTrend needs at least 2 stars that share epochs"):
+        EnsembleTrend().fit(batch)

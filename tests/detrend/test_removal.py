@@ -49,6 +49,18 @@ def test_the_batch_keeps_its_columns():
     assert batch.value.tolist() == [3.0, 5.0]
 
 
+@pytest.mark.parametrize("divide", [False, True])
+def test_upper_limits_go_along(rng, divide):
+    """A limit that is the value stays the value, with a trend and without one."""
+    value = rng.uniform(5, 9, 50)
+    batch = LightCurveBatch.from_curves([(np.arange(50), value, np.ones(50))])
+    trend = np.where(np.arange(50) % 7, rng.uniform(5, 9, 50), np.nan)
+    batch = batch.with_columns(points={"trend": trend, "upper_limit": value})
+    found = remove(batch, np.array([4.0]), divide)
+    np.testing.assert_array_equal(found.points["upper_limit"], found.value)
+    assert not np.array_equal(found.value, value)
+
+
 @given(
     st.lists(st.sampled_from([0, 1, 2, 7, 1023, 1024, 1025, 4000]), max_size=4),
     st.integers(0, 1000),

@@ -73,12 +73,20 @@ def test_the_inverse_needs_only_its_batch(rng, method, per):
     band = rng.integers(0, 2, n).astype(np.int16)
     given = batch_of(*values, band=band, meta=Meta(quantity="flux", unit="e/s", bands=("g", "r")))
     given = given.with_columns(
-        points={"trend": given.value * 1.01, "trend_err": np.full(n, 0.3), "x": np.arange(n)}
+        points={
+            "trend": given.value * 1.01,
+            "trend_err": np.full(n, 0.3),
+            "upper_limit": given.value + 2,
+            "x": np.arange(n),
+        }
     )
     there = normalized(given, method=method, per=per)
     assert there.meta.unit == ""
+    above = (there.points["upper_limit"] - there.value) / there.error  # two units, errors 0.1
+    np.testing.assert_allclose(above, 20, rtol=1e-9)
     back = Normalize(on_bad="reject").inverse_transform(there)
     np.testing.assert_allclose(back.value, given.value, rtol=0, atol=4 * EPS * 5000)
+    np.testing.assert_allclose(back.points["upper_limit"], given.value + 2, atol=4 * EPS * 5000)
     np.testing.assert_allclose(back.error, given.error, rtol=4 * EPS)
     np.testing.assert_allclose(back.points["trend"], given.points["trend"], atol=4 * EPS * 5000)
     np.testing.assert_allclose(back.points["trend_err"], 0.3, rtol=4 * EPS)
@@ -203,3 +211,10 @@ def test_a_lightkurve_object_comes_back_without_a_unit(rng):
 def test_wrong_settings_are_named():
     with pytest.raises(ConfigError, match=r"method must be one of .*; per must be"):
         Normalize(method="minmax", per="star").check()
+
+
+@pytest.mark.parametrize("gain", [1e-300, 1e300])
+def test_squares_of_extreme_values_neither_vanish_nor_overflow(rng, gain):
+    x = rng.normal(0, 1, 30)
+    found = normalized(batch_of(x * gain), method="z_score").value
+    np.testing.assert_allclose(found, (x - x.mean()) / x.std(), rtol=1e-9, atol=1e-12)
