@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +20,8 @@ from astroprep.integrate.table_files import (
     is_text,
     read_table,
 )
-from astroprep.io.files import check_file
+from astroprep.io import hats_catalog
+from astroprep.io.files import check_file, format_of
 
 __all__ = ["CatalogueColumns", "read_catalogue", "read_columns"]
 
@@ -76,7 +77,8 @@ def read_catalogue(path: str | Path, columns: CatalogueColumns | None = None) ->
     Parameters
     ----------
     path : str or Path
-        ``.parquet``, ``.csv`` or ``.tsv`` (or ``.gz`` of them), ``.fits``, ``.vot`` or ``.xml``.
+        ``.parquet``, ``.csv`` or ``.tsv`` (or ``.gz`` of them), ``.fits``, ``.vot`` or ``.xml``,
+        or the folder of a HATS catalogue, which says itself where its positions are.
     columns : CatalogueColumns, optional
         Names of the columns.
 
@@ -93,7 +95,10 @@ def read_catalogue(path: str | Path, columns: CatalogueColumns | None = None) ->
         If the file cannot be read or a column is missing; the message lists what there is.
     """
     path, columns = Path(path), columns or CatalogueColumns()
-    check_file(path)
+    if format_of(path) == "hats":
+        columns = _of_hats(path, columns)
+    else:
+        check_file(path)
     names = column_names(path)
     wanted = _Wanted.of(names, columns, str(path))
     table, units = read_table(path, wanted.all())
@@ -117,6 +122,15 @@ def read_catalogue(path: str | Path, columns: CatalogueColumns | None = None) ->
         ra_unit="degree" if is_text(table[wanted.ra]) else columns.ra_unit,
         name=str(path),
     )
+
+
+def _of_hats(path: Path, columns: CatalogueColumns) -> CatalogueColumns:
+    """Columns of the positions that a HATS catalogue names, which are in degrees."""
+    info = hats_catalog(path)
+    there = replace(columns, ra=columns.ra or info.ra, dec=columns.dec or info.dec)
+    # a patch of sky may well look like hours; the format says that it is in degrees
+    given = columns.ra is not None or columns.ra_unit != "auto"
+    return there if given else replace(there, ra_unit="degree")
 
 
 def read_columns(path: str | Path, names: Sequence[str]) -> dict[str, NDArray[Any]]:
