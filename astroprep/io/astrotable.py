@@ -7,7 +7,8 @@ import io
 import json
 import logging
 import warnings
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -18,7 +19,7 @@ from numpy.typing import NDArray
 from astroprep.errors import DataError
 from astroprep.io.files import check_file, first_line
 
-__all__ = ["AstroTable", "astro_bytes", "read_about", "read_astro_table"]
+__all__ = ["AstroTable", "astro_bytes", "opened_fits", "read_about", "read_astro_table"]
 
 logger = logging.getLogger(__name__)
 
@@ -84,17 +85,32 @@ def read_about(path: Path, kind: str) -> dict[str, str]:
     """What a file says of itself, see `AstroTable`; of FITS only the headers are read."""
     if kind != "fits":
         return read_astro_table(path, kind).about
-    from astropy.io import fits
-
     check_file(path)
     try:
-        with warnings.catch_warnings(), fits.open(path, memmap=False) as file:
-            warnings.simplefilter("ignore")
+        with opened_fits(path) as file:
             return _keywords(file[0].header, _first_table(file, path).header)
     except DataError:
         raise
     except Exception as error:
         raise DataError(f"{path} cannot be read as fits ({first_line(error)})") from error
+
+
+@contextmanager
+def opened_fits(path: Path) -> Iterator[Any]:
+    """Open a FITS file without its warnings, and close it whatever happens.
+
+    Yields
+    ------
+    astropy.io.fits.HDUList
+        Not mapped into memory.
+    """
+    from astropy.io import fits
+
+    # a file that astropy opened by name stays open where it is no FITS
+    with path.open("rb") as raw, warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # of what they tell, `_read_fits` tells more
+        with fits.open(raw, memmap=False) as file:
+            yield file
 
 
 def _first_table(file: Any, path: Path) -> Any:
@@ -117,10 +133,9 @@ def _first_table(file: Any, path: Path) -> Any:
 
 
 def _read_fits(path: Path) -> AstroTable:
-    from astropy.io import fits
     from astropy.table import Table
 
-    with fits.open(path, memmap=False) as file:
+    with opened_fits(path) as file:
         hdu = _first_table(file, path)
         need = hdu.fileinfo()["datLoc"] + hdu.header["NAXIS1"] * hdu.header["NAXIS2"]
         if path.suffix.lower() != ".gz" and path.stat().st_size < need:

@@ -108,9 +108,7 @@ def _places(batch: LightCurveBatch, path: Path) -> NDArray[np.int64]:
     from astropy import units
 
     healpix = need("astropy_healpix", extra="sky", who="A HATS catalogue")
-    number = healpix.lonlat_to_healpix(
-        ra * units.deg, dec * units.deg, 1 << FINEST, order="nested"
-    )
+    number = healpix.lonlat_to_healpix(ra * units.deg, dec * units.deg, 1 << FINEST, order="nested")
     return np.asarray(number, np.int64)
 
 

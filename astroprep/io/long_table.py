@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from astroprep.data import LightCurveBatch, Meta
 from astroprep.errors import DataError
-from astroprep.io.astrotable import AstroTable, astro_bytes, read_astro_table
+from astroprep.io.astrotable import AstroTable, astro_bytes, opened_fits, read_astro_table
 from astroprep.io.columns import OWN_OBJECTS, WRITTEN_BY, ColumnNames, as_numbers
 from astroprep.io.files import first_line, format_of, replaced
 from astroprep.io.long import FLAGS, WEIGHT, LongReader
@@ -242,8 +242,7 @@ def is_long_fits(path: Path) -> bool:
     from astropy.io import fits
 
     try:
-        with warnings.catch_warnings(), fits.open(path, memmap=False) as file:
-            warnings.simplefilter("ignore")
+        with opened_fits(path) as file:
             mission = str(file[0].header.get("TELESCOP", "")).strip() in ("Kepler", "TESS")
             table = file[1]
             named = str(table.name) in ("LIGHTCURVE", "TARGETTABLES", "PIXELS")
