@@ -144,6 +144,8 @@ def _read_fits(path: Path) -> AstroTable:
             )
         table = Table.read(hdu, mask_invalid=False)
         about = _keywords(file[0].header, hdu.header)
+    for k, name in enumerate(table.colnames, 1):  # as TOPCAT and others have it
+        table[name].description = about.get(f"TCOMM{k}")
     return _of_table(table, about, _fits_clock(about))
 
 
@@ -242,7 +244,8 @@ def astro_bytes(
     made = Table()
     for name, values in table.columns.items():
         column = Column(_writable(name, values, kind), name=name)
-        column.unit = table.units.get(name)
+        if kind != "fits":  # astropy leaves out units beyond the standard's, such as electron
+            column.unit = table.units.get(name)
         column.description = table.descriptions.get(name)
         made.add_column(column)
     try:
@@ -286,6 +289,7 @@ def _fits_bytes(
 
     hdu = fits.table_to_hdu(made)
     for k, name in enumerate(made.colnames, 1):
+        hdu.columns[name].unit = table.units.get(name)
         if name in table.descriptions:
             hdu.header[f"TCOMM{k}"] = table.descriptions[name]
     for name, value in table.about.items():

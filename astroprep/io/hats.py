@@ -335,8 +335,9 @@ class HatsReader:
         held: list[LightCurveBatch] = []
         base, count, given = 0, 0, False
         for k, size in enumerate(self._sizes):
-            start = max(0, first_row - base)
-            if start < size or (size == 0 and not given and k + 1 == len(self._sizes)):
+            start = min(max(0, first_row - base), size)
+            nothing = k + 1 == len(self._sizes) and not (given or held)  # one empty batch, then
+            if start < size or nothing:
                 for batch in self._of_part(k, start, max_objects - count, max_objects):
                     held.append(self._placed(batch, base))
                     count += len(batch) + len(batch.rejected)

@@ -244,7 +244,7 @@ class LongReader:
             codes = pc.index_in(
                 pc.fill_null(table[points.band], ""), pa.array(meta.bands, pa.string())
             )
-            band = codes.to_numpy().astype(np.int16)
+            band = pc.fill_null(codes, -1).to_numpy().astype(np.int16)  # -1: a point without one
         time = as_float(table[points.time], where, points.time)
         further = {name: as_numbers(table[name], where, name) for name in points.further}
         return LightCurveBatch(

@@ -95,10 +95,10 @@ class LongTableReader(LongReader):
         magnitudes = _factor(value, "mag")
         if magnitudes is not None:
             value = wanted[points.value] = "mag"
-            self.schema_metadata |= {"quantity": "mag"}
         if value:
-            self.schema_metadata |= {"unit": value}
             wanted[points.error] = value
+            stated = {"unit": value} | ({"quantity": "mag"} if magnitudes is not None else {})
+            self.schema_metadata = {**stated, **self.schema_metadata}
         for name, unit in wanted.items():
             stated = units.get(name or "", "")
             if name is None or not stated or stated == unit:
@@ -170,17 +170,14 @@ def _own(about: Mapping[str, str], path: Path) -> dict[str, str]:
     if META not in about:
         return {}
     try:
-        own = json.loads(about[META])
-        good = isinstance(own, dict) and all(isinstance(x, str) for x in own.values())
-        good = good and all(
-            isinstance(name, str)
-            for key in ("points", "bands")
-            for name in json.loads(own.get(key, "[]"))
-        )
+        own: dict[str, str] = dict(json.loads(about[META]))
+        lists = [json.loads(own.get(key, "[]")) for key in ("points", "bands")]
+        texts = [*own.values(), *(name for names in lists for name in names)]
+        good = all(isinstance(text, str) for text in texts) and not isinstance(lists[0], str)
         float(own.get("time_ref", 0))
     except (ValueError, TypeError):
         good = False
-    if not good:
+    if not good or own.get("quantity") not in ("mag", "flux"):
         raise DataError(f"{path}: its metadata {META} are damaged; write the file again")
     return {"points": "[]", **own}
 
