@@ -107,6 +107,14 @@ def read_catalogue(path: str | Path, columns: CatalogueColumns | None = None) ->
         for name in wanted.all()
         if name not in (wanted.id, wanted.ra, wanted.dec)
     }
+    for name in wanted.motion:
+        numbers[name] *= _factor(units.get(name, ""), "mas/yr", f"{path}: column {name!r}")
+    ra_unit, dec_unit = (units.get(name, "") for name in (wanted.ra, wanted.dec))
+    if columns.ra_unit == "auto" and not is_text(table[wanted.ra]) and ra_unit:
+        table[wanted.ra] = _degrees(table[wanted.ra], ra_unit, path, wanted.ra)
+        columns = replace(columns, ra_unit="degree")
+    if not is_text(table[wanted.dec]) and dec_unit:
+        table[wanted.dec] = _degrees(table[wanted.dec], dec_unit, path, wanted.dec)
     error, ellipse = _errors(wanted, numbers, units, str(path))
     motion: list[Any] = [numbers[name] for name in wanted.motion] or [None, None]
     epoch = wanted.epoch_value if wanted.epoch is None else numbers[wanted.epoch]
@@ -253,6 +261,26 @@ def _errors(
     if len(scaled) == 3:
         return None, np.stack(scaled, axis=1)
     return (scaled[0] if len(scaled) == 1 else np.stack(scaled, axis=1)), None
+
+
+def _degrees(column: Any, unit: str, path: Path, name: str) -> NDArray[np.float64]:
+    what = f"{path}: column {name!r}"
+    return as_floats(column, what) * _factor(unit, "deg", what)
+
+
+def _factor(unit: str, wanted: str, what: str) -> float:
+    """Factor from the unit that a file states to the one of a catalogue; 1 where it states none."""
+    from astropy import units
+
+    text = unit.strip()
+    if not text or text in ("degrees", wanted):
+        return 1.0
+    try:
+        # one that nobody knows is an error too: read with a wrong factor, positions look right
+        return float(units.Unit(text).to(units.Unit(wanted)))
+    except (ValueError, TypeError):
+        need = "an angle" if wanted == "deg" else wanted
+        raise DataError(f"{what} is in {unit!r}; need {need}") from None
 
 
 def _angle(column: Any, path: Path, name: str, *, hours: bool) -> NDArray[np.float64]:

@@ -221,7 +221,7 @@ class TestBroken:
 
     def test_bytes_that_are_no_text(self, folder):
         (folder / "hats.properties").write_bytes(b"\xff\xfe" * 50)
-        with pytest.raises(DataError, match="hats.properties cannot be read"):
+        with pytest.raises(DataError, match=r"hats\.properties cannot be read"):
             open_survey(folder)
 
     def test_partitions_that_differ(self, folder):
