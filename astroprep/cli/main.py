@@ -486,7 +486,11 @@ def inspect(
     from astroprep.io import format_of, read_provenance
 
     if format_of(file) is not None:
-        show.out.print(json.dumps(read_provenance(file), indent=1), markup=False)
+        try:
+            record = read_provenance(file)
+        except DataError as error:
+            raise DataError(f"not a readable bundle, nor a product: {error}") from error
+        show.out.print(json.dumps(record, indent=1), markup=False)
         return
     from astroprep.deploy.bundle import read_bundle
     from astroprep.pipeline.classify import Classifier

@@ -197,7 +197,8 @@ def _read_votable(path: Path) -> AstroTable:
 
 
 def _of_table(table: Any, about: dict[str, str], clock: dict[str, str]) -> AstroTable:
-    columns, units, descriptions = {}, {}, {}
+    columns: dict[str, NDArray[Any]] = {}
+    units, descriptions = {}, {}
     for name in table.colnames:
         column = table[name]
         columns[name] = np.ma.asarray(getattr(column, "value", column))

@@ -37,8 +37,8 @@ def format_of(path: Path) -> str | None:
         ``"parquet"``, ``"csv"``, ``"fits"``, ``"votable"`` or ``"hats"``; None if it is none of
         them (a folder of FITS files is none).
     """
-    if path.is_dir():
-        return "hats" if any((path / name).is_file() for name in HATS_FILES) else None
+    if path.is_dir() and any((path / name).is_file() for name in HATS_FILES):
+        return "hats"
     name = path.name.lower()
     plain = name.removesuffix(".gz")
     kind = next((kind for kind, ends in ENDINGS.items() if plain.endswith(ends)), None)
