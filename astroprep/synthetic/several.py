@@ -77,8 +77,8 @@ def simulate_several(
     dict of str to LightCurveBatch
         By the names in `SEVERAL_SURVEYS`. ``objects``: ``id``, ``ra``, ``dec`` (degrees, with the
         survey's errors), ``label`` (one star in ten mislabelled in ``old``),
-        ``catalogue_period`` and ``period_err`` (days; one in ten of ``old`` is a daily alias),
-        and the truth: ``star`` (the same number is the same star; neighbours have their own),
+        ``catalogue_period`` and ``catalogue_period_err`` (days; one in ten of ``old`` is a daily
+        alias), and the truth: ``star`` (the same number is the same star; neighbours have their own),
         ``true_period``. ``points``: ``bjd_truth`` (BJD TDB less 2400000.5).
 
     Raises
@@ -162,7 +162,7 @@ def _catalogue(
         alias, mistaken = rng.permutation(n)[: n // 10], rng.permutation(n)[: n // 10]
         listed[alias] = 1 / (1 / listed[alias] + 1.0027379)  # one sidereal cycle a day too many
         names[mistaken] = np.where(label[mistaken] == "EW", "RRc", "EW")
-    return {"label": names, "catalogue_period": listed, "period_err": error}
+    return {"label": names, "catalogue_period": listed, "catalogue_period_err": error}
 
 
 def _times(
