@@ -78,8 +78,8 @@ def simulate_several(
         By the names in `SEVERAL_SURVEYS`. ``objects``: ``id``, ``ra``, ``dec`` (degrees, with the
         survey's errors), ``label`` (one star in ten mislabelled in ``old``),
         ``catalogue_period`` and ``catalogue_period_err`` (days; one in ten of ``old`` is a daily
-        alias), and the truth: ``star`` (the same number is the same star; neighbours have their own),
-        ``true_period``. ``points``: ``bjd_truth`` (BJD TDB less 2400000.5).
+        alias), and the truth: ``star`` (the same number is the same star; neighbours have their
+        own) and ``true_period``. ``points``: ``bjd_truth`` (BJD TDB less 2400000.5).
 
     Raises
     ------
