@@ -107,7 +107,7 @@ def read_table(path: Path, names: list[str]) -> tuple[dict[str, Any], dict[str, 
 
 def _unit(column: pa.Field) -> str:
     """Unit that the metadata of an Arrow column state."""
-    return (column.metadata or {}).get(b"unit", b"").decode(errors="replace")
+    return str((column.metadata or {}).get(b"unit", b"").decode(errors="replace"))
 
 
 def is_text(column: Any) -> bool:

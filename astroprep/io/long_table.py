@@ -97,8 +97,8 @@ class LongTableReader(LongReader):
             value = wanted[points.value] = "mag"
         if value:
             wanted[points.error] = value
-            stated = {"unit": value} | ({"quantity": "mag"} if magnitudes is not None else {})
-            self.schema_metadata = {**stated, **self.schema_metadata}
+            said = {"unit": value} | ({"quantity": "mag"} if magnitudes is not None else {})
+            self.schema_metadata = {**said, **self.schema_metadata}
         for name, unit in wanted.items():
             stated = units.get(name or "", "")
             if name is None or not stated or stated == unit:
