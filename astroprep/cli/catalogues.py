@@ -69,7 +69,7 @@ Unit = Annotated[RaUnit, typer.Option(help="Of right ascensions that are numbers
 
 
 def crossmatch(
-    left: Annotated[Path, typer.Argument(help="Catalogue: Parquet, CSV, FITS or VOTable.")],
+    left: Annotated[Path, typer.Argument(help="Catalogue: Parquet, CSV, FITS, VOTable, HATS.")],
     right: Annotated[Path, typer.Argument(help="The other catalogue.")],
     out: Annotated[Path, typer.Option(help="Table of matches; the extension is its format.")],
     radius: Annotated[

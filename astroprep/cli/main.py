@@ -492,17 +492,32 @@ app.command()(merging.merge)
 
 
 @app.command()
-def inspect(bundle: Annotated[Path, typer.Argument(help="Bundle.")]) -> None:
-    """Check a bundle, golden vectors included, and show what is inside.
+def inspect(
+    file: Annotated[
+        Path, typer.Argument(help="Bundle, or a product of merge or crossmatch in any format.")
+    ],
+) -> None:
+    """Check a bundle, golden vectors included, and show what is inside; or how a product was made.
 
     Example: `astroprep inspect result/bundle.apz`
+
+    Example: `astroprep inspect stars.fits`
     """
+    from astroprep.io import format_of, read_provenance
+
+    if format_of(file) is not None:
+        try:
+            record = read_provenance(file)
+        except DataError as error:
+            raise DataError(f"not a readable bundle, nor a product: {error}") from error
+        show.out.print(json.dumps(record, indent=1), markup=False)
+        return
     from astroprep.deploy.bundle import read_bundle
     from astroprep.pipeline.classify import Classifier
 
-    opened = read_bundle(bundle)
+    opened = read_bundle(file)
     Classifier(opened)
-    show.out.print(show.bundle_table(opened, bundle))
+    show.out.print(show.bundle_table(opened, file))
 
 
 @app.command()

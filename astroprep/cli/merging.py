@@ -26,7 +26,12 @@ def merge(
         list[Path],
         typer.Argument(metavar="INPUT...", help="Survey files of one quantity and time scale."),
     ],
-    out: Annotated[Path, typer.Option(help="Parquet file, one light curve per star.")],
+    out: Annotated[
+        Path,
+        typer.Option(
+            help="One light curve per star: .parquet, .fits, .vot, .csv or a folder .hats."
+        ),
+    ],
     radius: Annotated[
         float, typer.Option(help="Arcseconds within which curves are compared.")
     ] = 2.0,
@@ -60,6 +65,8 @@ def merge(
     Points keep the curve and the survey that they came from; values are not changed.
 
     Example: `astroprep merge ogle3.parquet ogle4.parquet --radius 1.5 --out stars.parquet`
+
+    Example: `astroprep merge ogle.vot macho.fits --out stars.hats`
 
     Example: `astroprep merge all.parquet --by photometry --out stars.parquet --log merges.csv`
     """

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +20,8 @@ from astroprep.integrate.table_files import (
     is_text,
     read_table,
 )
-from astroprep.io.files import check_file
+from astroprep.io import hats_catalog
+from astroprep.io.files import check_file, format_of
 
 __all__ = ["CatalogueColumns", "read_catalogue", "read_columns"]
 
@@ -76,7 +77,8 @@ def read_catalogue(path: str | Path, columns: CatalogueColumns | None = None) ->
     Parameters
     ----------
     path : str or Path
-        ``.parquet``, ``.csv`` or ``.tsv`` (or ``.gz`` of them), ``.fits``, ``.vot`` or ``.xml``.
+        ``.parquet``, ``.csv`` or ``.tsv`` (or ``.gz`` of them), ``.fits``, ``.vot`` or ``.xml``,
+        or the folder of a HATS catalogue, which says itself where its positions are.
     columns : CatalogueColumns, optional
         Names of the columns.
 
@@ -93,7 +95,10 @@ def read_catalogue(path: str | Path, columns: CatalogueColumns | None = None) ->
         If the file cannot be read or a column is missing; the message lists what there is.
     """
     path, columns = Path(path), columns or CatalogueColumns()
-    check_file(path)
+    if format_of(path) == "hats":
+        columns = _of_hats(path, columns)
+    else:
+        check_file(path)
     names = column_names(path)
     wanted = _Wanted.of(names, columns, str(path))
     table, units = read_table(path, wanted.all())
@@ -102,6 +107,14 @@ def read_catalogue(path: str | Path, columns: CatalogueColumns | None = None) ->
         for name in wanted.all()
         if name not in (wanted.id, wanted.ra, wanted.dec)
     }
+    for name in wanted.motion:
+        numbers[name] *= _factor(units.get(name, ""), "mas/yr", f"{path}: column {name!r}")
+    ra_unit, dec_unit = (units.get(name, "") for name in (wanted.ra, wanted.dec))
+    if columns.ra_unit == "auto" and not is_text(table[wanted.ra]) and ra_unit:
+        table[wanted.ra] = _degrees(table[wanted.ra], ra_unit, path, wanted.ra)
+        columns = replace(columns, ra_unit="degree")
+    if not is_text(table[wanted.dec]) and dec_unit:
+        table[wanted.dec] = _degrees(table[wanted.dec], dec_unit, path, wanted.dec)
     error, ellipse = _errors(wanted, numbers, units, str(path))
     motion: list[Any] = [numbers[name] for name in wanted.motion] or [None, None]
     epoch = wanted.epoch_value if wanted.epoch is None else numbers[wanted.epoch]
@@ -117,6 +130,15 @@ def read_catalogue(path: str | Path, columns: CatalogueColumns | None = None) ->
         ra_unit="degree" if is_text(table[wanted.ra]) else columns.ra_unit,
         name=str(path),
     )
+
+
+def _of_hats(path: Path, columns: CatalogueColumns) -> CatalogueColumns:
+    """Columns of the positions that a HATS catalogue names, which are in degrees."""
+    info = hats_catalog(path)
+    there = replace(columns, ra=columns.ra or info.ra, dec=columns.dec or info.dec)
+    # a patch of sky may well look like hours; the format says that it is in degrees
+    given = columns.ra is not None or columns.ra_unit != "auto"
+    return there if given else replace(there, ra_unit="degree")
 
 
 def read_columns(path: str | Path, names: Sequence[str]) -> dict[str, NDArray[Any]]:
@@ -239,6 +261,26 @@ def _errors(
     if len(scaled) == 3:
         return None, np.stack(scaled, axis=1)
     return (scaled[0] if len(scaled) == 1 else np.stack(scaled, axis=1)), None
+
+
+def _degrees(column: Any, unit: str, path: Path, name: str) -> NDArray[np.float64]:
+    what = f"{path}: column {name!r}"
+    return as_floats(column, what) * _factor(unit, "deg", what)
+
+
+def _factor(unit: str, wanted: str, what: str) -> float:
+    """Factor from the unit that a file states to the one of a catalogue; 1 where it states none."""
+    from astropy import units
+
+    text = unit.strip()
+    if not text or text in ("degrees", wanted):
+        return 1.0
+    try:
+        # one that nobody knows is an error too: read with a wrong factor, positions look right
+        return float(units.Unit(text).to(units.Unit(wanted)))
+    except (ValueError, TypeError):
+        need = "an angle" if wanted == "deg" else wanted
+        raise DataError(f"{what} is in {unit!r}; need {need}") from None
 
 
 def _angle(column: Any, path: Path, name: str, *, hours: bool) -> NDArray[np.float64]:

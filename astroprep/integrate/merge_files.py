@@ -2,16 +2,12 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from importlib.metadata import version
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
-import pyarrow as pa
-import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from astroprep.data import LightCurveBatch
@@ -20,10 +16,20 @@ from astroprep.integrate.merge import merge_objects
 from astroprep.integrate.same_stars import By, find_same_stars
 from astroprep.integrate.stack import stack_surveys
 from astroprep.integrate.star_traits import with_periods
-from astroprep.io import ColumnNames, open_survey, replaced, source_sha256, write_survey
+from astroprep.io import (
+    ColumnNames,
+    make_provenance,
+    open_survey,
+    replaced,
+    source_sha256,
+    write_survey,
+)
+from astroprep.io.files import format_of
 
 __all__ = ["Merger", "log_path", "merge_files", "read_merger"]
 
+POINTS = ("source", "survey_code")
+EXTRA = ("survey", "star_row", "input", "input_row")
 TEXT = ("id", "reason", "survey", "label", "split")  # of the log; ids of digits are no numbers
 
 
@@ -79,9 +85,11 @@ def merge_files(
     inputs : sequence of path
         What `astroprep.io.open_survey` opens; of one quantity, unit and time scale.
     out : path
-        Nested Parquet, one row per star. Per point ``source``, the row among all curves in, and
-        ``survey_code``; the metadata hold the names of the surveys, inputs with checksums,
-        settings, counts and version. `read_merger` reads it with its log, to take stars apart.
+        Nested Parquet or a folder ``.hats``, one row per star; or a table of one row a point,
+        ``.fits``, ``.vot`` or ``.csv`` (see `astroprep.io.write_survey`). Per point ``source``,
+        the row among all curves in, and ``survey_code``, the place in the list ``surveys`` of its
+        record. The record (`astroprep.io.read_provenance`) holds inputs with checksums, settings,
+        counts, version and time. `read_merger` reads it with its log, to take stars apart.
     radius, by, position_error
         See `astroprep.integrate.find_same_stars`.
     period_column : str, optional
@@ -100,7 +108,7 @@ def merge_files(
     Raises
     ------
     ConfigError
-        If no input is given, `out` is one of them or no Parquet file.
+        If no input is given, or `out` is one of them or has no known format.
     DataError
         If an input cannot be read or does not agree with the first.
     """
@@ -146,8 +154,11 @@ def merge_files(
 def _check(inputs: Sequence[str | Path], out: Path, log: Path) -> None:
     if isinstance(inputs, str | Path) or not inputs:
         raise ConfigError("merge_files needs a list of one input or more")
-    if out.suffix.lower() not in (".parquet", ".pq"):
-        raise ConfigError(f"--out {out}: light curves are written as .parquet; name such a file")
+    if format_of(out) is None or out.name.lower().removesuffix(".gz").endswith(".tsv"):
+        raise ConfigError(
+            f"--out {out}: light curves are written as .parquet, .csv, .fits, .vot or a folder "
+            ".hats; name such a file"
+        )
     if log.suffix.lower() not in (".csv", ".parquet"):
         raise ConfigError(f"--log {log}: the log is written as .csv or .parquet")
     taken = [Path(path).resolve() for path in inputs]
@@ -193,22 +204,8 @@ def _write(out: Path, merged: LightCurveBatch, about: dict[str, object]) -> None
         },
     }
     several = replace(merged, points=points, objects=_of_stars(merged, code, names))
-    about |= {
-        "made_by": f"astroprep {version('astroprep')}",
-        "verb": "merge",
-        "surveys": names.tolist(),
-    }
-    with replaced(out) as part:
-        plain = part.with_suffix(".parquet")
-        try:
-            write_survey(plain, several, points="all")
-            table: pa.Table = pq.read_table(plain)
-        finally:
-            plain.unlink(missing_ok=True)
-        metadata = {**(table.schema.metadata or {}), b"merge": json.dumps(about).encode()}
-        pq.write_table(
-            table.replace_schema_metadata(metadata), part, row_group_size=2000, compression="zstd"
-        )
+    record = make_provenance("merge", **about, surveys=names.tolist())
+    write_survey(out, several, points="all", objects=EXTRA, record=record)
 
 
 def _of_stars(
@@ -249,12 +246,12 @@ def read_merger(
         If a file cannot be read or was not written by `merge_files`.
     """
     where = log_path(path) if log is None else Path(log)
-    names = ColumnNames(extra=("survey", "star_row", "input", "input_row"))
     with open_survey(path, ColumnNames()) as survey:
         if "star_row" not in survey.columns:
             raise DataError(f"{path}: no column 'star_row'; only files of merge_files have it")
-    with open_survey(path, names) as survey:
-        batch = survey.read()
+        points = tuple(name for name in POINTS if name in survey.columns)  # of a CSV
+    with open_survey(path, ColumnNames(extra=EXTRA, points=points)) as survey:
+        batch = _whole_numbers(survey.read())
     try:
         if where.suffix.lower() == ".parquet":
             return batch, pd.read_parquet(where)
@@ -262,6 +259,18 @@ def read_merger(
     except (OSError, ValueError) as error:
         raise DataError(f"{where}: cannot be read as the log of {path}: {error}") from error
     return batch, table
+
+
+def _whole_numbers(batch: LightCurveBatch) -> LightCurveBatch:
+    """Rows and codes as whole numbers, which a CSV has as text or floats."""
+    objects, points = dict(batch.objects), dict(batch.points)
+    try:
+        for columns, names in ((objects, EXTRA[1:]), (points, POINTS)):
+            for name in names:
+                columns[name] = np.asarray(columns[name]).astype(np.int64)
+    except (ValueError, KeyError) as error:
+        raise DataError(f"the merged stars have no whole numbers in {name!r}: {error}") from error
+    return replace(batch, objects=objects, points=points)
 
 
 def _write_log(path: Path, log: pd.DataFrame) -> None:

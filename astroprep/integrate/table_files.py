@@ -1,4 +1,4 @@
-"""Tables in files: Parquet, CSV, FITS and VOTable, by extension."""
+"""Tables in files: Parquet, CSV, FITS, VOTable and HATS, by extension."""
 
 from __future__ import annotations
 
@@ -14,25 +14,26 @@ import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from astroprep.errors import DataError
-from astroprep.io.files import first_line, replaced
+from astroprep.io import AstroTable, astro_bytes, hats_catalog, read_astro_table, write_beside
+from astroprep.io.files import first_line, format_of, replaced
+from astroprep.io.provenance import KEY
 
 __all__ = ["as_floats", "as_texts", "column_names", "is_text", "read_table", "write_table"]
 
-COMMENT = 60  # letters of a FITS comment; longer ones are broken
-
 
 def file_kind(path: Path) -> str:
-    """Format of a file by its name."""
-    name = path.name.lower().removesuffix(".gz")
-    for kind, ends in {
-        "parquet": (".parquet", ".pq"),
-        "csv": (".csv", ".tsv"),
-        "fits": (".fits", ".fit"),
-        "votable": (".vot", ".xml", ".votable"),
-    }.items():
-        if name.endswith(ends):
-            return kind
-    raise DataError(f"{path}: unknown extension; known are .parquet, .csv, .tsv, .fits, .vot, .xml")
+    """Format of a file by its name, or of a folder of HATS."""
+    kind = format_of(path)
+    if kind is None:
+        raise DataError(
+            f"{path}: unknown extension; known are .parquet, .csv, .tsv, .fits, .vot, .xml and "
+            "folders of HATS"
+        )
+    if kind != "hats":
+        return kind
+    if not path.is_dir():
+        raise DataError(f"{path}: no such folder of a HATS catalogue")
+    return kind
 
 
 def _csv_options(path: Path) -> pa_csv.ParseOptions:
@@ -52,28 +53,16 @@ def column_names(path: Path) -> list[str]:
     try:
         if kind == "parquet":
             return list(pq.read_schema(path).names)
+        if kind == "hats":
+            return list(pq.read_schema(hats_catalog(path).files[0]).names)
         if kind == "csv":
             with pa_csv.open_csv(path, parse_options=_csv_options(path)) as reader:
                 return list(reader.schema.names)
-        return list(_astropy_table(path, kind).colnames)
+        return list(read_astro_table(path, kind).columns)
     except (pa.ArrowException, OSError, ValueError, UnicodeDecodeError) as error:
         if isinstance(error, DataError):
             raise
         raise DataError(f"{path} cannot be read: {first_line(error)}") from error
-
-
-def _astropy_table(path: Path, kind: str) -> Any:
-    """Table of a FITS or VOTable file."""
-    import warnings
-
-    from astropy.table import Table
-
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # of units and of the standard's fine points
-            return Table.read(path, format=kind, **({"hdu": 1} if kind == "fits" else {}))
-    except Exception as error:  # hostile XML and FITS raise what they like
-        raise DataError(f"{path} cannot be read as {kind}: {first_line(error)}") from error
 
 
 def read_table(path: Path, names: list[str]) -> tuple[dict[str, Any], dict[str, str]]:
@@ -95,6 +84,8 @@ def read_table(path: Path, names: list[str]) -> tuple[dict[str, Any], dict[str, 
     try:
         if kind == "parquet":
             table = pq.read_table(path, columns=names)
+        elif kind == "hats":
+            table = hats_catalog(path).read_columns(names)
         elif kind == "csv":
             convert = pa_csv.ConvertOptions(include_columns=names, strings_can_be_null=True)
             table = pa_csv.read_csv(path, parse_options=_csv_options(path), convert_options=convert)
@@ -106,12 +97,17 @@ def read_table(path: Path, names: list[str]) -> tuple[dict[str, Any], dict[str, 
                     path, parse_options=_csv_options(path), convert_options=convert
                 )
         else:
-            whole = _astropy_table(path, kind)
-            units = {name: str(whole[name].unit or "") for name in names}
-            return {name: whole[name] for name in names}, units
+            whole = read_astro_table(path, kind)
+            return {name: whole.columns[name] for name in names}, whole.units
     except (pa.ArrowException, OSError, UnicodeDecodeError) as error:
         raise DataError(f"{path} cannot be read: {first_line(error)}") from error
-    return {name: table[name] for name in names}, {}
+    units = {name: _unit(table.schema.field(name)) for name in names}
+    return {name: table[name] for name in names}, units
+
+
+def _unit(column: pa.Field) -> str:
+    """Unit that the metadata of an Arrow column state."""
+    return str((column.metadata or {}).get(b"unit", b"").decode(errors="replace"))
 
 
 def is_text(column: Any) -> bool:
@@ -125,9 +121,8 @@ def is_text(column: Any) -> bool:
 
 def as_texts(column: Any) -> NDArray[np.object_]:
     """Texts of a column, ``""`` where one is missing."""
-    values = (
-        column.to_pylist() if isinstance(column, pa.ChunkedArray) else np.asarray(column).tolist()
-    )
+    # to lists: a masked number becomes None there, in an array it is whatever lies beneath
+    values = column.to_pylist() if isinstance(column, pa.ChunkedArray) else column.tolist()
     text = np.empty(len(values), dtype=object)
     text[:] = [
         "" if v is None else v.decode(errors="replace") if isinstance(v, bytes) else str(v)
@@ -147,7 +142,12 @@ def as_floats(column: Any, what: str) -> NDArray[np.float64]:
 
 
 def write_table(
-    path: str | Path, columns: Mapping[str, NDArray[Any]], about: Mapping[str, Any]
+    path: str | Path,
+    columns: Mapping[str, NDArray[Any]],
+    about: Mapping[str, Any],
+    *,
+    units: Mapping[str, str] | None = None,
+    descriptions: Mapping[str, str] | None = None,
 ) -> None:
     """Write a table whole or not at all.
 
@@ -157,54 +157,53 @@ def write_table(
         The extension decides the format, ``.parquet``, ``.csv``, ``.tsv`` (or ``.gz`` of them),
         ``.fits``, ``.vot`` or ``.xml``.
     columns : mapping of str to array
-        Of one length; NaN is a missing value in Parquet and CSV.
+        Of one length; NaN is a missing value in all formats.
     about : mapping
-        Provenance: in the metadata of Parquet (key ``astroprep``), the comments of FITS
-        and the description of a VOTable (JSON again once line breaks are taken out); beside a
-        CSV, in ``FILE.json``.
+        Where it comes from, see `astroprep.io.make_provenance`; `astroprep.io.read_provenance`
+        reads it back from each format.
+    units, descriptions : mapping of str to str, optional
+        By column; CSV has no place for them.
 
     Raises
     ------
     DataError
-        If the extension is not known or the system refuses.
+        If the extension is not known, a column does not go into the format, or the system
+        refuses.
     """
     path = Path(path)
-    kind, text = file_kind(path), json.dumps(dict(about), indent=1)
-    arrow = {name: pa.array(x, from_pandas=True) for name, x in columns.items()}
+    kind, units, descriptions = file_kind(path), units or {}, descriptions or {}
+    if kind == "hats":
+        raise DataError(f"{path}: this table is no catalogue of positions; write another format")
     with replaced(path) as part:
+        if kind in ("fits", "votable"):
+            table = AstroTable(dict(columns), dict(units), dict(descriptions))
+            zipped = path.name.lower().endswith(".gz")
+            part.write_bytes(astro_bytes(table, kind, about, zipped=zipped))
+            return
+        arrow = pa.table(
+            [pa.array(x, from_pandas=True) for x in columns.values()],
+            names=list(columns),
+        )
         if kind == "parquet":
-            table = pa.table(arrow)
-            pq.write_table(table.replace_schema_metadata({"astroprep": text}), part)
-        elif kind == "csv":
-            delimiter = _csv_options(path).delimiter
-            options = pa_csv.WriteOptions(delimiter=delimiter)
-            if path.name.endswith(".gz"):
-                with pa.CompressedOutputStream(str(part), "gzip") as stream:
-                    pa_csv.write_csv(pa.table(arrow), stream, options)
-            else:
-                pa_csv.write_csv(pa.table(arrow), str(part), options)
+            pq.write_table(_described(arrow, about, units, descriptions), part)
         else:
-            _write_astropy(part, kind, columns, text, zipped=path.name.endswith(".gz"))
+            options = pa_csv.WriteOptions(delimiter=_csv_options(path).delimiter)
+            compression = "gzip" if path.name.lower().endswith(".gz") else None
+            with pa.output_stream(str(part), compression=compression) as stream:
+                pa_csv.write_csv(arrow, stream, options)
     if kind == "csv":
-        with replaced(path.with_name(path.name + ".json")) as part:
-            part.write_text(text + "\n")
+        write_beside(path, about)
 
 
-def _write_astropy(
-    part: Path, kind: str, columns: Mapping[str, NDArray[Any]], text: str, *, zipped: bool
-) -> None:
-    """Write FITS or VOTable."""
-    import gzip
-    import io
-
-    from astropy.table import Table
-
-    plain = {n: x.astype(str) if x.dtype == object else x for n, x in columns.items()}
-    # both formats break lines and drop spaces at the breaks, so there are none to drop
-    dense = json.dumps(json.loads(text), separators=(",", ":")).replace(" ", "\\u0020")
-    lines = [dense[k : k + COMMENT] for k in range(0, len(dense), COMMENT)]
-    about = {"comments": lines} if kind == "fits" else {"description": dense}
-    raw = io.BytesIO()
-    Table(plain, meta=about).write(raw, format=kind)
-    content = raw.getvalue()
-    part.write_bytes(gzip.compress(content, mtime=0) if zipped else content)
+def _described(
+    table: pa.Table,
+    about: Mapping[str, Any],
+    units: Mapping[str, str],
+    descriptions: Mapping[str, str],
+) -> pa.Table:
+    """A table with metadata of its own and of its columns."""
+    fields = []
+    for column in table.schema:
+        words = {"unit": units.get(column.name), "description": descriptions.get(column.name)}
+        fields.append(column.with_metadata({k: v for k, v in words.items() if v} or None))
+    return table.cast(pa.schema(fields, metadata={KEY: json.dumps(dict(about), indent=1)}))

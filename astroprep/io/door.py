@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Literal, Protocol, Self
+from typing import Any, Literal, Protocol, Self
 
 from astroprep.base import OnBad
 from astroprep.data import LightCurveBatch, Meta
 from astroprep.errors import DataError
 from astroprep.io.columns import ColumnNames
 from astroprep.io.csv import LongCsvReader, write_long_csv
-from astroprep.io.files import check_file
-from astroprep.io.fits import FITS_SUFFIXES, SpaceFitsReader, fits_files
+from astroprep.io.files import check_file, format_of
+from astroprep.io.fits import SpaceFitsReader, fits_files
+from astroprep.io.hats import HatsReader, hats_files
+from astroprep.io.hats_writer import write_hats
+from astroprep.io.long_table import LongTableReader, is_long_fits, write_long_table
 from astroprep.io.parquet import NestedParquetReader
 from astroprep.io.parquet_writer import write_batch
 from astroprep.io.schema_reader import SchemaReader
@@ -68,7 +71,9 @@ def open_survey(
     path : str, Path or sequence of them
         ``.parquet`` (`NestedParquetReader`), ``.csv`` or ``.csv.gz`` (`LongCsvReader`);
         light-curve FITS of Kepler, K2 or TESS (`SpaceFitsReader`): a file, a folder, a
-        pattern such as ``"q5/*_llc.fits"``, or a list of files.
+        pattern such as ``"q5/*_llc.fits"``, or a list of files; another FITS table, or a VOTable
+        (``.vot``, ``.xml``), with one row a measurement (`LongTableReader`); the folder of a
+        HATS catalogue or collection (`HatsReader`).
     names : ColumnNames, optional
         Columns that do not have one of the usual names, and the catalogue's period if wanted.
     on_bad : {"raise", "reject"}, default "raise"
@@ -104,43 +109,64 @@ def open_survey(
         return SpaceFitsReader(path, names, flux=flux, on_bad=on_bad)
     kind = _format(Path(path))
     if kind == "fits":
+        if Path(path).is_file() and is_long_fits(Path(path)):
+            return LongTableReader(path, names)
         return SpaceFitsReader(path, names, flux=flux, on_bad=on_bad)
     if kind == "parquet":
         return NestedParquetReader(path, names, on_bad=on_bad)
+    if kind == "hats":
+        return HatsReader(path, names, on_bad=on_bad)
+    if kind == "votable":
+        return LongTableReader(path, names)
     return LongCsvReader(path, names)
 
 
 def write_survey(
-    path: str | Path, batch: LightCurveBatch, *, points: Sequence[str] | Literal["all"] = ()
+    path: str | Path,
+    batch: LightCurveBatch,
+    *,
+    points: Sequence[str] | Literal["all"] = (),
+    objects: Sequence[str] = (),
+    record: Mapping[str, Any] | None = None,
 ) -> None:
-    """Write a batch in the format that the suffix names; the file appears whole or not at all.
+    """Write a batch in the format that the suffix names; it appears whole or not at all.
 
     Parameters
     ----------
     path : str or Path
-        ``.parquet`` (see `write_batch`), ``.csv`` or ``.csv.gz`` (see `write_long_csv`).
+        ``.parquet`` (see `write_batch`), ``.csv`` or ``.csv.gz`` (see `write_long_csv`),
+        ``.fits``, ``.vot`` or ``.xml`` (see `write_long_table`), or a folder that ends in
+        ``.hats`` (see `write_hats`).
     batch : LightCurveBatch
         What to write.
     points : sequence of str or "all", default ()
         Which of ``batch.points`` to write, such as ``("trend", "trend_err")``.
+    objects : sequence of str, default ()
+        Columns per object that CSV has beside the usual ones; the other formats have them all.
+    record : mapping, optional
+        Where the batch comes from, see `make_provenance`; `read_provenance` reads it back.
 
     Raises
     ------
     DataError
         If the suffix is unknown or the file cannot be written.
     """
-    kind = _format(Path(path))
-    if kind == "fits":
-        what = "is a folder" if Path(path).is_dir() else "FITS light curves are read only"
-        raise DataError(f"{path}: {what}; write a .parquet or .csv file")
+    path = Path(path)
+    kind = _format(path)
+    if kind == "fits" and format_of(path) != "fits":
+        raise DataError(f"{path}: is a folder or a pattern; name a file to write")
     if kind == "parquet":
-        write_batch(path, batch, points=points)
+        write_batch(path, batch, points=points, record=record)
+    elif kind == "csv":
+        write_long_csv(path, batch, points=points, objects=objects, record=record)
+    elif kind == "hats":
+        write_hats(path, batch, points=points, record=record)
     else:
-        write_long_csv(path, batch, points=points)
+        write_long_table(path, batch, points=points, record=record)
 
 
 def source_sha256(path: str | Path) -> str:
-    """Checksum of a survey's bytes: of the file, or of all FITS files of a folder or pattern.
+    """Checksum of a survey's bytes: of the file, or of all files of a folder or pattern.
 
     Parameters
     ----------
@@ -163,7 +189,7 @@ def source_sha256(path: str | Path) -> str:
         with path.open("rb") as file:
             return hashlib.file_digest(file, "sha256").hexdigest()
     whole = hashlib.sha256()
-    for one in fits_files(path):
+    for one in hats_files(path) if format_of(path) == "hats" else fits_files(path):
         check_file(one)
         with one.open("rb") as file:
             name = one.relative_to(path) if path.is_dir() else one
@@ -173,14 +199,13 @@ def source_sha256(path: str | Path) -> str:
 
 def _format(path: Path) -> str:
     name = path.name.lower()
-    if name.endswith((".parquet", ".pq")):
-        return "parquet"
-    if name.endswith((".csv", ".csv.gz")):
-        return "csv"
-    pattern = any(sign in name for sign in "*?[") and not path.exists()
-    if name.endswith(FITS_SUFFIXES) or path.is_dir() or pattern:
+    kind = None if name.removesuffix(".gz").endswith(".tsv") else format_of(path)
+    if kind is not None:
+        return kind
+    if path.is_dir() or (any(sign in name for sign in "*?[") and not path.exists()):
         return "fits"
     ending = f"no format goes by {path.suffix!r}" if path.suffix else "a name without a suffix"
     raise DataError(
-        f"{path}: {ending}; there are .parquet, .csv, .csv.gz and .fits (or a folder of them)"
+        f"{path}: {ending}; there are .parquet, .csv, .csv.gz, .fits (or a folder of them), "
+        ".vot, .xml and folders of HATS"
     )

@@ -2,14 +2,47 @@
 
 from __future__ import annotations
 
+import json
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import Any
 
 from astroprep.errors import DataError
 
-__all__ = ["check_file", "first_line", "replaced"]
+__all__ = ["beside", "check_file", "first_line", "format_of", "replaced", "write_beside"]
+
+ENDINGS = {
+    "parquet": (".parquet", ".pq"),
+    "csv": (".csv", ".tsv"),
+    "fits": (".fits", ".fit"),
+    "votable": (".vot", ".xml", ".votable"),
+    "hats": (".hats",),
+}
+HATS_FILES = ("hats.properties", "properties", "collection.properties")
+
+
+def format_of(path: Path) -> str | None:
+    """Format of a file or folder: by its name, a HATS catalogue also by what is in it.
+
+    Parameters
+    ----------
+    path : Path
+        It need not exist. ``.gz`` behind the ending is looked through.
+
+    Returns
+    -------
+    str or None
+        ``"parquet"``, ``"csv"``, ``"fits"``, ``"votable"`` or ``"hats"``; None if it is none of
+        them (a folder of FITS files is none).
+    """
+    if path.is_dir() and any((path / name).is_file() for name in HATS_FILES):
+        return "hats"
+    name = path.name.lower()
+    plain = name.removesuffix(".gz")
+    kind = next((kind for kind, ends in ENDINGS.items() if plain.endswith(ends)), None)
+    return None if plain != name and kind in ("parquet", "hats") else kind
 
 
 def check_file(path: Path) -> None:
@@ -79,3 +112,21 @@ def replaced(path: str | Path) -> Iterator[Path]:
     finally:
         with suppress(OSError):
             part.unlink()
+
+
+def beside(path: str | Path) -> Path:
+    """Where the record of a format without metadata is: ``x.csv.json`` beside ``x.csv``."""
+    path = Path(path)
+    return path.with_name(path.name + ".json")
+
+
+def write_beside(path: str | Path, about: Mapping[str, Any]) -> None:
+    """Write the record of a CSV file.
+
+    Raises
+    ------
+    DataError
+        If the system refuses.
+    """
+    with replaced(beside(path)) as part:
+        part.write_text(json.dumps(dict(about), indent=1) + "\n", encoding="utf-8")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Literal
@@ -18,7 +18,9 @@ from astroprep.errors import DataError
 from astroprep.io.columns import OWN_NAMES, WRITTEN_BY
 from astroprep.io.files import replaced
 
-__all__ = ["narrow", "point_columns", "survey_writer", "write_batch"]
+__all__ = ["batch_table", "narrow", "point_columns", "recorded", "survey_writer", "write_batch"]
+
+RECORD = b"astroprep"  # key of the metadata
 
 
 def write_batch(
@@ -27,6 +29,7 @@ def write_batch(
     *,
     points: Sequence[str] | Literal["all"] = (),
     row_group_objects: int = 2000,
+    record: Mapping[str, Any] | None = None,
 ) -> None:
     """Write a batch as nested Parquet; the file appears whole or not at all.
 
@@ -45,6 +48,8 @@ def write_batch(
         dimension.
     row_group_objects : int, default 2000
         Objects in a row group, the unit of streaming.
+    record : mapping, optional
+        Where the batch comes from, see `astroprep.io.make_provenance`.
 
     Raises
     ------
@@ -59,19 +64,23 @@ def write_batch(
     (``segment``, ``channel``, ``brightness``, ``crowding``, ``flux_fraction``) and what
     ``ColumnNames(extra=...)`` names.
     """
-    table = _to_table(batch, points, exact=False)
+    table = recorded(_to_table(batch, points, exact=False), record)
     with replaced(path) as part:
         pq.write_table(table, part, row_group_size=row_group_objects, compression="zstd")
 
 
 @contextmanager
-def survey_writer(path: str | Path) -> Iterator[Callable[[LightCurveBatch], None]]:
+def survey_writer(
+    path: str | Path, record: Mapping[str, Any] | None = None
+) -> Iterator[Callable[[LightCurveBatch], None]]:
     """Write a survey batch by batch as nested Parquet; the file appears whole or not at all.
 
     Parameters
     ----------
     path : str or Path
         Replaced if it exists.
+    record : mapping, optional
+        Where the survey comes from, see `astroprep.io.make_provenance`.
 
     Yields
     ------
@@ -90,7 +99,7 @@ def survey_writer(path: str | Path) -> Iterator[Callable[[LightCurveBatch], None
 
         def write(batch: LightCurveBatch) -> None:
             nonlocal writer
-            table = _to_table(batch, "all", exact=True)
+            table = recorded(batch_table(batch, "all"), record)
             if writer is None:
                 writer = pq.ParquetWriter(part, table.schema, compression="zstd")
             if table.schema != writer.schema:  # a cast would drop what the first did not have
@@ -140,6 +149,19 @@ def point_columns(
                 f"the further column {name!r} has the name of one of the batch's own; rename it"
             )
     return {name: fits[name] for name in wanted}
+
+
+def batch_table(batch: LightCurveBatch, points: Sequence[str] | Literal["all"]) -> pa.Table:
+    """Nested table of a batch, whose types and columns do not depend on the values."""
+    return _to_table(batch, points, exact=True)
+
+
+def recorded(table: pa.Table, record: Mapping[str, Any] | None) -> pa.Table:
+    """A table with the record of where it comes from among its metadata."""
+    if not record:
+        return table
+    metadata = {**(table.schema.metadata or {}), RECORD: json.dumps(dict(record)).encode()}
+    return table.replace_schema_metadata(metadata)
 
 
 def _to_table(

@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-import json
-
 import numpy as np
 import pandas as pd
-import pyarrow.parquet as pq
 import pytest
 from typer.testing import CliRunner
 
@@ -14,7 +11,7 @@ from astroprep.cli.main import app
 from astroprep.data import LightCurveBatch, Meta
 from astroprep.errors import ConfigError, DataError
 from astroprep.integrate import read_merger, stack_surveys, undo_merge
-from astroprep.io import open_survey, source_sha256, write_survey
+from astroprep.io import open_survey, read_provenance, source_sha256, write_survey
 
 RUN = CliRunner()
 
@@ -56,7 +53,7 @@ def test_files_become_one_of_stars(surveys, tmp_path):
     assert set(stars[0].points["source"]) == {0, 3}
     log = pd.read_csv(tmp_path / "stars.merges.csv")
     assert log["id"].tolist() == ["one-0", "one-1", "two-0", "two-1"]
-    about = json.loads(pq.read_schema(out).metadata[b"merge"])
+    about = read_provenance(out)
     assert about["surveys"] == ["one", "two"]
     assert [i["sha256"] for i in about["inputs"]] == [source_sha256(p) for p in surveys]
     assert about["settings"]["radius"] == 1
@@ -116,7 +113,7 @@ def test_help_has_an_example():
 def test_mistakes_write_nothing(surveys, tmp_path):
     for words, kind, match in (
         ([surveys[0], "--out", surveys[0]], ConfigError, "is an input"),
-        ([surveys[0], "--out", tmp_path / "x.csv"], ConfigError, "written as .parquet"),
+        ([surveys[0], "--out", tmp_path / "x.doc"], ConfigError, "written as .parquet"),
         ([surveys[0], "--out", tmp_path / "x.parquet", "--log", "x.txt"], ConfigError, "--log"),
         ([tmp_path / "none.parquet", "--out", tmp_path / "x.parquet"], DataError, "not exist"),
     ):

@@ -15,6 +15,7 @@ from astropy.table import Table
 from astroprep.errors import ConfigError, DataError
 from astroprep.integrate import CatalogueColumns, match_files, read_catalogue
 from astroprep.integrate.sexagesimal import angles_of_text
+from astroprep.io import read_provenance
 
 
 def stars(rng, n=50):
@@ -76,8 +77,8 @@ def test_matches_are_written_with_where_they_came_from(tmp_path, ending):
         status = frame["match_status"].tolist()
     else:
         frame = Table.read(out, format="votable" if ending == "vot" else "fits")
-        lines = frame.meta["comments"] if ending == "fits" else [frame.meta["description"]]
-        about = json.loads("".join("".join(lines).split()))
+        about = read_provenance(out)
+        assert str(frame["separation"].unit) == "arcsec"
         ids, right, status = (
             ["" if x is np.ma.masked else str(x) for x in frame[name]]
             for name in ("left_id", "right_id", "match_status")
