@@ -5,12 +5,20 @@ from __future__ import annotations
 import csv
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 from astroprep.base import Transformer
 from astroprep.data import LightCurveBatch, Rejected
 from astroprep.errors import ConfigError, DataError
-from astroprep.io import ColumnNames, Survey, open_survey, replaced, survey_writer
+from astroprep.io import (
+    ColumnNames,
+    Survey,
+    make_provenance,
+    open_survey,
+    replaced,
+    source_sha256,
+    survey_writer,
+)
 from astroprep.pipeline.account import Counts, Progress, silent
 from astroprep.pipeline.classify import spare_inputs
 from astroprep.pipeline.prepare import apply_steps, fit_steps, learns
@@ -47,8 +55,9 @@ def treat_survey(
     out : path
         Nested Parquet: columns per object and, per point, time, value, error, flags, weight and
         what the steps added (``trend``, ``trend_err``, ``outlier_probability`` ...). Read back
-        by `open_survey`. Objects that a step refused are in the file of `rejected_path`, one
-        row with id, row, step and reason each; there is none where all were served.
+        by `open_survey`; `astroprep.io.read_provenance` says what it was made of. Objects that a
+        step refused are in the file of `rejected_path`, one row with id, row, step and reason
+        each; there is none where all were served.
     names : ColumnNames, optional
         Columns that do not have one of the usual names, and the catalogue's period.
     flux : {"pdcsap", "sap"}, default "pdcsap"
@@ -79,7 +88,7 @@ def treat_survey(
     with open_survey(source, names, on_bad="reject", flux=flux) as survey:
         if learns(steps):
             fit_steps(steps, _sample(survey, fit_objects, progress))
-        with survey_writer(out) as write:
+        with survey_writer(out, _provenance(steps, source)) as write:
             for batch in survey.iter_batches(BATCH_OBJECTS):
                 result = apply_steps(steps, batch)
                 write(result)
@@ -90,6 +99,19 @@ def treat_survey(
                 raise DataError(f"{source} holds no objects")
     _list_rejected(rejected_path(out), Rejected.concat(away))
     return counts
+
+
+def _provenance(steps: Sequence[Transformer], source: str | Path) -> dict[str, Any]:
+    """What went in, and each step with its settings as text."""
+    return make_provenance(
+        "steps",
+        inputs=[{"name": Path(source).name, "sha256": source_sha256(source)}],
+        settings=[
+            {"step": type(step).__name__}
+            | {name: str(value) for name, value in step.get_params(deep=False).items()}
+            for step in steps
+        ],
+    )
 
 
 def _sample(survey: Survey, n_objects: int, progress: Progress) -> LightCurveBatch:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import hashlib
 
 import numpy as np
 import pytest
@@ -12,7 +13,7 @@ from astroprep.clean import DropShort, FlagBad, SigmaClip
 from astroprep.data import LightCurveBatch, PointFlag
 from astroprep.detrend import MovingTrend
 from astroprep.errors import ConfigError, DataError
-from astroprep.io import open_survey, survey_writer, write_survey
+from astroprep.io import open_survey, read_provenance, survey_writer, write_survey
 from astroprep.pipeline.chains import cleaning_steps, detrending_steps
 from astroprep.pipeline.treat import rejected_path, treat_survey
 from astroprep.synthetic import simulate_survey
@@ -40,6 +41,14 @@ def test_file_in_file_out_equals_the_steps_in_memory(survey, tmp_path):
         np.testing.assert_array_equal(getattr(got, name), getattr(expected, name), err_msg=name)
     np.testing.assert_array_equal(got.points["trend"], expected.points["trend"])
     assert got.meta.quantity == expected.meta.quantity
+
+
+def test_the_file_says_what_it_was_made_of(survey, tmp_path):
+    treat_survey([DropShort(min_points=7, on_bad="reject")], survey, tmp_path / "out.parquet")
+    record = read_provenance(tmp_path / "out.parquet")
+    digest = hashlib.sha256(survey.read_bytes()).hexdigest()
+    assert record["inputs"] == [{"name": "survey.parquet", "sha256": digest}]
+    assert record["settings"] == [{"step": "DropShort", "min_points": "7", "on_bad": "reject"}]
 
 
 def test_objects_are_accounted_for_and_refused_ones_listed(survey, tmp_path):
