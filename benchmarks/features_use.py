@@ -153,7 +153,7 @@ def main() -> None:
                     predicted = decide(found, power, share)
                 else:
                     forest = RandomForestClassifier(
-                        500,
+                        200,
                         min_samples_leaf=2,
                         class_weight="balanced_subsample",
                         random_state=seed,
