@@ -57,8 +57,8 @@ browser:
 		|| echo "no chromium: install it to test the report page"
 
 test-all: $(VENV)/.test $(LSDB)/.test browser
-	OMP_WAIT_POLICY=passive $(BIN)/python -m pytest tests -m slow -n 2 --dist loadfile $(if $(DATA),--data=$(DATA))
-	$(if $(DATA),$(BIN)/python -m pytest tests -m "not slow and not bench" --only-data --data=$(DATA) --require-data)
+	OMP_WAIT_POLICY=passive $(BIN)/python -m pytest tests -m "(slow or real_data) and not bench" \
+		-n 2 --dist loadfile $(if $(DATA),--data=$(DATA) --require-data)
 	$(LSDB)/bin/python -m pytest $(PANDAS_TESTS) -n 2 --dist loadfile $(if $(DATA),--data=$(DATA))
 
 clean:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -15,8 +15,6 @@ from astroprep.data import LightCurveBatch
 settings.register_profile("astroprep", deadline=None)  # a first example may compile a kernel
 settings.load_profile("astroprep")
 
-DATA_TESTS = pytest.StashKey[int]()
-
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption(
@@ -27,27 +25,32 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption(
         "--require-data", action="store_true", help="fail unless tests on real surveys ran"
     )
-    parser.addoption("--only-data", action="store_true", help="run only tests on real surveys")
 
 
-def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    if config.getoption("--only-data"):
-        items[:] = [item for item in items if "data_dir" in getattr(item, "fixturenames", ())]
+def pytest_configure(config: pytest.Config) -> None:
+    if config.getoption("--require-data") and not hasattr(config, "workerinput"):
+        config.pluginmanager.register(DataWasUsed())
 
 
-def pytest_sessionfinish(session: pytest.Session) -> None:
+@pytest.hookimpl(tryfirst=True)  # before the tests are chosen by their marks
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    for item in items:
+        if "data_dir" in getattr(item, "fixturenames", ()):
+            item.add_marker("real_data")
+
+
+class DataWasUsed:
     """Real data that is there must have been used: a suite that skips it proves nothing."""
-    wanted = session.config.getoption("--require-data")
-    if wanted and not session.config.stash.get(DATA_TESTS, 0) and session.exitstatus == 0:
-        raise pytest.UsageError("--require-data, but no test on real surveys ran")
 
+    def __init__(self) -> None:
+        self.passed = 0
 
-@pytest.hookimpl(hookwrapper=True)
-def pytest_runtest_makereport(item: pytest.Item) -> Iterator[None]:
-    outcome = yield
-    report = outcome.get_result()  # type: ignore[attr-defined]
-    if report.when == "call" and report.passed and "data_dir" in item.fixturenames:  # type: ignore[attr-defined]
-        item.config.stash[DATA_TESTS] = item.config.stash.get(DATA_TESTS, 0) + 1
+    def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
+        self.passed += report.when == "call" and report.passed and "real_data" in report.keywords
+
+    def pytest_sessionfinish(self, session: pytest.Session) -> None:
+        if not self.passed and session.exitstatus == 0:
+            raise pytest.UsageError("--require-data, but no test on real surveys ran")
 
 
 @pytest.fixture(scope="session")
