@@ -94,10 +94,11 @@ def _simple_kinds(init: Callable[..., None]) -> dict[str, frozenset[type]]:
     """Settings of a step that are numbers, texts or switches, or None, with what they may be."""
     simple = {}
     for name, hint in get_type_hints(init).items():
+        if name == "return":
+            continue
         kinds = frozenset(get_args(hint) if get_origin(hint) is UnionType else (hint,))
         if kinds <= PLAIN.keys():
             simple[name] = kinds
-    del simple["return"]
     return simple
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
-from numba import njit, prange
+from numba import njit
 
 __all__ = ["star_information"]
 
@@ -188,7 +188,7 @@ def _one_star(time, value, error, system, period, window, harmonics, info, pull,
     pull *= freedom / (freedom + 1.2)
 
 
-@njit(parallel=True, cache=True)
+@njit(cache=True)  # not parallel, which would double a minute of compiling for a fast fit
 def star_information(  # type: ignore[no-untyped-def]
     time, value, error, system, offsets, period, n_systems, window, harmonics
 ):
@@ -239,7 +239,7 @@ def star_information(  # type: ignore[no-untyped-def]
     info = np.zeros((n_stars, n_systems, n_systems))
     pull, extra = np.zeros((n_stars, n_systems)), np.zeros((n_stars, n_systems))
     used = np.zeros((n_stars, n_systems), np.int64)
-    for i in prange(n_stars):
+    for i in range(n_stars):
         a, b = offsets[i], offsets[i + 1]
         _one_star(
             time[a:b],
