@@ -188,7 +188,7 @@ def _one_star(time, value, error, system, period, window, harmonics, info, pull,
     pull *= freedom / (freedom + 1.2)
 
 
-@njit(cache=True)  # not parallel, which would double a minute of compiling for a fast fit
+@njit(cache=True)  # parallel would add half to a long compilation, for a fast fit
 def star_information(  # type: ignore[no-untyped-def]
     time, value, error, system, offsets, period, n_systems, window, harmonics
 ):
