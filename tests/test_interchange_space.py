@@ -89,7 +89,7 @@ def test_what_a_batch_knows_of_a_lightkurve_object(make):
 
 
 # Backwards: while another worker compiles the same kernels for contracts/, from the front.
-@pytest.mark.parametrize("name", reversed(STEPS))
+@pytest.mark.parametrize("name", list(reversed(STEPS)))
 class TestEveryStep:
     def test_one_lightkurve_object(self, make, name):
         """The object comes back with its columns and units, and with what the batch says."""

@@ -12,11 +12,11 @@ __all__ = ["one_blas_thread"]
 
 
 class _Limit:
-    """The limit of the process, and how many callers hold it."""
+    """The limits before, and how many callers have their own."""
 
     lock = threading.Lock()
     holders = 0
-    limits: threadpool_limits | None = None
+    before: threadpool_limits | None = None
 
 
 @contextmanager
@@ -24,18 +24,21 @@ def one_blas_thread() -> Iterator[None]:
     """Keep BLAS to one thread meanwhile.
 
     Threads that share a matrix of a few hundred rows wait for each other, the longer the busier
-    the machine is. The limit is one of the process: the first caller sets it and the last lifts
-    it, so that callers in several threads do not leave the limit of another behind.
+    the machine is. Some BLAS have one limit for the process and some one for each thread, so
+    every caller sets it and every caller puts back what was there before the first: whoever
+    leaves first may lift it for the others, which costs them time and changes no number.
     """
     with _Limit.lock:
-        if _Limit.holders == 0:
-            _Limit.limits = threadpool_limits(limits=1, user_api="blas")
+        own = threadpool_limits(limits=1, user_api="blas")
+        if _Limit.before is None:
+            _Limit.before = own
+        before = _Limit.before
         _Limit.holders += 1
     try:
         yield
     finally:
         with _Limit.lock:
+            before.restore_original_limits()
             _Limit.holders -= 1
-            if _Limit.holders == 0 and _Limit.limits is not None:
-                _Limit.limits.restore_original_limits()
-                _Limit.limits = None
+            if _Limit.holders == 0:
+                _Limit.before = None

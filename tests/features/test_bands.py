@@ -76,7 +76,8 @@ def test_each_band_is_a_curve_of_its_own(rng):
         expected = extract_features(alone, "all")
         for k, name in enumerate(FeatureExtractor(features="all").feature_names()):
             column = table["log10_period" if name == "log10_period" else f"{name}_{band}"]
-            np.testing.assert_array_equal(column, expected[:, k], err_msg=name)
+            # sums may be taken in another order by another compilation of the kernel
+            np.testing.assert_allclose(column, expected[:, k], rtol=1e-13, err_msg=name)
 
 
 def test_split_bands_against_a_plain_sort(rng):

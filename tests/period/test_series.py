@@ -43,8 +43,9 @@ def test_blocks_are_exact(n_points, n_harmonics, choice):
     power, exact, marked = series(n_points, n_harmonics, 1003, choice)
     told = power >= 0
     assert marked == (not told.all())
-    assert told.mean() > 0.5
-    assert np.abs(power - exact)[told].max() < 1e-3
+    # fewer points a harmonic are all left to the exact evaluation
+    assert told.mean() > 0.5 or n_points < 10 * n_harmonics
+    assert (np.abs(power - exact)[told] < 1e-3).all()
 
 
 def test_blocks_are_exact_where_not_all_kernels_have_room():
