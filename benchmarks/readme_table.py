@@ -10,6 +10,7 @@ import re
 from pathlib import Path
 from typing import Any
 
+from claims_features import CLAIMS as FEATURES
 from claims_integrate import CLAIMS as INTEGRATE
 
 ROOT = Path(__file__).parents[1]
@@ -159,28 +160,9 @@ def scaling(result: dict[str, Any]) -> list[tuple[str, str]]:
     ]
 
 
-def features(result: dict[str, Any]) -> list[tuple[str, str]]:
-    """Claims of `features_speed.py`."""
-    return [(f"features, {row['what']}", row["claim"]) for row in result["rows"]]
-
-
 def clipping(result: dict[str, Any]) -> list[tuple[str, str]]:
     """Claims of `clean_speed.py`."""
     return [(f"clipping, {row['what']}", row["claim"]) for row in result["rows"]]
-
-
-def values(result: dict[str, Any]) -> list[tuple[str, str]]:
-    """Claim of `features_values.py`, over all surveys."""
-    rows = result["rows"]
-    return [
-        (
-            f"{rows[0]['features']} features against light-curve 0.13.3, "
-            f"{sum(row['curves'] for row in rows):,} real curves of ground and space",
-            f"{sum(row['beyond_tolerance'] for row in rows)} of "
-            f"{sum(row['values'] for row in rows):,} values differ by more than 1e-6, at most "
-            f"{max(row['largest'] for row in rows):.0e}, its float32 quantile positions taken out",
-        )
-    ]
 
 
 def outliers(result: dict[str, Any]) -> list[tuple[str, str]]:
@@ -294,8 +276,7 @@ CLAIMS = {
     "detrend_events": events,
     "detrend_cbv": cotrending,
     "detrend_k2": roll,
-    "features_speed": features,
-    "features_values": values,
+    **FEATURES,
     **INTEGRATE,
 }
 
