@@ -54,6 +54,8 @@ def simulate(n_stars: int, n_nights: int, seed: int) -> tuple[tuple[Any, ...], A
     value = true + rng.normal(0, error)
     value += (rng.random(value.size) < 0.01) * rng.normal(0, 1.0, value.size)
     offsets = np.arange(n_stars + 1, dtype=np.int64) * 5 * n_nights
+    order = np.lexsort((when, star))  # two visits of one night may overlap
+    when, value, error, band = (x[order] for x in (when, value, error, band))
     return (when, value, error, band, offsets), stars.period, np.where(label == "RRab", "ab", "c")
 
 
