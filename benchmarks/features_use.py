@@ -1,6 +1,6 @@
 """What the features of a star are worth to a classifier: all, the selected, their components.
 
-    python benchmarks/features_use.py --data DATA/ [--seeds 5] [--selection-trees 100] [--out FILE]
+    python benchmarks/features_use.py --data DATA/ [--seeds 5] [--out FILE]
 
 Catalina South, published split, the catalogue's period given. Features of cadence and of apparent
 brightness are left out, for they tell the survey; training stars with a twin among the test stars
@@ -22,11 +22,7 @@ os.environ.setdefault("NUMBA_NUM_THREADS", "1")  # read when numba is imported
 import numpy as np
 from numpy.typing import NDArray
 from record import record
-from sklearn.ensemble import (
-    ExtraTreesClassifier,
-    HistGradientBoostingClassifier,
-    RandomForestClassifier,
-)
+from sklearn.ensemble import HistGradientBoostingClassifier, RandomForestClassifier
 
 from astroprep.clean import FlagBad
 from astroprep.features import FEATURES, FeatureExtractor
@@ -111,7 +107,6 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--data", type=Path, required=True, help="folder with crts_south.parquet")
     parser.add_argument("--seeds", type=int, default=5)
-    parser.add_argument("--selection-trees", type=int, default=100)
     parser.add_argument("--out", type=Path, help="JSON file; benchmarks/results/ by default")
     arguments = parser.parse_args()
     table, about = read(arguments.data)
@@ -121,13 +116,7 @@ def main() -> None:
     print(f"{train.sum()} training stars, {test.sum()} test stars, {table.n_features} features")
     learn = FeatureTable(table.values[train], table.names)
     power, share, tuning = tune((learn.values, label[train]), group[train])
-    trees = ExtraTreesClassifier(
-        arguments.selection_trees,
-        min_samples_leaf=3,
-        class_weight="balanced",
-        random_state=0,
-        n_jobs=2,
-    )
+    trees = HistGradientBoostingClassifier(class_weight="balanced", random_state=0, **BOOSTER)
     chosen = select_features(
         learn, label[train], trees, groups=group[train], n_folds=3, n_repeats=1
     )

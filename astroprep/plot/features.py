@@ -211,7 +211,7 @@ def plot_selection_curve(curve: SelectionCurve, ax: Axes | None = None) -> Axes:
     Returns
     -------
     matplotlib.axes.Axes
-        The dashed line is one standard error below the full set.
+        The dashed line is what the smallest set has to reach, `SelectionCurve.bar`.
     """
     ax = new_axes(ax)
     ax.errorbar(
@@ -224,8 +224,9 @@ def plot_selection_curve(curve: SelectionCurve, ax: Axes | None = None) -> Axes:
         color=COLOURS[0],
         label=f"mean of {len(curve.scores)} folds, standard error",
     )
-    level = float(curve.score[0] - curve.error[0])
-    ax.axhline(level, color=GREY, linewidth=1.0, linestyle="--", label="full set less one error")
+    ax.axhline(
+        curve.bar, color=GREY, linewidth=1.0, linestyle="--", label="best less one standard error"
+    )
     ax.axvline(curve.chosen, color=COLOURS[1], linewidth=1.2, label=f"chosen: {curve.chosen}")
     log_axis(ax)
     ax.set_xlabel("features")

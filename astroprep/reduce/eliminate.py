@@ -29,7 +29,7 @@ class SelectionCurve:
     scores : float64 array, shape (n_folds, n_sizes)
         On held-out objects, which neither taught nor ranked.
     chosen : int
-        Size of the smallest set within one standard error of the full one.
+        Size of the smallest set whose score reaches `bar`.
     """
 
     n_features: NDArray[np.int64]
@@ -45,6 +45,15 @@ class SelectionCurve:
     def error(self) -> NDArray[np.float64]:
         """Spread of the folds over the root of their number; they share training objects."""
         return np.asarray(self.scores.std(axis=0, ddof=1) / np.sqrt(len(self.scores)))
+
+    @property
+    def bar(self) -> float:
+        """One standard error below the best size's score, and not below that of the full set.
+
+        An estimator that noise misleads does better with fewer features than with all, and a
+        set that is merely no worse than all would then be far from its best.
+        """
+        return _bar(self.scores)
 
     def table(self) -> pd.DataFrame:
         """One row a size."""
@@ -144,12 +153,16 @@ def _keep(lost: NDArray[np.float64], n: int) -> NDArray[np.intp]:
     return np.sort(np.argsort(-lost, kind="stable")[:n])
 
 
+def _bar(scores: NDArray[np.float64]) -> float:
+    """What the smallest set has to reach."""
+    error = scores.std(axis=0, ddof=1) / np.sqrt(len(scores))
+    floor = scores.mean(axis=0) - error
+    return float(max(floor[0], floor[np.argmax(scores.mean(axis=0))]))
+
+
 def _smallest(grid: list[int], scores: NDArray[np.float64]) -> int:
-    """Smallest size whose mean is within one standard error of the full set's."""
-    mean = scores.mean(axis=0)
-    error = scores[:, 0].std(ddof=1) / np.sqrt(len(scores))
-    good = np.flatnonzero(mean >= mean[0] - error)
-    return grid[int(good[-1])]
+    """Smallest size whose mean score reaches the bar."""
+    return grid[int(np.flatnonzero(scores.mean(axis=0) >= _bar(scores))[-1])]
 
 
 def _all_folds(

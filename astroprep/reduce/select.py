@@ -194,10 +194,10 @@ def select_features(
     -----
     In order: constant; missing too often; no information about the class; twin of another (all
     pairs of a cluster reach `twin_rho`); recursive elimination. The last keeps the smallest set
-    whose held-out score is within one standard error of that of all candidates [1]_ (sect. 3.4.3),
-    with scores of objects that took part neither in learning nor in ranking [2]_. A feature that
-    tells something only together with others passes the test of information by luck alone:
-    raise `alpha` to keep it in.
+    whose held-out score is within one standard error of that of all candidates and of the best size
+    [1]_ (sect. 3.4.3), with scores of objects that took part neither in learning nor in ranking
+    [2]_. A feature that tells something only together with others passes the test of information
+    by luck alone: raise `alpha` to keep it in.
 
     References
     ----------

@@ -64,8 +64,8 @@ def test_the_elimination_drops_what_adds_nothing(rng):
     curve = found.curve
     assert curve.n_features.tolist() == [6, 4, 3, 2, 1]
     at = curve.n_features.tolist().index(curve.chosen)
-    assert curve.score[at] >= curve.score[0] - curve.error[0]
-    assert np.all(curve.score[at + 1 :] < curve.score[0] - curve.error[0])
+    assert curve.score[at] >= curve.bar >= curve.score[0] - curve.error[0]
+    assert np.all(curve.score[at + 1 :] < curve.bar)
     out = found.elimination.left_at[[n not in found.kept for n in found.candidates]]
     assert np.all(out > len(found.kept))
 
@@ -95,6 +95,9 @@ def test_the_smallest_set_within_one_standard_error():
     # the full set has 0.82 with error 0.02: 0.80 is the least that will do
     assert _smallest(grid, scores) == 2
     assert SelectionCurve(np.array(grid), scores, 2).error[0] == pytest.approx(0.02)
+    # where all features mislead, no worse than all is not enough: within 0.01 of the best
+    scores = np.array([[0.68, 0.75, 0.80, 0.78, 0.71], [0.72, 0.75, 0.82, 0.79, 0.71]])
+    assert _smallest(grid, scores) == 4
     assert sizes(8, 0.25) == [8, 6, 4, 3, 2, 1]
     assert sizes(1, 0.5) == [1]
 
