@@ -8,6 +8,8 @@ from numpy.typing import NDArray
 from astroprep.errors import ConfigError
 
 __all__ = [
+    "J2000",
+    "JULIAN_YEAR",
     "MAG_PER_RELATIVE_FLUX",
     "PLAUSIBLE_JD",
     "TIME_REFERENCES",
@@ -23,6 +25,8 @@ TIME_REFERENCES = {
     "HJD": 0.0,
     "BJD": 0.0,
     "MJD": 2400000.5,
+    "HMJD": 2400000.5,
+    "BMJD": 2400000.5,
     "BKJD": 2454833.0,  # Kepler Archive Manual, KDMC-10008, section 2.3.2
     "BTJD": 2457000.0,  # TESS Archive Manual, section 4
 }
@@ -31,6 +35,9 @@ TIME_REFERENCES = {
 # No photographic plate is older than 1800 and no survey plans beyond 2200: a time outside is a
 # sentinel or a wrong reference, such as the MJD -2409998.5 of the Catalina files.
 PLAUSIBLE_JD = (2378496.5, 2524593.5)
+
+J2000 = 2451545.0  # Julian date of the Julian year 2000
+JULIAN_YEAR = 365.25  # days
 
 
 def time_reference(system: str) -> float | None:

@@ -22,6 +22,7 @@ TROUBLES = (
     "no positional error",
 )
 MOST_IMPOSSIBLE = 0.01  # of the rows; more is a wrong column or unit
+YEARS = (1600.0, 2200.0)  # of a position: from the first telescopes on
 LEAST_FOR_HOURS = 10  # rows; fewer tell nothing
 HOURS_DEC, HOURS_RA = 90.0, 12.0  # degrees that hours span and few fields of degrees do
 
@@ -144,7 +145,8 @@ class Catalogue:
             If settings contradict each other.
         DataError
             If columns differ in length or are no numbers, more than 1 % of the positions are
-            impossible, right ascensions look like hours, or there are proper motions but no epoch.
+            impossible, right ascensions look like hours, there are proper motions but no epoch,
+            or an epoch is no year from 1600 to 2200.
         """
         lon, lat = (_numbers(x, None, w, name) for x, w in ((ra, "ra"), (dec, "dec")))
         n = lon.size
@@ -153,7 +155,7 @@ class Catalogue:
         lon = _degrees(lon, lat, ra_unit, name)
         trouble = _impossible(lon, lat, name)
         motion = [_optional(x, n, w, name) for x, w in ((pm_ra, "pm_ra"), (pm_dec, "pm_dec"))]
-        when = _optional(epoch, n, "epoch", name)
+        when = _years(_optional(epoch, n, "epoch", name), name)
         trouble = _motion_trouble(motion, when, trouble, name)
         usable = trouble == 0
         moving = [None if m is None else np.where(np.isfinite(m), m, 0.0) for m in motion]
@@ -202,6 +204,20 @@ def _optional(given: ArrayLike | None, n: int, what: str, name: str) -> NDArray[
 
 def _filled(given: ArrayLike | None, n: int, what: str, name: str) -> NDArray[np.float64]:
     return np.zeros(n) if given is None else _numbers(given, (n,), what, name)
+
+
+def _years(epoch: NDArray[np.float64] | None, name: str) -> NDArray[np.float64] | None:
+    """Epochs, which must be years: taken for one, a day of MJD 57,000 moves a star by degrees."""
+    if epoch is None:
+        return None
+    rows = np.flatnonzero(np.isfinite(epoch) & ((epoch < YEARS[0]) | (epoch > YEARS[1])))
+    if rows.size:
+        raise DataError(
+            f"{name}: {rows.size} of {epoch.size} epochs are no Julian years, such as "
+            f"{epoch[rows[0]]:.10g} in row {rows[0]}; give 2016.0, not days (J = 2000 + "
+            "(JD - 2451545) / 365.25), and NaN where it is not known"
+        )
+    return epoch
 
 
 def trouble_code(text: str) -> int:

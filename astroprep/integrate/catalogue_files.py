@@ -101,7 +101,8 @@ def read_catalogue(path: str | Path, columns: CatalogueColumns | None = None) ->
         check_file(path)
     names = column_names(path)
     wanted = _Wanted.of(names, columns, str(path))
-    table, units = read_table(path, wanted.all())
+    ids = () if wanted.id is None else (wanted.id,)
+    table, units = read_table(path, wanted.all(), text=ids)
     numbers = {
         name: as_floats(table[name], f"{path}: column {name!r}")
         for name in wanted.all()
@@ -192,6 +193,8 @@ class _Wanted:
                 f"{path}: no column of {what}; it has {', '.join(map(repr, names[:20]))}; "
                 f"name it with the option for {option!r}"
             )
+        if ra == dec:
+            raise DataError(f"{path}: column {ra!r} cannot be both right ascension and declination")
         errors, error_value = _column_or_number(names, asked.errors, "errors", path)
         if len(errors) > 3:
             raise ConfigError(f"{path}: errors are one, two or three columns, got {len(errors)}")

@@ -19,6 +19,7 @@ __all__ = ["Rule", "resolve_conflicts"]
 Array = NDArray[np.float64]
 How = Literal["weighted_mean", "most_precise", "preferred", "newest", "keep_all", "agree"]
 HOW = ("weighted_mean", "most_precise", "preferred", "newest", "keep_all", "agree")
+EXACT = 2.0**53  # whole numbers from here on are rounded as floats: ids
 COLUMNS = ("object", "column", "values", "errors", "sources", "rule", "chosen", "chi2", "p")
 
 
@@ -79,7 +80,8 @@ def resolve_conflicts(
     -------
     merged : DataFrame
         One row per group in the order of their first rows: ``object`` (the group), ``n_rows``, the
-        columns of the rules and, where they have one, the column of their errors.
+        columns of the rules and, where they have one, the column of their errors. Whole numbers
+        are floats where an object has none, and of dtype object if floats would round them.
     conflicts : DataFrame
         One row for each object and column whose values differ: ``object``, ``column``,
         ``values``, ``errors``, ``sources`` (tuples), ``rule``, ``chosen``, ``chi2`` and ``p`` (NaN
@@ -90,7 +92,8 @@ def resolve_conflicts(
     ConfigError
         If a rule is wrong; all mistakes at once.
     DataError
-        If a column is missing, lengths differ, or numbers are needed and are not there.
+        If a column is missing, lengths differ, a row has no group, or numbers are needed and
+        are not there.
 
     Notes
     -----
@@ -110,6 +113,12 @@ def resolve_conflicts(
     if group.size != len(table):
         raise DataError(
             f"resolve_conflicts needs a group for each of {len(table)} rows, got {group.size}"
+        )
+    nameless = np.flatnonzero(pd.isna(group))
+    if nameless.size:
+        raise DataError(
+            f"resolve_conflicts: {nameless.size} of {group.size} rows have no group, the first is "
+            f"row {nameless[0]}; they would become one object. Leave them out"
         )
     known = _checked(rules, table)
     _, first, code = np.unique(group.astype(str), return_index=True, return_inverse=True)
@@ -262,8 +271,9 @@ class _Column:
             odd = self.key != self.key[self.start[self.code]] if self.key.size else self.key > 0
             return np.bincount(self.code[odd], minlength=self.n) > 0
         low, high = np.full(self.n, np.inf), np.full(self.n, -np.inf)
-        np.minimum.at(low, self.code[~sure], self.value[~sure])
-        np.maximum.at(high, self.code[~sure], self.value[~sure])
+        value = self._from_first()
+        np.minimum.at(low, self.code[~sure], value[~sure])
+        np.maximum.at(high, self.code[~sure], value[~sure])
         beyond |= high - low > self.rule.tolerance
         mixed = (self.n_sure > 0) & (self.n_sure < self.count)
         # a value without error against the mean of those with one
@@ -271,6 +281,19 @@ class _Column:
         gap = np.abs(self.value - self.mean[self.code])
         allowed = self.rule.tolerance + 3 * self.mean_error[self.code]
         return beyond | (np.bincount(self.code[far & (gap > allowed)], minlength=self.n) > 0)
+
+    def _from_first(self) -> Array:
+        """Values less the first of their group; ids of 19 digits differ in their last ones."""
+        first = self.start[self.code]
+        if self.given.dtype.kind not in "iu" or self.rule.period is not None:
+            return np.asarray(self.value - self.value[first])
+        low, high = (
+            np.minimum(self.given, self.given[first]),
+            np.maximum(self.given, self.given[first]),
+        )
+        # as unsigned: a difference of two int64 need not be one
+        apart = (high.astype(np.uint64) - low.astype(np.uint64)).astype(np.float64)
+        return np.asarray(np.where(self.given < self.given[first], -apart, apart))
 
     def choose(self) -> tuple[NDArray[Any], Array]:
         """Merged value and error of every group."""
@@ -317,6 +340,9 @@ class _Column:
             error[~empty] = self.error[row[~empty]]
         if self.numeric:
             whole = self.given.dtype.kind in "iub" and not empty.any()
+            exact = self.given.dtype.kind in "iu" and bool((np.abs(self.value) >= EXACT).any())
+            if exact and not whole:
+                return value, error
             return value.astype(self.given.dtype if whole else np.float64), error
         return value, error
 

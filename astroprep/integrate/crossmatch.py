@@ -143,6 +143,12 @@ class _Rule:
                 )
         if self.radius is None and self.method == "plain":
             raise ConfigError("crossmatch: method='plain' needs a radius in arcseconds")
+        for name in ("radius", "prior", "density", "min_probability"):
+            given = getattr(self, name)
+            if given is not None and (
+                isinstance(given, bool) or not isinstance(given, int | float | np.number)
+            ):
+                raise ConfigError(f"crossmatch: {name} must be a number, got {given!r}")
         if self.radius is not None and not 0 <= self.radius <= MAX_RADIUS:
             raise ConfigError(
                 f"crossmatch: radius must lie in [0, {MAX_RADIUS:,.0f}] arcseconds, "

@@ -255,7 +255,10 @@ def read_merger(
     try:
         if where.suffix.lower() == ".parquet":
             return batch, pd.read_parquet(where)
-        table = pd.read_csv(where, converters=dict.fromkeys(TEXT, str))
+        # the parser by default is off by a last digit in one number of six
+        table = pd.read_csv(
+            where, converters=dict.fromkeys(TEXT, str), float_precision="round_trip"
+        )
     except (OSError, ValueError) as error:
         raise DataError(f"{where}: cannot be read as the log of {path}: {error}") from error
     return batch, table

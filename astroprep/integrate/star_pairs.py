@@ -35,13 +35,13 @@ def positions(batch: LightCurveBatch, by: str) -> tuple[Array, Array]:
                 f"but the batch has {', '.join(sorted(batch.objects))}; or by='photometry'"
             )
     ra, dec = (numbers(batch, name) if name in batch.objects else nothing for name in ("ra", "dec"))
-    outside = np.flatnonzero(np.abs(dec) > 90)
+    outside = np.flatnonzero((np.abs(dec) > 90) | (ra < -180) | (ra > 360))
     if outside.size:
         i = int(outside[0])
         raise DataError(
-            f"find_same_stars needs declinations from -90 to 90 degrees: {batch.ids[i]!r} (curve "
-            f"{i}) has {dec[i]:.6g}; {outside.size} of {batch.n_curves} are outside. NaN means "
-            "not known"
+            "find_same_stars needs ra from -180 to 360 and dec from -90 to 90 degrees: "
+            f"{batch.ids[i]!r} (curve {i}) has ra {ra[i]:.6g}, dec {dec[i]:.6g}; {outside.size} of "
+            f"{batch.n_curves} are outside. NaN means not known"
         )
     known = np.isfinite(ra) & np.isfinite(dec)
     return np.where(known, ra, np.nan), np.where(known, dec, np.nan)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -65,7 +65,9 @@ def column_names(path: Path) -> list[str]:
         raise DataError(f"{path} cannot be read: {first_line(error)}") from error
 
 
-def read_table(path: Path, names: list[str]) -> tuple[dict[str, Any], dict[str, str]]:
+def read_table(
+    path: Path, names: list[str], text: Sequence[str] = ()
+) -> tuple[dict[str, Any], dict[str, str]]:
     """Columns by name, and the units that the file states.
 
     Parameters
@@ -74,6 +76,8 @@ def read_table(path: Path, names: list[str]) -> tuple[dict[str, Any], dict[str, 
         A file with these columns.
     names : list of str
         Only these are read where the format allows it.
+    text : sequence of str, default ()
+        Those that are text even where a CSV looks like numbers: an id is 00012, not 12.
 
     Raises
     ------
@@ -87,12 +91,16 @@ def read_table(path: Path, names: list[str]) -> tuple[dict[str, Any], dict[str, 
         elif kind == "hats":
             table = hats_catalog(path).read_columns(names)
         elif kind == "csv":
-            convert = pa_csv.ConvertOptions(include_columns=names, strings_can_be_null=True)
+            convert = pa_csv.ConvertOptions(
+                include_columns=names,
+                strings_can_be_null=True,
+                column_types=dict.fromkeys(text, pa.string()),
+            )
             table = pa_csv.read_csv(path, parse_options=_csv_options(path), convert_options=convert)
             # "00:40:00" is a time of day to the reader; angles and dates come as they are written
             times = [f.name for f in table.schema if pa.types.is_temporal(f.type)]
             if times:
-                convert.column_types = dict.fromkeys(times, pa.string())
+                convert.column_types = dict.fromkeys([*times, *text], pa.string())
                 table = pa_csv.read_csv(
                     path, parse_options=_csv_options(path), convert_options=convert
                 )

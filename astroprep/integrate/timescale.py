@@ -24,7 +24,6 @@ Array = NDArray[np.float64]
 Origin = Literal["observer", "sun", "barycentre"]
 
 SCALES = {"UTC": "UTC", "TAI": "TAI", "TT": "TT", "TDT": "TT", "TDB": "TDB", "TCB": "TCB"}
-REFERENCES = {**TIME_REFERENCES, "HMJD": MJD_0, "BMJD": MJD_0}
 ORIGINS: dict[str, Origin] = {"H": "sun", "B": "barycentre"}
 # Kepler and TESS define their dates in TDB; of all others the scale must be said.
 IMPLIED = {"BKJD": "TDB", "BTJD": "TDB"}
@@ -77,13 +76,13 @@ def parse_time_system(text: str, scale: str | None = None) -> TimeSystem:
     """
     words = re.sub(r"[_()\[\],]", " ", text.upper()).split()
     name, _, offset = words[0].partition("-") if words else ("", "", "")
-    if name not in REFERENCES:
-        known = ", ".join(REFERENCES)
+    if name not in TIME_REFERENCES:
+        known = ", ".join(TIME_REFERENCES)
         raise ConfigError(
             f"unknown time system {text!r}; known are {known}, with their scale, as in 'MJD UTC'"
         )
     try:
-        zero = REFERENCES[name] + (float(offset) if offset else 0.0)
+        zero = TIME_REFERENCES[name] + (float(offset) if offset else 0.0)
     except ValueError:
         raise ConfigError(
             f"time system {text!r}: {offset!r} is not a number of days; write 'HJD-2450000'"

@@ -40,13 +40,19 @@ def undo_merge(
     Raises
     ------
     DataError
-        If a star or a point is not in the log, or the points of a curve are not all there.
+        If a star, a point or a column is not in the log, or the points of a curve are not all
+        there.
 
     Notes
     -----
     A column per object that the log does not have, because a later step wrote it, describes the
     merged star: it is NaN (numbers, then float64) or empty (text) for the curves taken out of it.
     """
+    absent = [name for name in ("star", "row", "n_points", "id") if name not in log]
+    if absent:
+        raise DataError(
+            f"undo_merge: the log has no column {absent[0]!r}; it has {', '.join(map(str, log))}"
+        )
     chosen = set(log["star"] if stars is None else stars)
     strange = sorted(chosen - set(log["star"]))
     if strange or "source" not in merged.points:

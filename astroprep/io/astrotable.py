@@ -6,12 +6,14 @@ import gzip
 import io
 import json
 import logging
+import re
 import warnings
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
+from xml.parsers import expat
 
 import numpy as np
 from numpy.typing import NDArray
@@ -23,6 +25,7 @@ __all__ = ["AstroTable", "astro_bytes", "opened_fits", "read_about", "read_astro
 
 logger = logging.getLogger(__name__)
 
+HREF = re.compile(rb"h\0?r\0?e\0?f", re.IGNORECASE)  # in UTF-16 too
 KEYWORDS = {"astroprep": "ASTROPRP", "astroprep_meta": "ASTRMETA"}  # FITS has eight letters
 WIDER = {"u2": np.int32, "u4": np.int64, "i1": np.int16, "f2": np.float32}  # VOTable has none
 
@@ -175,6 +178,7 @@ def _read_votable(path: Path) -> AstroTable:
     with path.open("rb") as raw:
         zipped = raw.read(2) == b"\x1f\x8b"
     content = gzip.decompress(path.read_bytes()) if zipped else path.read_bytes()
+    _check_streams(path, content)
     file = votable.parse(io.BytesIO(content), verify="ignore", filename=str(path))
     tables = list(file.iter_tables())
     if len(tables) != 1:
@@ -194,6 +198,26 @@ def _read_votable(path: Path) -> AstroTable:
     about = {str(info.name): str(info.value) for info in infos}
     table = tables[0].to_table(use_names_over_ids=True)
     return _of_table(table, about, {key: value for key, value in clock.items() if value})
+
+
+def _check_streams(path: Path, content: bytes) -> None:
+    """Refuse data that lie elsewhere: astropy would open any file or address that is named."""
+    if not HREF.search(content):
+        return
+    away: list[str] = []
+
+    def start(name: str, attributes: dict[str, str]) -> None:
+        if name.rpartition(":")[2].upper() == "STREAM" and "href" in map(str.lower, attributes):
+            away.append(str(next(v for k, v in attributes.items() if k.lower() == "href")))
+
+    parser = expat.ParserCreate()
+    parser.StartElementHandler = start
+    parser.Parse(content, True)
+    if away:
+        raise DataError(
+            f"{path}: its data lie elsewhere ({away[0]!r}), and nothing is opened that a file "
+            "names; save it with the data in it"
+        )
 
 
 def _of_table(table: Any, about: dict[str, str], clock: dict[str, str]) -> AstroTable:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -161,13 +161,23 @@ def find_column(
     return found
 
 
+def _check_different(found: Mapping[str, str | None], where: str) -> None:
+    """Raise where one column is to be two things."""
+    roles: dict[str, str] = {}
+    for role, name in found.items():
+        if name is not None and roles.setdefault(name, role) != role:
+            raise DataError(
+                f"{where}: column {name!r} cannot be both the {roles[name]} and the {role}"
+            )
+
+
 def find_object_columns(names: ColumnNames, there: Iterable[str], where: str) -> dict[str, str]:
     """Column of the file for each column per object of a batch, as far as there is one.
 
     Raises
     ------
     DataError
-        If a named column is missing.
+        If a named column is missing, or one is both right ascension and declination.
     """
     columns = list(there)
     found = {
@@ -178,6 +188,7 @@ def find_object_columns(names: ColumnNames, there: Iterable[str], where: str) ->
         "split": find_column(names.split, ("split",), columns, where, "split"),
         "catalogue_period": find_column(names.period, (), columns, where, "period"),
     }
+    _check_different({k: found[k] for k in ("ra", "dec")}, where)
     for name in names.extra:
         found[name] = find_column(name, (), columns, where, "object")
     return {role: column for role, column in found.items() if column is not None}
@@ -189,7 +200,7 @@ def find_point_columns(names: ColumnNames, there: Iterable[str], where: str) -> 
     Raises
     ------
     DataError
-        If there is no time or no value, or a named column is missing.
+        If there is no time or no value, a named column is missing, or one is named twice.
     """
     columns = list(there)
     time = find_column(names.time, NAMES["time"], columns, where, "time of each point")
@@ -209,6 +220,7 @@ def find_point_columns(names: ColumnNames, there: Iterable[str], where: str) -> 
         *(NAMES["flux_err"] if flux else NAMES["mag_err"]),
     )
     error = find_column(names.error, errors, columns, where, "error of each point")
+    _check_different({"time": time, "value": value, "error": error, "band": band}, where)
     for name in names.points:
         find_column(name, (), columns, where, "points")
     return PointColumns(
@@ -223,8 +235,7 @@ def survey_meta(points: PointColumns, metadata: dict[str, str], bands: tuple[str
     if stated in ("mag", "flux"):
         quantity = "mag" if stated == "mag" else "flux"
     scale = metadata.get("time_system", metadata.get("time_scale", ""))
-    by_name = {"hmjd": "MJD", "midpointmjdtai": "MJD TAI"}
-    name = by_name.get(points.time.lower(), points.time.upper())
+    name = {"midpointmjdtai": "MJD TAI"}.get(points.time.lower(), points.time.upper())
     if not scale and time_reference(name) is not None:
         scale = name
     own = metadata.get("written_by") == WRITTEN_BY["written_by"]

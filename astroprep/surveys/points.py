@@ -17,11 +17,13 @@ from astroprep.surveys.cells import angles, bits, coded_words, factor, is_one_of
 from astroprep.surveys.resolve import Plan
 from astroprep.surveys.schema import Schema, SeriesTable
 from astroprep.surveys.tables import Exploded, PlainTable, explode
+from astroprep.units import J2000, JULIAN_YEAR, PLAUSIBLE_JD, TIME_REFERENCES, time_reference
 
 __all__ = ["Points", "read_points"]
 
 MISSING = np.uint32(PointFlag.MISSING_VALUE)
 SENTINEL = np.uint32(PointFlag.SENTINEL)
+MJD_ZERO = TIME_REFERENCES["MJD"]
 COARSE_FLOAT32 = 2.0**17  # days; from here on float32 steps are 1/64 d
 
 
@@ -154,7 +156,23 @@ class _Reader:
                 )
         self.flags[bad] |= np.uint32(PointFlag.BAD_TIME)
         self.flags[sentinel] |= SENTINEL
-        return np.where(bad, np.nan, raw) * self.scale(column, spec.unit, "day")
+        days = np.where(bad, np.nan, raw) * self.scale(column, spec.unit, "day")
+        self.check_zero(column, days[~bad])
+        return days
+
+    def check_zero(self, column: str, days: NDArray[np.float64]) -> None:
+        """Raise where most times are outside the survey's years: they count from another zero."""
+        spec = self.plan.time
+        first, last = spec.julian_dates
+        dates = days + (time_reference(spec.system) or 0.0)
+        outside = (dates < first) | (dates > last)
+        if 2 * np.count_nonzero(outside) > days.size:
+            raise DataError(
+                f"column {column!r} holds times near {np.median(days):,.10g}, which as "
+                f"{spec.system} are outside the years {_year(first):.0f} to {_year(last):.0f} of "
+                f"{self.schema.survey}; they count from another zero. Load a copy of the "
+                f"schema that says which, as system = {_other_zero(spec.system, days)!r} would"
+            )
 
     def value(self) -> NDArray[np.float64]:
         column, spec = self.columns["value"], self.plan.value
@@ -223,6 +241,22 @@ class _Reader:
             self.spoil(f"an angle in every cell of {column!r}", cells.broken)
             found.append(cells.values)
         return found[0], found[1]
+
+
+def _year(date: float) -> float:
+    """Julian year of a Julian date."""
+    return 2000.0 + (date - J2000) / JULIAN_YEAR
+
+
+def _other_zero(system: str, days: NDArray[np.float64]) -> str:
+    """The usual system, of the same place and clock, that such times are likely in."""
+    name = system.upper().partition("-")[0]
+    place = name[0] if name in ("HJD", "BJD", "HMJD", "BMJD") else ""
+    first, last = (date - MJD_ZERO for date in PLAUSIBLE_JD)
+    typical = float(np.median(days))
+    if typical > first + MJD_ZERO:
+        return f"{place}JD"
+    return f"{place}MJD" if first < typical < last and typical > 40000 else f"{place}JD-2447892.5"
 
 
 def _joined(blocks: list[Points]) -> Points:

@@ -9,7 +9,7 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from astroprep.data import Quantity
 from astroprep.surveys.bits import SURVEY_BITS
-from astroprep.units import TIME_REFERENCES, time_reference
+from astroprep.units import J2000, JULIAN_YEAR, PLAUSIBLE_JD, TIME_REFERENCES, time_reference
 
 if TYPE_CHECKING:
     from astroprep.base import OnBad
@@ -69,6 +69,9 @@ class TimeColumn(_Table):
         Unit in the table; a batch holds days.
     sentinels : list of float
         Numbers that stand for "none".
+    years : list of two float
+        Julian years that the survey observed in, with room. A table most of whose times fall
+        outside counts from another zero, and is refused.
     """
 
     column: str
@@ -77,16 +80,27 @@ class TimeColumn(_Table):
     reference: Reference
     unit: str = "day"
     sentinels: tuple[float, ...] = Field(default=(), strict=False)
+    years: tuple[float, float] | None = Field(default=None, strict=False)
 
     @model_validator(mode="after")
     def _known(self) -> Self:
         check_unit(self.unit, "day")
+        if self.years is not None and not 1800 <= self.years[0] < self.years[1] <= 2200:
+            raise ValueError(f"years {self.years} must be two, rising, from 1800 to 2200")
         if time_reference(self.system) is None:
             raise ValueError(
                 f"time system {self.system!r} is not known; there are "
                 f"{', '.join(TIME_REFERENCES)}, and each less a number, as in 'HJD-2450000'"
             )
         return self
+
+    @property
+    def julian_dates(self) -> tuple[float, float]:
+        """First and last Julian date that a time of the survey can be."""
+        if self.years is None:
+            return PLAUSIBLE_JD
+        first, last = (J2000 + JULIAN_YEAR * (year - 2000.0) for year in self.years)
+        return first, last
 
     @property
     def time_scale(self) -> str:

@@ -30,7 +30,11 @@ def surveys(tmp_path, rng):
         batch = LightCurveBatch.from_curves(
             curves,
             ids=[f"{name}-{i}" for i in range(3)],
-            objects={"ra": np.array([10.0, 11.0, 12.0 + k]), "dec": np.zeros(3)},
+            # whose digits a careless parser of CSV gets wrong
+            objects={
+                "ra": np.array([229.30620743572356, 97.12321695499331, 12.0 + k]),
+                "dec": np.zeros(3),
+            },
             meta=Meta(survey=name, time_scale="HJD-2450000", time_ref=2450000.0),
         )
         paths.append(tmp_path / f"{name}.parquet")

@@ -158,3 +158,37 @@ def test_bad_files(tmp_path):
     good.write_text("ra,dec\n1,2\n")
     with pytest.raises(DataError, match="unknown extension"):
         match_files(good, good, tmp_path / "out.doc", radius=1)
+
+
+def test_ids_in_csv_are_text(tmp_path):
+    """Read as numbers, 00012 and 12 are one star, and ids of 20 digits are rounded."""
+    path = tmp_path / "ids.csv"
+    ids = ["00012", "12", "98765432109876543210", "98765432109876543211", "2020-01-01"]
+    path.write_text("id,ra,dec\n" + "".join(f"{name},1,2\n" for name in ids))
+    assert read_catalogue(path).ids.tolist() == ids
+
+
+def test_one_column_is_not_two_things(tmp_path):
+    path = tmp_path / "a.csv"
+    path.write_text("id,ra,dec\na,1,2\n")
+    with pytest.raises(DataError, match="'dec' cannot be both right ascension and declination"):
+        read_catalogue(path, CatalogueColumns(ra="dec"))
+
+
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-16"])
+@pytest.mark.parametrize("stream", ["FITS", "BINARY"])
+def test_a_votable_opens_no_other_file(tmp_path, stream, encoding):
+    """Its data may be said to lie at any path or address, which astropy opens."""
+    secret = tmp_path / "secret.bin"
+    secret.write_bytes(np.array([1.0, 2.0] * 10, ">f8").tobytes())
+    path = tmp_path / "evil.vot"
+    path.write_text(
+        f'<?xml version="1.0" encoding="{encoding}"?>'
+        '<VOTABLE version="1.3" xmlns="http://www.ivoa.net/xml/VOTable/v1.3"><RESOURCE><TABLE>'
+        '<FIELD name="ra" datatype="double"/><FIELD name="dec" datatype="double"/>'
+        f'<DATA><{stream}><STREAM href="{secret.as_uri()}"/></{stream}></DATA>'
+        "</TABLE></RESOURCE></VOTABLE>",
+        encoding=encoding,
+    )
+    with pytest.raises(DataError, match=r"its data lie elsewhere .*secret\.bin"):
+        read_catalogue(path)

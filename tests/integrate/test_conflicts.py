@@ -226,3 +226,22 @@ def test_mistakes_are_named_all_at_once():
         resolve_conflicts(rows, [0, 1], {"x": Rule()})
     with pytest.raises(DataError, match=r"'name' needs numbers, got dtype"):
         resolve_conflicts(rows, [0], {"name": Rule("weighted_mean")})
+
+
+def test_ids_of_nineteen_digits_conflict_and_are_not_rounded():
+    """Floats are 1,024 apart there; the lists of Gaia and LSST are full of such neighbours."""
+    first = 6_917_528_443_525_529_729
+    rows = {"gaia": np.array([first, first + 1, first, first], np.int64)}
+    merged, conflicts = resolve_conflicts(rows, ["a", "a", "b", "b"], {"gaia": {"how": "agree"}})
+    assert conflicts["object"].tolist() == ["a"]
+    assert conflicts["values"].iloc[0] == (first, first + 1)
+    assert merged["gaia"].tolist()[1] == first
+    assert np.isnan(merged["gaia"].tolist()[0])
+    wide = {"n": np.array([-(2**63), 2**63 - 1], np.int64)}
+    assert len(resolve_conflicts(wide, [1, 1], {"n": {}})[1]) == 1
+
+
+@pytest.mark.parametrize("groups", [["a", None, None], [1.0, np.nan, np.nan]])
+def test_rows_without_a_group_are_not_one_object(groups):
+    with pytest.raises(DataError, match="2 of 3 rows have no group, the first is row 1"):
+        resolve_conflicts({"v": [1.0, 2.0, 3.0]}, groups, {"v": {"how": "newest", "date": "v"}})

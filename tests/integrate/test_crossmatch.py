@@ -258,3 +258,19 @@ def test_a_million_against_a_million(rng):
     begin = time.process_time()
     crossmatch(left, left, radius=2.0)
     assert time.process_time() - begin < 10
+
+
+@pytest.mark.parametrize("epoch", [57_000.0, 2_457_000.5, [2015.5, 16.0]])
+def test_an_epoch_in_days_is_no_year(epoch):
+    """57,000 taken for a year moves a star of 100 mas a year by 1.5 degrees."""
+    motion = {"pm_ra": [100.0, 0.0], "pm_dec": [0.0, 0.0]}
+    with pytest.raises(DataError, match=r"epochs are no Julian years, such as .* in row"):
+        Catalogue.of([10.0, 20.0], [1.0, 2.0], epoch=epoch, **motion)
+
+
+@pytest.mark.parametrize("setting", [{"radius": "2"}, {"radius": [2.0]}, {"radius": True},
+                                     {"radius": 2.0, "prior": "0.5"}])  # fmt: skip
+def test_settings_that_are_no_numbers_are_refused(setting):
+    here = Catalogue.of([10.0], [1.0])
+    with pytest.raises(ConfigError, match="must be a number, got"):
+        crossmatch(here, here, **setting)

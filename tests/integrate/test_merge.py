@@ -141,6 +141,8 @@ def test_the_log_of_another_batch_is_refused(batch):
     strange = merged.points["source"] + 50 * (merged.points["source"] == 4)
     with pytest.raises(DataError, match="row 54 has points but is not in the log"):
         undo_merge(merged.with_columns(points={"source": strange}), log)
+    with pytest.raises(DataError, match="the log has no column 'n_points'; it has star, row"):
+        undo_merge(merged, log.drop(columns="n_points"))
 
 
 def test_a_second_merger_does_not_hide_the_first(batch):

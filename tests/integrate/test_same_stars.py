@@ -265,8 +265,10 @@ def test_unknown_positions_and_positions_that_cannot_be(rng):
     assert find_same_stars(half).left.size == 0
     right, wrong = right_and_wrong(half, find_same_stars(half, by="both"))
     assert (right >= 19, wrong) == (True, 0)
-    with pytest.raises(DataError, match=r"'c0' \(curve 0\) has 91"):
+    with pytest.raises(DataError, match=r"'c0' \(curve 0\) has ra .*, dec 91"):
         find_same_stars(batch.with_columns(objects={"dec": np.full(40, 91.0)}))
+    with pytest.raises(DataError, match="has ra 400, dec"):
+        find_same_stars(batch.with_columns(objects={"ra": np.full(40, 400.0)}))
 
 
 def test_mistakes_are_named(rng):

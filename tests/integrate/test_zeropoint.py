@@ -8,6 +8,7 @@ import pytest
 from astroprep.data import LightCurveBatch, Meta, PointFlag
 from astroprep.errors import ConfigError, DataError
 from astroprep.integrate import ZeroPointCorrection, measure_zero_points, merge_curves
+from astroprep.integrate.zeropoint_field import solve_field
 
 OFFSETS = np.array([0.0, 0.3, -0.2])
 BANDS = ("a_i", "b_i", "c_i")
@@ -107,8 +108,8 @@ def test_wrong_links_do_not_count(rng):
         mag = mag + np.where(rng.random(mag.size) < 0.03, rng.uniform(-2, 2, mag.size), 0.0)
         curves.append((time, mag, error, code))
     found = measure_zero_points(merged(curves), reference="a_i")
-    # the mean of all links is 0.25 off; wrong ones widen the scatter, so a tenth of it remains
-    assert np.abs(found.offset - OFFSETS).max() < 0.04
+    # the mean of all links is 0.25 off
+    assert np.abs(found.offset - OFFSETS).max() < 0.012
     assert (np.abs(found.offset - OFFSETS)[0, 1:] < 3.5 * found.error[0, 1:]).all()
 
 
@@ -222,3 +223,54 @@ def test_merged_points_know_their_source():
     with pytest.raises(DataError, match="group for each of 3 curves, got 1"):
         merge_curves(batch, [1])
     assert measure_zero_points(one, system="survey", reference="MACHO").systems == ("MACHO", "OGLE")
+
+
+def field(rng, n, *, error=0.005, scatter=0.0, systems=2):
+    """What n stars say of offsets that are 0.1 in truth, star by star against the first system."""
+    info, pull = np.zeros((n, systems, systems)), np.zeros((n, systems))
+    weight = 1 / error**2
+    for k in range(1, systems):
+        apart = 0.1 + rng.normal(0, scatter, n) + rng.normal(0, error, n)
+        info[:, 0, 0] += weight
+        info[:, k, k] += weight
+        info[:, 0, k] = info[:, k, 0] = -weight
+        pull[:, k] += weight * apart
+        pull[:, 0] -= weight * apart
+    return info, pull
+
+
+@pytest.mark.parametrize(("n", "systems"), [(6, 2), (6, 3), (12, 3), (60, 3)])
+@pytest.mark.parametrize("wrong", [0.3, 1.5])
+def test_one_wrong_link_in_six_moves_nothing(rng, n, systems, wrong):
+    """Student's t alone breaks down here: it moved by up to a sixth of the wrong link."""
+    moved = []
+    for _ in range(40):
+        info, pull = field(rng, n, scatter=0.01, systems=systems)
+        pull[::6] += info[::6] @ np.eye(systems)[1] * wrong
+        offset, error, _ = solve_field(info, pull, 0)
+        assert abs(offset[1] - 0.1) < 4 * error[1]
+        moved.append(offset[1] - 0.1)
+    own = np.hypot(0.01, 0.005) / np.sqrt(n * 5 / 6)
+    # a hundredth of the wrong link at most, and what chance leaves of 40 fields
+    assert abs(np.mean(moved)) < 0.01 * wrong + 3 * own / np.sqrt(40)
+    assert np.std(moved) < 1.6 * own
+
+
+@pytest.mark.parametrize(("scatter", "systems"), [(0.05, 2), (0.05, 3), (0.01, 2)])
+def test_the_scatter_is_the_standard_deviation_of_the_offset(rng, scatter, systems):
+    info, pull = field(rng, 400, scatter=scatter, systems=systems)
+    _, _, found = solve_field(info, pull, 0)
+    assert found[0] == 0
+    # 400 stars tell a standard deviation to 3.5 %, with the error of each to somewhat less
+    np.testing.assert_allclose(found[1:], scatter, rtol=0.15)
+
+
+@pytest.mark.parametrize("systems", [2, 3])
+def test_stars_that_agree_are_solved_within_the_rounds(rng, caplog, systems):
+    """Where the scatter is zero, expectation maximisation stopped on the way after 200 rounds."""
+    info, pull = field(rng, 100, systems=systems)
+    offset, error, scatter = solve_field(info, pull, 0)
+    assert not caplog.records
+    assert np.abs(offset[1:] - 0.1).max() < 4 * error[1:].max()
+    assert scatter.max() < 0.005
+    np.testing.assert_allclose(error[1:], 0.005 / 10, rtol=0.25)

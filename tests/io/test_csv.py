@@ -138,3 +138,27 @@ class TestBadFiles:
         path.write_bytes(path.read_bytes()[:-200])
         with pytest.raises(DataError, match=r"s\.csv\.gz"):
             open_survey(path).read()
+
+
+@pytest.mark.parametrize(
+    ("names", "words"),
+    [
+        ({"time": "mjd", "value": "mjd"}, "'mjd' cannot be both the time and the value"),
+        ({"error": "mag"}, "'mag' cannot be both the value and the error"),
+        ({"ra": "mag", "dec": "mag"}, "'mag' cannot be both the ra and the dec"),
+    ],
+)
+def test_one_column_is_not_two_things(tmp_path, names, words):
+    path = tmp_path / "a.csv"
+    path.write_text("id,mjd,mag,magerr\na,58000.1,15,.1\na,58001.1,15.1,.1\n")
+    with pytest.raises(DataError, match=words), open_survey(path, ColumnNames(**names)) as survey:
+        survey.read()
+
+
+def test_heliocentric_days_stay_heliocentric(tmp_path):
+    """Taken for MJD of the observatory, they are corrected for 8 minutes once more."""
+    path = tmp_path / "ztf.csv"
+    path.write_text("id,hmjd,mag\na,58000.1,15\na,58001.1,15.1\n")
+    with open_survey(path) as survey:
+        meta = survey.read().meta
+    assert (meta.time_scale, meta.time_ref) == ("HMJD", 2400000.5)

@@ -4,7 +4,7 @@ import re
 
 import pytest
 
-from astroprep.errors import ConfigError
+from astroprep.errors import ConfigError, DataError
 from astroprep.io.fitsfile import MISSIONS
 from astroprep.surveys import SURVEY_BITS, load_schema, schema_from_toml, schema_names, survey_bits
 from astroprep.units import time_reference
@@ -147,3 +147,42 @@ def test_all_mistakes_come_at_once():
     assert message.startswith("mine.toml: ")
     for part in ("'survey' is missing", "eror", "GMT"):
         assert part in message
+
+
+@pytest.mark.parametrize(
+    ("name", "table", "other"),
+    [
+        ("ogle", {"hjd": [2452345.1, 2452346.1]}, "system = 'HJD' would"),
+        ("ogle", {"hjd": [52345.1, 52346.1]}, "system = 'HMJD' would"),
+        ("asas-3", {"HJD": [2452345.1, 2452346.1]}, "system = 'HJD' would"),
+        ("eros-2", {"time": [2400.0, 3600.0, 4700.0]}, "system = 'HJD-2447892.5' would"),
+        ("crts", {"MJD": [2453646.5, 2453647.5]}, "system = 'JD' would"),
+    ],
+)
+def test_times_of_another_zero_are_refused(name, table, other):
+    """Files of OGLE-II hold the full HJD: read as HJD - 2450000 they are of the year 8,713."""
+    schema = load_schema(name)
+    n = len(next(iter(table.values())))
+    value = schema.series[0] if schema.series else schema.value[0]
+    columns = {getattr(value, "value", None) or value.column: [15.0] * n, value.error: [0.1] * n}
+    columns |= {schema.id[0]: ["a"] * n}
+    columns |= {c: [1.0] * n for c in (schema.position.ra[:1] + schema.position.dec[:1]
+                                       if schema.position else ())}  # fmt: skip
+    with pytest.raises(DataError, match=rf"count from another zero.*{other}"):
+        schema.apply(columns | table)
+
+
+def test_one_impossible_time_spoils_no_table():
+    times = [2345.1, 2346.1, 2400000.0]
+    batch = load_schema("ogle").apply(
+        {"ogle_id": ["a"] * 3, "hjd": times, "mag": [15.0] * 3, "mag_err": [0.1] * 3}
+    )
+    assert batch.time.tolist() == times
+
+
+@pytest.mark.parametrize("years", ["[2003.0, 1996.0]", "[1700.0, 2000.0]", "[1996.0]"])
+def test_years_are_two_that_rise(tmp_path, years):
+    path = tmp_path / "mine.toml"
+    path.write_text(MINIMAL.replace('system = "MJD"', f'system = "MJD"\nyears = {years}'))
+    with pytest.raises(ConfigError, match="years"):
+        load_schema(path)
