@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
-from numba import njit, prange
+from numba import njit
 from numpy.typing import NDArray
 
 from astroprep.detrend.cbv_evidence import (
@@ -14,6 +14,7 @@ from astroprep.detrend.cbv_evidence import (
     evidence,
     mode_rows,
 )
+from astroprep.threads import for_objects
 
 __all__ = ["STATISTICS", "solve_curves"]
 
@@ -263,7 +264,38 @@ def _solve(
     statistics[5] = scatter * np.median(sigma)
 
 
-@njit(parallel=True, cache=True)
+@njit(nogil=True, cache=True)
+def _solve_curves_range(
+    begin: int,
+    end: int,
+    time: NDArray[np.float64],
+    value: NDArray[np.float64],
+    error: NDArray[np.float64],
+    vectors: NDArray[np.float64],
+    offsets: NDArray[np.int64],
+    width: float,
+    shortest: float,
+    longest: float,
+    coefficients: NDArray[np.float64],
+    covariances: NDArray[np.float64],
+    statistics: NDArray[np.float64],
+) -> None:
+    for i in range(begin, end):
+        a, b = offsets[i], offsets[i + 1]
+        _solve(
+            time[a:b],
+            value[a:b],
+            error[a:b],
+            vectors[a:b],
+            width,
+            shortest,
+            longest,
+            coefficients[i],
+            covariances[i],
+            statistics[i],
+        )
+
+
 def solve_curves(
     time: NDArray[np.float64],
     value: NDArray[np.float64],
@@ -319,18 +351,19 @@ def solve_curves(
     coefficients = np.zeros((n, k))
     covariances = np.zeros((n, k, k))
     statistics = np.zeros((n, len(STATISTICS)))
-    for i in prange(n):
-        a, b = offsets[i], offsets[i + 1]
-        _solve(
-            time[a:b],
-            value[a:b],
-            error[a:b],
-            vectors[a:b],
-            width,
-            shortest,
-            longest,
-            coefficients[i],
-            covariances[i],
-            statistics[i],
-        )
+    for_objects(
+        _solve_curves_range,
+        n,
+        time,
+        value,
+        error,
+        vectors,
+        offsets,
+        width,
+        shortest,
+        longest,
+        coefficients,
+        covariances,
+        statistics,
+    )
     return coefficients, covariances, statistics

@@ -5,11 +5,12 @@ from __future__ import annotations
 import math
 
 import numpy as np
-from numba import njit, prange
+from numba import njit
 from numpy.typing import NDArray
 
 from astroprep.features.feature import KERNEL
 from astroprep.features.structure_robust import draw_pairs
+from astroprep.threads import for_objects
 
 __all__ = ["GAMMA_HIGH", "REASONS", "power_laws"]
 
@@ -313,7 +314,29 @@ def _one(
     return theta[present.size], 0
 
 
-@njit(parallel=True, **KERNEL)
+@njit(nogil=True, **KERNEL)
+def _power_laws_range(
+    begin: int,
+    end: int,
+    time: NDArray[np.float64],
+    value: NDArray[np.float64],
+    error: NDArray[np.float64],
+    band: NDArray[np.int64],
+    offsets: NDArray[np.int64],
+    n_bands: int,
+    most: int,
+    log_a: NDArray[np.float64],
+    gamma: NDArray[np.float64],
+    spread: NDArray[np.float64],
+    refused: NDArray[np.int64],
+) -> None:
+    for i in range(begin, end):
+        part = slice(offsets[i], offsets[i + 1])
+        gamma[i], refused[i] = _one(
+            time[part], value[part], error[part], band[part], n_bands, most, log_a[i], spread[i]
+        )
+
+
 def power_laws(
     time: NDArray[np.float64],
     value: NDArray[np.float64],
@@ -354,9 +377,19 @@ def power_laws(
     gamma = np.full(n_curves, np.nan)
     spread = np.full((n_curves, n_bands + 1), np.nan)
     refused = np.zeros(n_curves, np.int64)
-    for i in prange(n_curves):
-        part = slice(offsets[i], offsets[i + 1])
-        gamma[i], refused[i] = _one(
-            time[part], value[part], error[part], band[part], n_bands, most, log_a[i], spread[i]
-        )
+    for_objects(
+        _power_laws_range,
+        n_curves,
+        time,
+        value,
+        error,
+        band,
+        offsets,
+        n_bands,
+        most,
+        log_a,
+        gamma,
+        spread,
+        refused,
+    )
     return log_a, gamma, spread, refused

@@ -6,11 +6,12 @@ import math
 from enum import IntEnum
 
 import numpy as np
-from numba import njit, prange
+from numba import njit
 from numpy.typing import NDArray
 
 from astroprep.features.feature import KERNEL
 from astroprep.features.random_walk_kernel import LANES, log_likelihoods
+from astroprep.threads import for_objects
 
 __all__ = ["WALK", "walk_posteriors"]
 
@@ -425,7 +426,36 @@ def _one(
     row[WALK.LOG_LIKELIHOOD] -= (n - present.size) * math.log(scale)
 
 
-@njit(parallel=True, **KERNEL)
+@njit(nogil=True, **KERNEL)
+def _walk_posteriors_range(
+    begin: int,
+    end: int,
+    time: NDArray[np.float64],
+    value: NDArray[np.float64],
+    error: NDArray[np.float64],
+    band: NDArray[np.int64],
+    offsets: NDArray[np.int64],
+    n_bands: int,
+    tau_low: float,
+    tau_high: float,
+    rows: NDArray[np.float64],
+    limits: NDArray[np.float64],
+) -> None:
+    for i in range(begin, end):
+        part = slice(offsets[i], offsets[i + 1])
+        _one(
+            time[part],
+            value[part],
+            error[part],
+            band[part],
+            n_bands,
+            tau_low,
+            tau_high,
+            rows[i],
+            limits[i],
+        )
+
+
 def walk_posteriors(
     time: NDArray[np.float64],
     value: NDArray[np.float64],
@@ -461,17 +491,18 @@ def walk_posteriors(
     n_curves = offsets.size - 1
     rows = np.full((n_curves, N_WALK), np.nan)
     limits = np.full((n_curves, n_bands, 4), np.nan)
-    for i in prange(n_curves):
-        part = slice(offsets[i], offsets[i + 1])
-        _one(
-            time[part],
-            value[part],
-            error[part],
-            band[part],
-            n_bands,
-            tau_low,
-            tau_high,
-            rows[i],
-            limits[i],
-        )
+    for_objects(
+        _walk_posteriors_range,
+        n_curves,
+        time,
+        value,
+        error,
+        band,
+        offsets,
+        n_bands,
+        tau_low,
+        tau_high,
+        rows,
+        limits,
+    )
     return rows, limits
