@@ -70,7 +70,9 @@ def phase_order(phase: NDArray[np.float64], offsets: NDArray[np.int64]) -> NDArr
 
 @njit(cache=True)
 def _order_of(phase: NDArray[np.float64], first: int, last: int, order: NDArray[np.int64]) -> None:
-    order[first:last] = first + np.argsort(phase[first:last], kind="mergesort")
+    place = np.argsort(phase[first:last], kind="mergesort")
+    for j in range(place.size):
+        order[first + j] = first + place[j]
 
 
 @njit(cache=True)
@@ -139,8 +141,8 @@ def _around_range(
         if n:
             wide = (padded[i + 1] - padded[i] - n) // 2
             a, b = _twice_around(phase[first:last], value[first:last], wide)
-            x[padded[i] : padded[i + 1]] = a
-            y[padded[i] : padded[i + 1]] = b
+            for j in range(a.size):
+                x[padded[i] + j], y[padded[i] + j] = a[j], b[j]
 
 
 def _around(

@@ -119,6 +119,13 @@ def _without_events(prior: NDArray[np.float64]) -> NDArray[np.float64]:
 
 
 @njit(cache=True)
+def _copy(source: NDArray[np.float64], target: NDArray[np.float64]) -> None:
+    """Fill the target; a slice would bring in the text of numpy's error messages."""
+    for k in range(target.size):
+        target[k] = source[k]
+
+
+@njit(cache=True)
 def _fit_states(
     z: NDArray[np.float64],
     variance: NDArray[np.float64],
@@ -151,13 +158,13 @@ def _fit_states(
         emissions(z, variance, broad, folded, theta, emission, quiet, junk)
         _recurring(order, phase, turn, prior, emission, folded)
         belief = _without_events(prior)
-        theta[:] = belief[:6]
+        _copy(belief, theta)
         maximise_posterior(
             z, variance, broad, folded, stay, belief, max_iterations, theta,
             emission, quiet, junk, cavity,
         )  # fmt: skip
     if not periodic or theta[1] + theta[2] > ceiling:
-        theta[:] = prior[:6]
+        _copy(prior, theta)
         maximise_posterior(
             z, variance, broad, folded, stay, prior, max_iterations, theta,
             emission, quiet, junk, cavity,
@@ -165,7 +172,7 @@ def _fit_states(
     combine(emission, quiet, junk, cavity, outlier, event)
     if theta[1] + theta[2] > ceiling and _witnessed_junk(stay, outlier) <= ceiling:
         prior[7] = CONVICTION
-        theta[:] = prior[:6]
+        _copy(prior, theta)
         maximise_posterior(
             z, variance, broad, folded, stay, prior, max_iterations, theta,
             emission, quiet, junk, cavity,
@@ -201,7 +208,9 @@ def _curve_posterior(
     theta: NDArray[np.float64],
 ) -> bool:
     """Fit one curve; see `fit_mixtures`. False if its residuals have no finite spread."""
-    theta[0], theta[1:] = 0.0, rates
+    theta[0] = 0.0
+    for k in range(rates.size):
+        theta[1 + k] = rates[k]
     n = residual.size
     if n < MIN_POINTS:
         return True

@@ -85,7 +85,7 @@ def _one_star(
     coefficient = np.zeros(rows.shape[0])
     for _ in range(ROUNDS):
         coefficient = _regress(rows, value, use)
-        rest[:] = value
+        rest = value.copy()
         for p in range(rows.shape[0]):
             rest -= coefficient[p] * rows[p]
         scatter = MAD_TO_SIGMA * np.median(np.abs(rest - np.median(rest)))

@@ -124,7 +124,8 @@ def smooth_curve(
     """
     n = time.size
     weight = np.empty(n)
-    trend[:] = start
+    for j in range(n):
+        trend[j] = start[j]
     for again in range(PASSES):
         _reweigh(value - trend, keep, again < FIRST_PASSES, weight)
         first = 0
