@@ -158,7 +158,8 @@ def _unit_columns(vectors: NDArray[np.float64]) -> tuple[NDArray[np.float64], ND
         rms = np.sqrt(np.mean(column**2))
         if rms > 1e-12 * np.max(np.abs(vectors[:, j])):
             scale[j] = 1.0 / rms
-            unit[:, j] = column / rms
+            for i in range(column.size):
+                unit[i, j] = column[i] / rms
     return unit, scale
 
 
@@ -174,8 +175,8 @@ def _fit(
     k, n_bins = table.shape[1] - 2, edges.size - 1
     step, first, n_modes = choose_modes(table[-1, 1], n_bins, k, shortest, longest)
     group = np.empty(1 + k + 2 * n_modes, np.int64)
-    group[: 1 + k + n_modes] = np.arange(1 + k + n_modes)
-    group[1 + k + n_modes :] = group[1 + k : 1 + k + n_modes]
+    for a in range(group.size):  # both waves of a mode have one group
+        group[a] = a if a < 1 + k + n_modes else a - n_modes
     precision = np.ones(1 + k + n_modes)
     precision[0] = FLAT
     precision[1 + k :] = max(n_modes, 1) / STAR_AT_FIRST
@@ -246,9 +247,10 @@ def _solve(
     sigma = _noise(y, error / scatter, 1.0)
     unit, scale = _unit_columns(vectors)
     table = np.empty((time.size, 2 + k))
-    table[:, 0] = y
-    table[:, 1] = time - time[0]
-    table[:, 2:] = unit
+    for i in range(time.size):
+        table[i, 0], table[i, 1] = y[i], time[i] - time[0]
+        for j in range(k):
+            table[i, 2 + j] = unit[i, j]
     covariance, mean, over, under, used, modes = _fit(
         table, sigma, _bin_edges(time, width), shortest, longest
     )

@@ -98,12 +98,17 @@ def _maximise(
             normal[a, a] = normal[a, a] * (1.0 + damping) + 1e-12
         step = np.linalg.solve(normal, pull)
         tried = theta + np.clip(step, -3.0, 3.0)
-        tried[:n] = np.maximum(tried[:n], LOWEST)
+        for a in range(n):
+            if tried[a] < LOWEST:
+                tried[a] = LOWEST
         tried[n] = min(max(tried[n], 0.0), GAMMA_HIGH)
         moved = np.abs(tried - theta).max()
         found = _evaluate(d2, noise, x, code, tried, new_score, new_fisher)
         if found >= best:
-            theta[:], score[:], fisher[:] = tried, new_score, new_fisher
+            for a in range(n + 1):
+                theta[a], score[a] = tried[a], new_score[a]
+                for b in range(n + 1):
+                    fisher[a, b] = new_fisher[a, b]
             best = found
             damping = max(0.1 * damping, 1e-9)
             if moved < CLOSE:

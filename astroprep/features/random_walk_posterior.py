@@ -394,7 +394,8 @@ def _one(
         return
     n, scale = points.size, row[WALK.SCALE]
     code = np.zeros(n_bands, np.int64)
-    code[present] = np.arange(present.size)
+    for b in range(present.size):
+        code[present[b]] = b
     gap, noise = np.empty(n), np.empty(n)
     gap[0] = np.inf
     for j in range(n):
@@ -420,7 +421,8 @@ def _one(
     span = (math.log(tau_low), math.log(tau_high))
     _summary(gap, y, noise, codes, span, (typical, baseline), ratio, row, own)
     for b in range(present.size):
-        limits[present[b]] = own[b] + math.log(scale)
+        for q in range(4):
+            limits[present[b], q] = own[b, q] + math.log(scale)
     for q in range(3):
         row[WALK.SIGMA_HAT + q] += math.log(scale)
     row[WALK.LOG_LIKELIHOOD] -= (n - present.size) * math.log(scale)
