@@ -10,10 +10,11 @@ from types import MappingProxyType
 from typing import Any, Literal, Self
 
 import numpy as np
-from numba import njit, prange
+from numba import njit
 from numpy.typing import ArrayLike, NDArray
 
 from astroprep.errors import ConfigError, DataError
+from astroprep.threads import for_objects
 
 __all__ = [
     "INFORMATIVE",
@@ -160,7 +161,27 @@ def _judge_one(
     return count, odd > 0
 
 
-@njit(parallel=True, cache=True)
+@njit(nogil=True, cache=True)
+def _judge_range(
+    begin: int,
+    end: int,
+    time: NDArray[np.float64],
+    value: NDArray[np.float64],
+    weight: NDArray[np.float64],
+    flags: NDArray[np.uint32],
+    offsets: NDArray[np.int64],
+    excluding: np.uint32,
+    keep: NDArray[np.bool_],
+    count: NDArray[np.int64],
+    odd: NDArray[np.bool_],
+) -> None:
+    for i in range(begin, end):
+        part = slice(offsets[i], offsets[i + 1])
+        count[i], odd[i] = _judge_one(
+            time[part], value[part], weight[part], flags[part], excluding, keep[part]
+        )
+
+
 def _judge(
     time: NDArray[np.float64],
     value: NDArray[np.float64],
@@ -170,17 +191,11 @@ def _judge(
     excluding: np.uint32,
 ) -> tuple[NDArray[np.bool_], NDArray[np.int64], bool]:
     """Which points are usable, the offsets of those, and whether any weight is not 1."""
-    keep = np.empty(time.size, np.bool_)
-    compact = np.zeros(offsets.size, np.int64)
-    odd = np.zeros(offsets.size, np.bool_)
-    for i in prange(offsets.size - 1):
-        part = slice(offsets[i], offsets[i + 1])
-        compact[i + 1], odd[i] = _judge_one(
-            time[part], value[part], weight[part], flags[part], excluding, keep[part]
-        )
-    for i in range(offsets.size - 1):
-        compact[i + 1] += compact[i]
-    return keep, compact, bool(odd.any())
+    n = offsets.size - 1
+    keep, count, odd = np.empty(time.size, np.bool_), np.zeros(n, np.int64), np.zeros(n, np.bool_)
+    arguments = (time, value, weight, flags, offsets, excluding, keep, count, odd)
+    for_objects(_judge_range, n, *arguments)
+    return keep, np.append(0, np.cumsum(count)), bool(odd.any())
 
 
 @njit(cache=True)
@@ -201,10 +216,38 @@ def _order_one(
     if not ordered:
         part = index.copy()
         order = np.argsort(time[part], kind="mergesort")
-        index[:] = part[order]
+        for n in range(part.size):  # a slice would bring in the text of numpy's error messages
+            index[n] = part[order[n]]
 
 
-@njit(parallel=True, cache=True, error_model="numpy")
+@njit(nogil=True, cache=True, error_model="numpy")
+def _time_order_range(
+    begin: int,
+    end: int,
+    time: NDArray[np.float64],
+    value: NDArray[np.float64],
+    error: NDArray[np.float64],
+    weight: NDArray[np.float64],
+    keep: NDArray[np.bool_],
+    offsets: NDArray[np.int64],
+    compact: NDArray[np.int64],
+    weighted: bool,
+    index: NDArray[np.int64],
+    x: NDArray[np.float64],
+    y: NDArray[np.float64],
+    e: NDArray[np.float64],
+) -> None:
+    for i in range(begin, end):
+        first, last = compact[i], compact[i + 1]
+        _order_one(time, keep, offsets[i], offsets[i + 1], index[first:last])
+        for k in range(first, last):
+            j = index[k]
+            x[k], y[k], e[k] = time[j], value[j], error[j]
+        if weighted:
+            for k in range(first, last):
+                e[k] /= np.sqrt(weight[index[k]])
+
+
 def _time_order(
     time: NDArray[np.float64],
     value: NDArray[np.float64],
@@ -221,15 +264,22 @@ def _time_order(
     """
     index = np.empty(compact[-1], np.int64)
     x, y, e = np.empty(index.size), np.empty(index.size), np.empty(index.size)
-    for i in prange(offsets.size - 1):
-        first, last = compact[i], compact[i + 1]
-        _order_one(time, keep, offsets[i], offsets[i + 1], index[first:last])
-        for k in range(first, last):
-            j = index[k]
-            x[k], y[k], e[k] = time[j], value[j], error[j]
-        if weighted:
-            for k in range(first, last):
-                e[k] /= np.sqrt(weight[index[k]])
+    for_objects(
+        _time_order_range,
+        offsets.size - 1,
+        time,
+        value,
+        error,
+        weight,
+        keep,
+        offsets,
+        compact,
+        weighted,
+        index,
+        x,
+        y,
+        e,
+    )
     return index, x, y, e
 
 

@@ -16,7 +16,7 @@ import astroprep
 ROOT = Path(astroprep.__file__).parent
 LEVELS = [
     {"errors"},
-    {"optional", "units"},
+    {"optional", "threads", "units"},
     {"data"},
     {"interchange"},
     {"base", "synthetic"},
@@ -78,6 +78,12 @@ def test_there_are_no_catch_all_modules_and_no_empty_rooms():
 def test_every_module_says_what_it_is_for():
     for path in FILES:
         assert ast.get_docstring(ast.parse(path.read_text())), path
+
+
+@pytest.mark.parametrize("path", FILES, ids=lambda p: str(p.relative_to(ROOT)))
+def test_kernels_are_compiled_once(path):
+    """Numba's parallel loops compile their body twice more; `astroprep.threads` does not."""
+    assert "parallel=True" not in path.read_text()
 
 
 HEAVY = "torch onnx onnxruntime matplotlib lightkurve lsdb"

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import numpy as np
-from numba import njit, prange
+from numba import njit
 from numpy.typing import NDArray
+
+from astroprep.threads import for_objects
 
 __all__ = ["bin_statistics", "bin_to_boundary", "cut_bins"]
 
@@ -44,7 +46,23 @@ def _cut(
             )
 
 
-@njit(parallel=True, cache=True)
+@njit(nogil=True, cache=True)
+def _cut_bins_range(
+    begin: int,
+    end: int,
+    time: NDArray[np.float64],
+    offsets: NDArray[np.int64],
+    width: float,
+    origin: float,
+    count: int,
+    gap: float,
+    start: NDArray[np.bool_],
+) -> None:
+    for i in range(begin, end):
+        first, last = offsets[i], offsets[i + 1]
+        _cut(time[first:last], width, origin, count, gap, start[first:last])
+
+
 def cut_bins(
     time: NDArray[np.float64],
     offsets: NDArray[np.int64],
@@ -75,9 +93,7 @@ def cut_bins(
         Bin b is points ``bins[b]:bins[b + 1]``; each belongs to one series.
     """
     start = np.zeros(time.size, np.bool_)
-    for i in prange(offsets.size - 1):
-        first, last = offsets[i], offsets[i + 1]
-        _cut(time[first:last], width, origin, count, gap, start[first:last])
+    for_objects(_cut_bins_range, offsets.size - 1, time, offsets, width, origin, count, gap, start)
     return np.append(np.flatnonzero(start), time.size)
 
 
@@ -132,7 +148,27 @@ def _one_bin(
     return np.median(time), np.median(value), level_error, chi2
 
 
-@njit(parallel=True, cache=True)
+@njit(nogil=True, cache=True)
+def _bin_statistics_range(
+    begin: int,
+    end: int,
+    time: NDArray[np.float64],
+    value: NDArray[np.float64],
+    error: NDArray[np.float64],
+    bins: NDArray[np.int64],
+    median: bool,
+    when: NDArray[np.float64],
+    level: NDArray[np.float64],
+    level_error: NDArray[np.float64],
+    chi2: NDArray[np.float64],
+) -> None:
+    for b in range(begin, end):
+        part = slice(bins[b], bins[b + 1])
+        when[b], level[b], level_error[b], chi2[b] = _one_bin(
+            time[part], value[part], error[part], median
+        )
+
+
 def bin_statistics(
     time: NDArray[np.float64],
     value: NDArray[np.float64],
@@ -170,15 +206,38 @@ def bin_statistics(
     n_bins = bins.size - 1
     when, level = np.empty(n_bins), np.empty(n_bins)
     level_error, chi2 = np.empty(n_bins), np.empty(n_bins)
-    for b in prange(n_bins):
-        part = slice(bins[b], bins[b + 1])
-        when[b], level[b], level_error[b], chi2[b] = _one_bin(
-            time[part], value[part], error[part], median
-        )
+    for_objects(
+        _bin_statistics_range,
+        n_bins,
+        time,
+        value,
+        error,
+        bins,
+        median,
+        when,
+        level,
+        level_error,
+        chi2,
+    )
     return when, level, level_error, chi2
 
 
-@njit(parallel=True, cache=True)
+@njit(nogil=True, cache=True)
+def _bin_to_boundary_range(
+    begin: int,
+    end: int,
+    value: NDArray[np.float64],
+    bins: NDArray[np.int64],
+    where: NDArray[np.int64],
+) -> None:
+    for b in range(begin, end):
+        first, last = bins[b], bins[b + 1]
+        low = first + np.argmin(value[first:last])
+        high = first + np.argmax(value[first:last])
+        for j in range(first, last):
+            where[j] = low if value[j] - value[low] <= value[high] - value[j] else high
+
+
 def bin_to_boundary(value: NDArray[np.float64], bins: NDArray[np.int64]) -> NDArray[np.int64]:
     """For each point, which point holds the nearer of the two boundaries of its bin.
 
@@ -201,10 +260,5 @@ def bin_to_boundary(value: NDArray[np.float64], bins: NDArray[np.int64]) -> NDAr
        boundaries)
     """
     where = np.empty(value.size, np.int64)
-    for b in prange(bins.size - 1):
-        first, last = bins[b], bins[b + 1]
-        low = first + np.argmin(value[first:last])
-        high = first + np.argmax(value[first:last])
-        for j in range(first, last):
-            where[j] = low if value[j] - value[low] <= value[high] - value[j] else high
+    for_objects(_bin_to_boundary_range, bins.size - 1, value, bins, where)
     return where

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import numpy as np
-from numba import njit, prange
+from numba import njit
 from numpy.typing import NDArray
+
+from astroprep.threads import for_objects
 
 __all__ = ["clip_points", "fast_median"]
 
@@ -123,7 +125,27 @@ def _mark_outside(
         out[j] = (value[j] < floor) | (value[j] > ceiling)
 
 
-@njit(parallel=True, cache=True)
+@njit(nogil=True, cache=True)
+def _clip_points_range(
+    begin: int,
+    end: int,
+    value: NDArray[np.float64],
+    offsets: NDArray[np.int64],
+    low: float,
+    high: float,
+    use_mean: bool,
+    use_std: bool,
+    iterations: int,
+    out: NDArray[np.bool_],
+) -> None:
+    for i in range(begin, end):
+        first, last = offsets[i], offsets[i + 1]
+        if last > first:
+            part = value[first:last]
+            floor, ceiling = _bounds_of(part, low, high, use_mean, use_std, iterations)
+            _mark_outside(part, floor, ceiling, out[first:last])
+
+
 def clip_points(
     value: NDArray[np.float64],
     offsets: NDArray[np.int64],
@@ -164,10 +186,16 @@ def clip_points(
     is looked for near the one before, in one pass.
     """
     out = np.empty(value.size, np.bool_)
-    for i in prange(offsets.size - 1):
-        first, last = offsets[i], offsets[i + 1]
-        if last > first:
-            part = value[first:last]
-            floor, ceiling = _bounds_of(part, low, high, use_mean, use_std, iterations)
-            _mark_outside(part, floor, ceiling, out[first:last])
+    for_objects(
+        _clip_points_range,
+        offsets.size - 1,
+        value,
+        offsets,
+        low,
+        high,
+        use_mean,
+        use_std,
+        iterations,
+        out,
+    )
     return out

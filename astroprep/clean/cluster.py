@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Literal
 
 import numpy as np
-from numba import njit, prange
+from numba import njit
 from numpy.typing import NDArray
 
 from astroprep.base import Needs, OnBad, Transformer
@@ -13,6 +13,7 @@ from astroprep.clean.flags import point_scatter
 from astroprep.clean.series import Series, series_of
 from astroprep.data import LightCurveBatch, PointFlag
 from astroprep.errors import ConfigError
+from astroprep.threads import for_objects
 
 __all__ = ["ClusterNoise", "cluster_labels", "points_within"]
 
@@ -101,7 +102,23 @@ def _label_one(
                 j += step
 
 
-@njit(parallel=True, cache=True)
+@njit(nogil=True, cache=True)
+def _cluster_labels_range(
+    begin: int,
+    end: int,
+    time: NDArray[np.float64],
+    value: NDArray[np.float64],
+    offsets: NDArray[np.int64],
+    time_scale: float,
+    value_scale: NDArray[np.float64],
+    min_points: int,
+    label: NDArray[np.int64],
+) -> None:
+    for i in range(begin, end):
+        a, b = offsets[i], offsets[i + 1]
+        _label_one(time[a:b], value[a:b], time_scale, value_scale[i], min_points, label[a:b])
+
+
 def cluster_labels(
     time: NDArray[np.float64],
     value: NDArray[np.float64],
@@ -143,13 +160,39 @@ def cluster_labels(
     .. [2] Schubert et al. 2017, ACM TODS 42, 19, doi:10.1145/3068335
     """
     label = np.empty(time.size, np.int64)
-    for i in prange(offsets.size - 1):
-        a, b = offsets[i], offsets[i + 1]
-        _label_one(time[a:b], value[a:b], time_scale, value_scale[i], min_points, label[a:b])
+    for_objects(
+        _cluster_labels_range,
+        offsets.size - 1,
+        time,
+        value,
+        offsets,
+        time_scale,
+        value_scale,
+        min_points,
+        label,
+    )
     return label
 
 
-@njit(parallel=True, cache=True)
+@njit(nogil=True, cache=True)
+def _points_within_range(
+    begin: int,
+    end: int,
+    time: NDArray[np.float64],
+    offsets: NDArray[np.int64],
+    reach: float,
+    count: NDArray[np.int64],
+) -> None:
+    for i in range(begin, end):
+        left, right = offsets[i], offsets[i]
+        for j in range(offsets[i], offsets[i + 1]):
+            while right < offsets[i + 1] and time[right] - time[j] <= reach:
+                right += 1
+            while time[j] - time[left] > reach:
+                left += 1
+            count[j] = right - left
+
+
 def points_within(
     time: NDArray[np.float64], offsets: NDArray[np.int64], reach: float
 ) -> NDArray[np.int64]:
@@ -169,14 +212,7 @@ def points_within(
     int64 array, shape (n_points,)
     """
     count = np.empty(time.size, np.int64)
-    for i in prange(offsets.size - 1):
-        left, right = offsets[i], offsets[i]
-        for j in range(offsets[i], offsets[i + 1]):
-            while right < offsets[i + 1] and time[right] - time[j] <= reach:
-                right += 1
-            while time[j] - time[left] > reach:
-                left += 1
-            count[j] = right - left
+    for_objects(_points_within_range, offsets.size - 1, time, offsets, reach, count)
     return count
 
 

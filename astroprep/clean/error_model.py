@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import numpy as np
-from numba import njit, prange
+from numba import njit
 from numpy.typing import NDArray
 from scipy.optimize import nnls
+
+from astroprep.threads import for_objects
 
 __all__ = ["robust_scatter", "solve_errors", "standard_residuals"]
 
@@ -41,7 +43,21 @@ def _standardise(
         z[j] = r / np.sqrt(left) if left > 1e-9 * error[j] ** 2 else np.nan
 
 
-@njit(parallel=True, cache=True)
+@njit(nogil=True, cache=True)
+def _standard_residuals_range(
+    begin: int,
+    end: int,
+    value: NDArray[np.float64],
+    error: NDArray[np.float64],
+    offsets: NDArray[np.int64],
+    z: NDArray[np.float64],
+) -> None:
+    for i in range(begin, end):
+        a, b = offsets[i], offsets[i + 1]
+        if b > a:
+            _standardise(value[a:b], error[a:b], z[a:b])
+
+
 def standard_residuals(
     value: NDArray[np.float64], error: NDArray[np.float64], offsets: NDArray[np.int64]
 ) -> NDArray[np.float64]:
@@ -62,14 +78,25 @@ def standard_residuals(
         however few its points are. NaN where the point is alone, or as good as alone.
     """
     z = np.empty(value.size)
-    for i in prange(offsets.size - 1):
-        a, b = offsets[i], offsets[i + 1]
-        if b > a:
-            _standardise(value[a:b], error[a:b], z[a:b])
+    for_objects(_standard_residuals_range, offsets.size - 1, value, error, offsets, z)
     return z
 
 
-@njit(parallel=True, cache=True)
+@njit(nogil=True, cache=True)
+def _robust_scatter_range(
+    begin: int,
+    end: int,
+    z: NDArray[np.float64],
+    offsets: NDArray[np.int64],
+    scatter: NDArray[np.float64],
+) -> None:
+    for i in range(begin, end):
+        part = z[offsets[i] : offsets[i + 1]]
+        part = part[np.isfinite(part)]
+        if part.size:
+            scatter[i] = MAD_TO_SIGMA * np.median(np.abs(part))
+
+
 def robust_scatter(z: NDArray[np.float64], offsets: NDArray[np.int64]) -> NDArray[np.float64]:
     """1.4826 times the median size of the finite numbers of each series.
 
@@ -86,11 +113,7 @@ def robust_scatter(z: NDArray[np.float64], offsets: NDArray[np.int64]) -> NDArra
         NaN for a series without finite numbers.
     """
     scatter = np.full(offsets.size - 1, np.nan)
-    for i in prange(offsets.size - 1):
-        part = z[offsets[i] : offsets[i + 1]]
-        part = part[np.isfinite(part)]
-        if part.size:
-            scatter[i] = MAD_TO_SIGMA * np.median(np.abs(part))
+    for_objects(_robust_scatter_range, offsets.size - 1, z, offsets, scatter)
     return scatter
 
 

@@ -5,12 +5,13 @@ from __future__ import annotations
 from typing import Literal
 
 import numpy as np
-from numba import njit, prange
+from numba import njit
 from numpy.typing import NDArray
 
 from astroprep.base import Needs, OnBad, Transformer
 from astroprep.data import LightCurveBatch, PointFlag
 from astroprep.errors import ConfigError
+from astroprep.threads import for_objects
 from astroprep.units import PLAUSIBLE_JD
 
 __all__ = ["FlagBad", "find_duplicates", "flag_counts", "point_scatter"]
@@ -58,7 +59,22 @@ def _mark_copies(
         first = last
 
 
-@njit(parallel=True, cache=True)
+@njit(nogil=True, cache=True)
+def _find_duplicates_range(
+    begin: int,
+    end: int,
+    time: NDArray[np.float64],
+    value: NDArray[np.float64],
+    band: NDArray[np.int16],
+    good: NDArray[np.bool_],
+    offsets: NDArray[np.int64],
+    double: NDArray[np.bool_],
+) -> None:
+    for i in range(begin, end):
+        part = _positions(good, offsets[i], offsets[i + 1])
+        _mark_copies(time, value, band, part, double)
+
+
 def find_duplicates(
     time: NDArray[np.float64],
     value: NDArray[np.float64],
@@ -85,9 +101,7 @@ def find_duplicates(
         True for every copy but the first in the order of the file.
     """
     double = np.zeros(time.size, np.bool_)
-    for i in prange(offsets.size - 1):
-        part = _positions(good, offsets[i], offsets[i + 1])
-        _mark_copies(time, value, band, part, double)
+    for_objects(_find_duplicates_range, offsets.size - 1, time, value, band, good, offsets, double)
     return double
 
 
@@ -109,7 +123,21 @@ def _scatter_of_steps(
     return float(MAD_TO_SIGMA * np.median(step) / np.sqrt(2.0))
 
 
-@njit(parallel=True, cache=True)
+@njit(nogil=True, cache=True)
+def _point_scatter_range(
+    begin: int,
+    end: int,
+    time: NDArray[np.float64],
+    value: NDArray[np.float64],
+    offsets: NDArray[np.int64],
+    max_gap: float,
+    scatter: NDArray[np.float64],
+) -> None:
+    for i in range(begin, end):
+        first, last = offsets[i], offsets[i + 1]
+        scatter[i] = _scatter_of_steps(time[first:last], value[first:last], max_gap)
+
+
 def point_scatter(
     time: NDArray[np.float64],
     value: NDArray[np.float64],
@@ -134,9 +162,7 @@ def point_scatter(
         ``1.4826 median(|difference|) / sqrt(2)``; NaN for fewer than two points.
     """
     scatter = np.empty(offsets.size - 1)
-    for i in prange(scatter.size):
-        first, last = offsets[i], offsets[i + 1]
-        scatter[i] = _scatter_of_steps(time[first:last], value[first:last], max_gap)
+    for_objects(_point_scatter_range, scatter.size, time, value, offsets, max_gap, scatter)
     return scatter
 
 

@@ -5,11 +5,12 @@ from __future__ import annotations
 import math
 
 import numpy as np
-from numba import njit, prange
+from numba import njit
 from numpy.typing import NDArray
 
 from astroprep.clean.local_line import CERTAIN, LEAST_FACTOR, LEAST_VARIANCE
 from astroprep.clean.weighted_line import LEAST_LEFT_OUT, TINY_PIVOT, first_not_before, one_sigma
+from astroprep.threads import for_objects
 
 __all__ = ["harmonic_at"]
 
@@ -191,7 +192,43 @@ def _series_of_curve(
             quoted[k] = size * math.sqrt(quote) if known else 0.0
 
 
-@njit(parallel=True, cache=True, error_model="numpy")
+@njit(nogil=True, cache=True, error_model="numpy")
+def _harmonic_at_range(
+    begin: int,
+    end: int,
+    time: NDArray[np.float64],
+    value: NDArray[np.float64],
+    error: NDArray[np.float64],
+    offsets: NDArray[np.int64],
+    target: NDArray[np.float64],
+    target_offsets: NDArray[np.int64],
+    period: NDArray[np.float64],
+    n_harmonics: int,
+    max_phase_gap: float,
+    min_points: int,
+    result: NDArray[np.float64],
+    sigma: NDArray[np.float64],
+    quoted: NDArray[np.float64],
+) -> None:
+    for i in range(begin, end):
+        points = slice(offsets[i], offsets[i + 1])
+        targets = slice(target_offsets[i], target_offsets[i + 1])
+        if offsets[i + 1] > offsets[i] and target_offsets[i + 1] > target_offsets[i]:
+            _series_of_curve(
+                time[points],
+                value[points],
+                error[points],
+                target[targets],
+                period[i],
+                n_harmonics,
+                max_phase_gap,
+                min_points,
+                result[targets],
+                sigma[targets],
+                quoted[targets],
+            )
+
+
 def harmonic_at(
     time: NDArray[np.float64],
     value: NDArray[np.float64],
@@ -230,21 +267,21 @@ def harmonic_at(
     result = np.full(target.size, np.nan)
     sigma = np.full(target.size, np.nan)
     quoted = np.full(target.size, np.nan)
-    for i in prange(offsets.size - 1):
-        points = slice(offsets[i], offsets[i + 1])
-        targets = slice(target_offsets[i], target_offsets[i + 1])
-        if offsets[i + 1] > offsets[i] and target_offsets[i + 1] > target_offsets[i]:
-            _series_of_curve(
-                time[points],
-                value[points],
-                error[points],
-                target[targets],
-                period[i],
-                n_harmonics,
-                max_phase_gap,
-                min_points,
-                result[targets],
-                sigma[targets],
-                quoted[targets],
-            )
+    for_objects(
+        _harmonic_at_range,
+        offsets.size - 1,
+        time,
+        value,
+        error,
+        offsets,
+        target,
+        target_offsets,
+        period,
+        n_harmonics,
+        max_phase_gap,
+        min_points,
+        result,
+        sigma,
+        quoted,
+    )
     return result, sigma, quoted

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from numba import njit, prange
+from numba import njit
 from numpy.typing import NDArray
 
 from astroprep.clean.clip import fast_median
@@ -13,6 +13,7 @@ from astroprep.clean.window import moving_median
 from astroprep.data import LightCurveBatch, Usable
 from astroprep.errors import DataError
 from astroprep.period.fold import fold_ragged
+from astroprep.threads import for_objects
 
 __all__ = [
     "PHASE_POINTS",
@@ -35,7 +36,18 @@ BLUR_POINTS = 11
 MAD_TO_SIGMA = 1.4826  # Gaussian sigma per unit of MAD; Rousseeuw & Croux 1993
 
 
-@njit(parallel=True, cache=True)
+@njit(nogil=True, cache=True)
+def _phase_order_range(
+    begin: int,
+    end: int,
+    phase: NDArray[np.float64],
+    offsets: NDArray[np.int64],
+    order: NDArray[np.int64],
+) -> None:
+    for i in range(begin, end):
+        _order_of(phase, offsets[i], offsets[i + 1], order)
+
+
 def phase_order(phase: NDArray[np.float64], offsets: NDArray[np.int64]) -> NDArray[np.int64]:
     """Positions of the points by rising phase within each curve.
 
@@ -52,14 +64,15 @@ def phase_order(phase: NDArray[np.float64], offsets: NDArray[np.int64]) -> NDArr
         ``phase[order]`` rises within each curve; equal phases keep their order.
     """
     order = np.empty(phase.size, np.int64)
-    for i in prange(offsets.size - 1):
-        _order_of(phase, offsets[i], offsets[i + 1], order)
+    for_objects(_phase_order_range, offsets.size - 1, phase, offsets, order)
     return order
 
 
 @njit(cache=True)
 def _order_of(phase: NDArray[np.float64], first: int, last: int, order: NDArray[np.int64]) -> None:
-    order[first:last] = first + np.argsort(phase[first:last], kind="mergesort")
+    place = np.argsort(phase[first:last], kind="mergesort")
+    for j in range(place.size):
+        order[first + j] = first + place[j]
 
 
 @njit(cache=True)
@@ -111,7 +124,27 @@ def folded_level(
     return np.asarray(level[inside])
 
 
-@njit(parallel=True, cache=True)
+@njit(nogil=True, cache=True)
+def _around_range(
+    begin: int,
+    end: int,
+    phase: NDArray[np.float64],
+    value: NDArray[np.float64],
+    offsets: NDArray[np.int64],
+    padded: NDArray[np.int64],
+    x: NDArray[np.float64],
+    y: NDArray[np.float64],
+) -> None:
+    for i in range(begin, end):
+        first, last = offsets[i], offsets[i + 1]
+        n = last - first
+        if n:
+            wide = (padded[i + 1] - padded[i] - n) // 2
+            a, b = _twice_around(phase[first:last], value[first:last], wide)
+            for j in range(a.size):
+                x[padded[i] + j], y[padded[i] + j] = a[j], b[j]
+
+
 def _around(
     phase: NDArray[np.float64],
     value: NDArray[np.float64],
@@ -119,14 +152,7 @@ def _around(
     padded: NDArray[np.int64],
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     x, y = np.empty(padded[-1]), np.empty(padded[-1])
-    for i in prange(offsets.size - 1):
-        first, last = offsets[i], offsets[i + 1]
-        n = last - first
-        if n:
-            wide = (padded[i + 1] - padded[i] - n) // 2
-            a, b = _twice_around(phase[first:last], value[first:last], wide)
-            x[padded[i] : padded[i + 1]] = a
-            y[padded[i] : padded[i + 1]] = b
+    for_objects(_around_range, offsets.size - 1, phase, value, offsets, padded, x, y)
     return x, y
 
 
@@ -148,7 +174,20 @@ def periods_of(batch: LightCurveBatch, column: str, step: str) -> NDArray[np.flo
         return np.where(np.isfinite(period) & (period > 0), period, np.nan)
 
 
-@njit(parallel=True, cache=True)
+@njit(nogil=True, cache=True)
+def _curve_medians_range(
+    begin: int,
+    end: int,
+    value: NDArray[np.float64],
+    offsets: NDArray[np.int64],
+    level: NDArray[np.float64],
+) -> None:
+    for i in range(begin, end):
+        first, last = offsets[i], offsets[i + 1]
+        if last > first:
+            level[first:last] = fast_median(value[first:last], np.empty(last - first))
+
+
 def curve_medians(value: NDArray[np.float64], offsets: NDArray[np.int64]) -> NDArray[np.float64]:
     """Median of the curve of each point.
 
@@ -165,10 +204,7 @@ def curve_medians(value: NDArray[np.float64], offsets: NDArray[np.int64]) -> NDA
         One number within each curve.
     """
     level = np.empty(value.size)
-    for i in prange(offsets.size - 1):
-        first, last = offsets[i], offsets[i + 1]
-        if last > first:
-            level[first:last] = fast_median(value[first:last], np.empty(last - first))
+    for_objects(_curve_medians_range, offsets.size - 1, value, offsets, level)
     return level
 
 

@@ -5,10 +5,11 @@ from __future__ import annotations
 import math
 
 import numpy as np
-from numba import njit, prange
+from numba import njit
 from numpy.typing import NDArray
 
 from astroprep.clean.weighted_line import LEAST_LEFT_OUT, first_not_before, line_at, one_sigma
+from astroprep.threads import for_objects
 
 __all__ = ["CERTAIN", "LEAST_FACTOR", "LEAST_VARIANCE", "local_linear_at"]
 
@@ -162,7 +163,41 @@ def _lines_of_curve(
             break
 
 
-@njit(parallel=True, cache=True, error_model="numpy")
+@njit(nogil=True, cache=True, error_model="numpy")
+def _local_linear_at_range(
+    begin: int,
+    end: int,
+    time: NDArray[np.float64],
+    value: NDArray[np.float64],
+    error: NDArray[np.float64],
+    offsets: NDArray[np.int64],
+    target: NDArray[np.float64],
+    target_offsets: NDArray[np.int64],
+    window: float,
+    max_gap: float,
+    min_points: int,
+    result: NDArray[np.float64],
+    sigma: NDArray[np.float64],
+    quoted: NDArray[np.float64],
+) -> None:
+    for i in range(begin, end):
+        points = slice(offsets[i], offsets[i + 1])
+        targets = slice(target_offsets[i], target_offsets[i + 1])
+        if offsets[i + 1] > offsets[i] and target_offsets[i + 1] > target_offsets[i]:
+            _lines_of_curve(
+                time[points],
+                value[points],
+                error[points],
+                target[targets],
+                0.5 * window,
+                max_gap,
+                min_points,
+                result[targets],
+                sigma[targets],
+                quoted[targets],
+            )
+
+
 def local_linear_at(
     time: NDArray[np.float64],
     value: NDArray[np.float64],
@@ -226,20 +261,20 @@ def local_linear_at(
     result = np.full(target.size, np.nan)
     sigma = np.full(target.size, np.nan)
     quoted = np.full(target.size, np.nan)
-    for i in prange(offsets.size - 1):
-        points = slice(offsets[i], offsets[i + 1])
-        targets = slice(target_offsets[i], target_offsets[i + 1])
-        if offsets[i + 1] > offsets[i] and target_offsets[i + 1] > target_offsets[i]:
-            _lines_of_curve(
-                time[points],
-                value[points],
-                error[points],
-                target[targets],
-                0.5 * window,
-                max_gap,
-                min_points,
-                result[targets],
-                sigma[targets],
-                quoted[targets],
-            )
+    for_objects(
+        _local_linear_at_range,
+        offsets.size - 1,
+        time,
+        value,
+        error,
+        offsets,
+        target,
+        target_offsets,
+        window,
+        max_gap,
+        min_points,
+        result,
+        sigma,
+        quoted,
+    )
     return result, sigma, quoted

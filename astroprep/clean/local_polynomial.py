@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import numpy as np
-from numba import njit, prange
+from numba import njit
 from numpy.typing import NDArray
+
+from astroprep.threads import for_objects
 
 __all__ = ["MAX_DEGREE", "local_polynomial"]
 
@@ -263,7 +265,44 @@ def _bisquare(
             robust[j] = max((1.0 - z * z) ** 2, 1e-6)  # a window of outliers alone stays solvable
 
 
-@njit(parallel=True, cache=True)
+@njit(nogil=True, cache=True)
+def _local_polynomial_range(
+    begin: int,
+    end: int,
+    time: NDArray[np.float64],
+    value: NDArray[np.float64],
+    weight: NDArray[np.float64],
+    offsets: NDArray[np.int64],
+    window: float,
+    gap: float,
+    degree: int,
+    tricube: bool,
+    n_robust: int,
+    fit: NDArray[np.float64],
+    variance: NDArray[np.float64],
+    leverage: NDArray[np.float64],
+    used: NDArray[np.float64],
+) -> None:
+    for i in range(begin, end):
+        a, b = offsets[i], offsets[i + 1]
+        for step in range(n_robust + 1):
+            if step > 0:
+                _bisquare(value[a:b], weight[a:b], fit[a:b], leverage[a:b], used[a:b])
+                used[a:b] *= weight[a:b]
+            _runs(
+                time[a:b],
+                value[a:b],
+                used[a:b],
+                0.5 * window,
+                gap,
+                degree,
+                tricube,
+                fit[a:b],
+                variance[a:b],
+                leverage[a:b],
+            )
+
+
 def local_polynomial(
     time: NDArray[np.float64],
     value: NDArray[np.float64],
@@ -318,22 +357,21 @@ def local_polynomial(
     """
     fit, variance, leverage = np.empty(time.size), np.empty(time.size), np.empty(time.size)
     used = weight.copy()
-    for i in prange(offsets.size - 1):
-        a, b = offsets[i], offsets[i + 1]
-        for step in range(n_robust + 1):
-            if step > 0:
-                _bisquare(value[a:b], weight[a:b], fit[a:b], leverage[a:b], used[a:b])
-                used[a:b] *= weight[a:b]
-            _runs(
-                time[a:b],
-                value[a:b],
-                used[a:b],
-                0.5 * window,
-                gap,
-                degree,
-                tricube,
-                fit[a:b],
-                variance[a:b],
-                leverage[a:b],
-            )
+    for_objects(
+        _local_polynomial_range,
+        offsets.size - 1,
+        time,
+        value,
+        weight,
+        offsets,
+        window,
+        gap,
+        degree,
+        tricube,
+        n_robust,
+        fit,
+        variance,
+        leverage,
+        used,
+    )
     return fit, variance, leverage

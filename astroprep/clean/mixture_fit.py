@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
-from numba import njit, prange
+from numba import njit
 from numpy.typing import NDArray
 
 from astroprep.clean.clip import fast_median
@@ -15,6 +15,7 @@ from astroprep.clean.mixture_model import (
     maximise_posterior,
     new_shares,
 )
+from astroprep.threads import for_objects
 
 __all__ = ["MIN_POINTS", "fit_mixtures"]
 
@@ -118,6 +119,13 @@ def _without_events(prior: NDArray[np.float64]) -> NDArray[np.float64]:
 
 
 @njit(cache=True)
+def _copy(source: NDArray[np.float64], target: NDArray[np.float64]) -> None:
+    """Fill the target; a slice would bring in the text of numpy's error messages."""
+    for k in range(target.size):
+        target[k] = source[k]
+
+
+@njit(cache=True)
 def _fit_states(
     z: NDArray[np.float64],
     variance: NDArray[np.float64],
@@ -150,13 +158,13 @@ def _fit_states(
         emissions(z, variance, broad, folded, theta, emission, quiet, junk)
         _recurring(order, phase, turn, prior, emission, folded)
         belief = _without_events(prior)
-        theta[:] = belief[:6]
+        _copy(belief, theta)
         maximise_posterior(
             z, variance, broad, folded, stay, belief, max_iterations, theta,
             emission, quiet, junk, cavity,
         )  # fmt: skip
     if not periodic or theta[1] + theta[2] > ceiling:
-        theta[:] = prior[:6]
+        _copy(prior, theta)
         maximise_posterior(
             z, variance, broad, folded, stay, prior, max_iterations, theta,
             emission, quiet, junk, cavity,
@@ -164,7 +172,7 @@ def _fit_states(
     combine(emission, quiet, junk, cavity, outlier, event)
     if theta[1] + theta[2] > ceiling and _witnessed_junk(stay, outlier) <= ceiling:
         prior[7] = CONVICTION
-        theta[:] = prior[:6]
+        _copy(prior, theta)
         maximise_posterior(
             z, variance, broad, folded, stay, prior, max_iterations, theta,
             emission, quiet, junk, cavity,
@@ -200,7 +208,9 @@ def _curve_posterior(
     theta: NDArray[np.float64],
 ) -> bool:
     """Fit one curve; see `fit_mixtures`. False if its residuals have no finite spread."""
-    theta[0], theta[1:] = 0.0, rates
+    theta[0] = 0.0
+    for k in range(rates.size):
+        theta[1 + k] = rates[k]
     n = residual.size
     if n < MIN_POINTS:
         return True
@@ -224,7 +234,47 @@ def _curve_posterior(
     return True
 
 
-@njit(parallel=True, cache=True)
+@njit(nogil=True, cache=True)
+def _fit_mixtures_range(
+    begin: int,
+    end: int,
+    time: NDArray[np.float64],
+    residual: NDArray[np.float64],
+    error: NDArray[np.float64],
+    blur: NDArray[np.float64],
+    offsets: NDArray[np.int64],
+    order: NDArray[np.int64],
+    phase: NDArray[np.float64],
+    durations: tuple[float, float],
+    spreads: tuple[float, float],
+    rates: NDArray[np.float64],
+    max_iterations: int,
+    outlier: NDArray[np.float64],
+    event: NDArray[np.float64],
+    theta: NDArray[np.float64],
+    good: NDArray[np.bool_],
+) -> None:
+    for i in range(begin, end):
+        first, last = offsets[i], offsets[i + 1]
+        start = first if order.size else 0
+        end = last if order.size else 0
+        good[i] = _curve_posterior(
+            time[first:last],
+            residual[first:last],
+            error[first:last],
+            blur[first:last],
+            order[start:end] - start,
+            phase[start:end],
+            durations,
+            spreads,
+            rates,
+            max_iterations,
+            outlier[first:last],
+            event[first:last],
+            theta[i],
+        )
+
+
 def fit_mixtures(
     time: NDArray[np.float64],
     residual: NDArray[np.float64],
@@ -273,23 +323,23 @@ def fit_mixtures(
     """
     outlier, event = np.zeros(time.size), np.zeros(time.size)
     theta, good = np.empty((offsets.size - 1, 6)), np.empty(offsets.size - 1, np.bool_)
-    for i in prange(offsets.size - 1):
-        first, last = offsets[i], offsets[i + 1]
-        start = first if order.size else 0
-        end = last if order.size else 0
-        good[i] = _curve_posterior(
-            time[first:last],
-            residual[first:last],
-            error[first:last],
-            blur[first:last],
-            order[start:end] - start,
-            phase[start:end],
-            durations,
-            spreads,
-            rates,
-            max_iterations,
-            outlier[first:last],
-            event[first:last],
-            theta[i],
-        )
+    for_objects(
+        _fit_mixtures_range,
+        offsets.size - 1,
+        time,
+        residual,
+        error,
+        blur,
+        offsets,
+        order,
+        phase,
+        durations,
+        spreads,
+        rates,
+        max_iterations,
+        outlier,
+        event,
+        theta,
+        good,
+    )
     return outlier, event, theta, good

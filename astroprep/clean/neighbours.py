@@ -3,15 +3,38 @@
 from __future__ import annotations
 
 import numpy as np
-from numba import njit, prange
+from numba import njit
 from numpy.typing import NDArray
 
 from astroprep.clean.weighted_line import first_not_before
+from astroprep.threads import for_objects
 
 __all__ = ["beside", "bridged"]
 
 
-@njit(parallel=True, cache=True)
+@njit(nogil=True, cache=True)
+def _beside_range(
+    begin: int,
+    end: int,
+    time: NDArray[np.float64],
+    marked: NDArray[np.bool_],
+    offsets: NDArray[np.int64],
+    target: NDArray[np.float64],
+    target_offsets: NDArray[np.int64],
+    reach: float,
+    near: NDArray[np.bool_],
+) -> None:
+    for i in range(begin, end):
+        first, last = offsets[i], offsets[i + 1]
+        for k in range(target_offsets[i], target_offsets[i + 1]):
+            right = first + first_not_before(time[first:last], target[k])
+            if right < last and marked[right] and time[right] - target[k] <= reach:
+                near[k] = True
+            left = right - 1
+            if left >= first and marked[left] and target[k] - time[left] <= reach:
+                near[k] = True
+
+
 def beside(
     time: NDArray[np.float64],
     marked: NDArray[np.bool_],
@@ -41,19 +64,31 @@ def beside(
         True where the nearest point before or behind is marked.
     """
     near = np.zeros(target.size, np.bool_)
-    for i in prange(offsets.size - 1):
-        first, last = offsets[i], offsets[i + 1]
-        for k in range(target_offsets[i], target_offsets[i + 1]):
-            right = first + first_not_before(time[first:last], target[k])
-            if right < last and marked[right] and time[right] - target[k] <= reach:
-                near[k] = True
-            left = right - 1
-            if left >= first and marked[left] and target[k] - time[left] <= reach:
-                near[k] = True
+    for_objects(
+        _beside_range, offsets.size - 1, time, marked, offsets, target, target_offsets, reach, near
+    )
     return near
 
 
-@njit(parallel=True, cache=True)
+@njit(nogil=True, cache=True)
+def _bridged_range(
+    begin: int,
+    end: int,
+    time: NDArray[np.float64],
+    offsets: NDArray[np.int64],
+    target: NDArray[np.float64],
+    target_offsets: NDArray[np.int64],
+    max_gap: float,
+    inside: NDArray[np.bool_],
+) -> None:
+    for i in range(begin, end):
+        first, last = offsets[i], offsets[i + 1]
+        for k in range(target_offsets[i], target_offsets[i + 1]):
+            right = first + first_not_before(time[first:last], target[k])
+            if first < right < last and time[right] - time[right - 1] <= max_gap:
+                inside[k] = True
+
+
 def bridged(
     time: NDArray[np.float64],
     offsets: NDArray[np.int64],
@@ -76,10 +111,7 @@ def bridged(
         False before the first and after the last point.
     """
     inside = np.zeros(target.size, np.bool_)
-    for i in prange(offsets.size - 1):
-        first, last = offsets[i], offsets[i + 1]
-        for k in range(target_offsets[i], target_offsets[i + 1]):
-            right = first + first_not_before(time[first:last], target[k])
-            if first < right < last and time[right] - time[right - 1] <= max_gap:
-                inside[k] = True
+    for_objects(
+        _bridged_range, offsets.size - 1, time, offsets, target, target_offsets, max_gap, inside
+    )
     return inside

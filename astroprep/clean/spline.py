@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import numpy as np
-from numba import njit, prange
+from numba import njit
 from numpy.typing import NDArray
+
+from astroprep.threads import for_objects
 
 __all__ = ["BY_CUTOFF", "BY_DOF", "BY_GCV", "smoothing_spline"]
 
@@ -230,7 +232,38 @@ def _smooth_one(
     return cutoff if n_times > 2 and spent > 0 else np.nan, trace
 
 
-@njit(parallel=True, cache=True)
+@njit(nogil=True, cache=True)
+def _smoothing_spline_range(
+    begin: int,
+    end: int,
+    time: NDArray[np.float64],
+    value: NDArray[np.float64],
+    weight: NDArray[np.float64],
+    offsets: NDArray[np.int64],
+    gap: float,
+    rule: int,
+    parameter: float,
+    fit: NDArray[np.float64],
+    variance: NDArray[np.float64],
+    leverage: NDArray[np.float64],
+    cutoff: NDArray[np.float64],
+    dof: NDArray[np.float64],
+) -> None:
+    for i in range(begin, end):
+        a, b = offsets[i], offsets[i + 1]
+        cutoff[i], dof[i] = _smooth_one(
+            time[a:b],
+            value[a:b],
+            weight[a:b],
+            gap,
+            rule,
+            parameter,
+            fit[a:b],
+            variance[a:b],
+            leverage[a:b],
+        )
+
+
 def smoothing_spline(
     time: NDArray[np.float64],
     value: NDArray[np.float64],
@@ -296,17 +329,20 @@ def smoothing_spline(
     """
     fit, variance, leverage = np.empty(time.size), np.empty(time.size), np.empty(time.size)
     cutoff, dof = np.empty(offsets.size - 1), np.empty(offsets.size - 1)
-    for i in prange(offsets.size - 1):
-        a, b = offsets[i], offsets[i + 1]
-        cutoff[i], dof[i] = _smooth_one(
-            time[a:b],
-            value[a:b],
-            weight[a:b],
-            gap,
-            rule,
-            parameter,
-            fit[a:b],
-            variance[a:b],
-            leverage[a:b],
-        )
+    for_objects(
+        _smoothing_spline_range,
+        offsets.size - 1,
+        time,
+        value,
+        weight,
+        offsets,
+        gap,
+        rule,
+        parameter,
+        fit,
+        variance,
+        leverage,
+        cutoff,
+        dof,
+    )
     return fit, variance, leverage, cutoff, dof

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import numpy as np
-from numba import njit, prange
+from numba import njit
 from numpy.typing import NDArray
+
+from astroprep.threads import for_objects
 
 __all__ = ["moving_median"]
 
@@ -120,7 +122,30 @@ def _curve_median(
         first = last
 
 
-@njit(parallel=True, cache=True)
+@njit(nogil=True, cache=True)
+def _moving_median_range(
+    begin: int,
+    end: int,
+    time: NDArray[np.float64],
+    value: NDArray[np.float64],
+    offsets: NDArray[np.int64],
+    window: float,
+    gap: float,
+    min_points: int,
+    trend: NDArray[np.float64],
+) -> None:
+    for i in range(begin, end):
+        first, last = offsets[i], offsets[i + 1]
+        _curve_median(
+            time[first:last],
+            value[first:last],
+            0.5 * window,
+            gap,
+            min_points,
+            trend[first:last],
+        )
+
+
 def moving_median(
     time: NDArray[np.float64],
     value: NDArray[np.float64],
@@ -160,14 +185,7 @@ def moving_median(
        doi:10.1002/spe.4380240306
     """
     trend = np.empty(time.size)
-    for i in prange(offsets.size - 1):
-        first, last = offsets[i], offsets[i + 1]
-        _curve_median(
-            time[first:last],
-            value[first:last],
-            0.5 * window,
-            gap,
-            min_points,
-            trend[first:last],
-        )
+    for_objects(
+        _moving_median_range, offsets.size - 1, time, value, offsets, window, gap, min_points, trend
+    )
     return trend

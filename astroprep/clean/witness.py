@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import numpy as np
-from numba import njit, prange
+from numba import njit
 from numpy.typing import NDArray
 
 from astroprep.clean.clip import fast_median
+from astroprep.threads import for_objects
 
 __all__ = ["ALONE_IN_COMPANY", "CONFIRMED", "LONE", "WITHIN", "find_outliers", "judge_points"]
 
@@ -71,7 +72,36 @@ def _judge_curve(
             verdict[j] = _witnessed(place, residual, j, neighbour, support, witnesses)
 
 
-@njit(parallel=True, cache=True)
+@njit(nogil=True, cache=True)
+def _judge_points_range(
+    begin: int,
+    end: int,
+    place: NDArray[np.float64],
+    residual: NDArray[np.float64],
+    error: NDArray[np.float64],
+    offsets: NDArray[np.int64],
+    low: float,
+    high: float,
+    neighbour: float,
+    support: float,
+    witnesses: int,
+    verdict: NDArray[np.int8],
+) -> None:
+    for i in range(begin, end):
+        first, last = offsets[i], offsets[i + 1]
+        _judge_curve(
+            place[first:last],
+            residual[first:last],
+            error[first:last],
+            low,
+            high,
+            neighbour,
+            support,
+            witnesses,
+            verdict[first:last],
+        )
+
+
 def judge_points(
     place: NDArray[np.float64],
     residual: NDArray[np.float64],
@@ -110,19 +140,20 @@ def judge_points(
         3 beyond and no neighbour confirms it.
     """
     verdict = np.zeros(place.size, np.int8)
-    for i in prange(offsets.size - 1):
-        first, last = offsets[i], offsets[i + 1]
-        _judge_curve(
-            place[first:last],
-            residual[first:last],
-            error[first:last],
-            low,
-            high,
-            neighbour,
-            support,
-            witnesses,
-            verdict[first:last],
-        )
+    for_objects(
+        _judge_points_range,
+        offsets.size - 1,
+        place,
+        residual,
+        error,
+        offsets,
+        low,
+        high,
+        neighbour,
+        support,
+        witnesses,
+        verdict,
+    )
     return verdict
 
 

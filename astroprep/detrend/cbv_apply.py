@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
-from numba import njit, prange
+from numba import njit
 from numpy.typing import NDArray
 
 from astroprep.base import Transformer
@@ -19,6 +19,7 @@ from astroprep.detrend.cbv_vectors import (
     explain_time_system,
 )
 from astroprep.errors import DataError
+from astroprep.threads import for_objects
 
 __all__ = ["SPARE_POINTS", "VectorStep", "apply_vectors"]
 
@@ -26,19 +27,21 @@ CLOCK_CHECKS = 100  # points of a curve whose time is held against the vectors
 SPARE_POINTS = 3  # more points than parameters that a curve must have
 
 
-@njit(parallel=True, cache=True)
-def _trends(
+@njit(nogil=True, cache=True)
+def _trends_range(
+    begin: int,
+    end: int,
     rows: NDArray[np.float64],
     used: NDArray[np.bool_],
     offsets: NDArray[np.int64],
     coefficients: NDArray[np.float64],
     covariances: NDArray[np.float64],
     noise: NDArray[np.float64],
-) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Vectors times coefficients about their mean at the used points, and its error."""
-    n, k = rows.shape
-    trend, error = np.full(n, np.nan), np.full(n, np.nan)
-    for i in prange(offsets.size - 1):
+    k: int,
+    trend: NDArray[np.float64],
+    error: NDArray[np.float64],
+) -> None:
+    for i in range(begin, end):
         mean = np.zeros(k)
         count = 0
         for j in range(offsets[i], offsets[i + 1]):
@@ -57,6 +60,32 @@ def _trends(
                         square += va * covariances[i, a, b] * (rows[j, b] - mean[b])
                 trend[j] = total
                 error[j] = np.sqrt(max(square, 0.0))
+
+
+def _trends(
+    rows: NDArray[np.float64],
+    used: NDArray[np.bool_],
+    offsets: NDArray[np.int64],
+    coefficients: NDArray[np.float64],
+    covariances: NDArray[np.float64],
+    noise: NDArray[np.float64],
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Vectors times coefficients about their mean at the used points, and its error."""
+    n, k = rows.shape
+    trend, error = np.full(n, np.nan), np.full(n, np.nan)
+    for_objects(
+        _trends_range,
+        offsets.size - 1,
+        rows,
+        used,
+        offsets,
+        coefficients,
+        covariances,
+        noise,
+        k,
+        trend,
+        error,
+    )
     return trend, error
 
 

@@ -255,7 +255,8 @@ def enter_modes(
     inside = np.zeros(rows.shape[0], np.bool_)
     inside[entered] = True
     longer = np.empty(rows.shape[0], np.int64)
-    longer[: entered.size] = entered
+    for a in range(entered.size):
+        longer[a] = entered[a]
     n = entered.size
     weighted = weight * left
     for j in range(n_modes):

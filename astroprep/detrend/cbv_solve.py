@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
-from numba import njit, prange
+from numba import njit
 from numpy.typing import NDArray
 
 from astroprep.detrend.cbv_evidence import (
@@ -14,6 +14,7 @@ from astroprep.detrend.cbv_evidence import (
     evidence,
     mode_rows,
 )
+from astroprep.threads import for_objects
 
 __all__ = ["STATISTICS", "solve_curves"]
 
@@ -157,7 +158,8 @@ def _unit_columns(vectors: NDArray[np.float64]) -> tuple[NDArray[np.float64], ND
         rms = np.sqrt(np.mean(column**2))
         if rms > 1e-12 * np.max(np.abs(vectors[:, j])):
             scale[j] = 1.0 / rms
-            unit[:, j] = column / rms
+            for i in range(column.size):
+                unit[i, j] = column[i] / rms
     return unit, scale
 
 
@@ -173,8 +175,8 @@ def _fit(
     k, n_bins = table.shape[1] - 2, edges.size - 1
     step, first, n_modes = choose_modes(table[-1, 1], n_bins, k, shortest, longest)
     group = np.empty(1 + k + 2 * n_modes, np.int64)
-    group[: 1 + k + n_modes] = np.arange(1 + k + n_modes)
-    group[1 + k + n_modes :] = group[1 + k : 1 + k + n_modes]
+    for a in range(group.size):  # both waves of a mode have one group
+        group[a] = a if a < 1 + k + n_modes else a - n_modes
     precision = np.ones(1 + k + n_modes)
     precision[0] = FLAT
     precision[1 + k :] = max(n_modes, 1) / STAR_AT_FIRST
@@ -245,9 +247,10 @@ def _solve(
     sigma = _noise(y, error / scatter, 1.0)
     unit, scale = _unit_columns(vectors)
     table = np.empty((time.size, 2 + k))
-    table[:, 0] = y
-    table[:, 1] = time - time[0]
-    table[:, 2:] = unit
+    for i in range(time.size):
+        table[i, 0], table[i, 1] = y[i], time[i] - time[0]
+        for j in range(k):
+            table[i, 2 + j] = unit[i, j]
     covariance, mean, over, under, used, modes = _fit(
         table, sigma, _bin_edges(time, width), shortest, longest
     )
@@ -263,7 +266,38 @@ def _solve(
     statistics[5] = scatter * np.median(sigma)
 
 
-@njit(parallel=True, cache=True)
+@njit(nogil=True, cache=True)
+def _solve_curves_range(
+    begin: int,
+    end: int,
+    time: NDArray[np.float64],
+    value: NDArray[np.float64],
+    error: NDArray[np.float64],
+    vectors: NDArray[np.float64],
+    offsets: NDArray[np.int64],
+    width: float,
+    shortest: float,
+    longest: float,
+    coefficients: NDArray[np.float64],
+    covariances: NDArray[np.float64],
+    statistics: NDArray[np.float64],
+) -> None:
+    for i in range(begin, end):
+        a, b = offsets[i], offsets[i + 1]
+        _solve(
+            time[a:b],
+            value[a:b],
+            error[a:b],
+            vectors[a:b],
+            width,
+            shortest,
+            longest,
+            coefficients[i],
+            covariances[i],
+            statistics[i],
+        )
+
+
 def solve_curves(
     time: NDArray[np.float64],
     value: NDArray[np.float64],
@@ -319,18 +353,19 @@ def solve_curves(
     coefficients = np.zeros((n, k))
     covariances = np.zeros((n, k, k))
     statistics = np.zeros((n, len(STATISTICS)))
-    for i in prange(n):
-        a, b = offsets[i], offsets[i + 1]
-        _solve(
-            time[a:b],
-            value[a:b],
-            error[a:b],
-            vectors[a:b],
-            width,
-            shortest,
-            longest,
-            coefficients[i],
-            covariances[i],
-            statistics[i],
-        )
+    for_objects(
+        _solve_curves_range,
+        n,
+        time,
+        value,
+        error,
+        vectors,
+        offsets,
+        width,
+        shortest,
+        longest,
+        coefficients,
+        covariances,
+        statistics,
+    )
     return coefficients, covariances, statistics

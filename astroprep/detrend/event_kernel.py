@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import numpy as np
-from numba import njit, prange
+from numba import njit
 from numpy.typing import NDArray
 
 from astroprep.detrend.robust_spline import robust_scatter, smooth_curve
 from astroprep.detrend.spline import half_gain_density, kept_fraction
+from astroprep.threads import for_objects
 
 __all__ = ["choose_timescale", "mark_events"]
 
@@ -206,7 +207,36 @@ def _expected_gain(
     return total / n if n > 0 else -np.inf
 
 
-@njit(parallel=True, cache=True)
+@njit(nogil=True, cache=True)
+def _choose_timescale_range(
+    begin: int,
+    end: int,
+    time: NDArray[np.float64],
+    value: NDArray[np.float64],
+    start: NDArray[np.float64],
+    keep: NDArray[np.bool_],
+    offsets: NDArray[np.int64],
+    cadence: NDArray[np.float64],
+    timescales: NDArray[np.float64],
+    gap: float,
+    min_points: int,
+    chosen: NDArray[np.float64],
+) -> None:
+    for i in range(begin, end):
+        part = slice(offsets[i], offsets[i + 1])
+        t, v, s, k = time[part], value[part], start[part], keep[part]
+        if k.sum() < LEAST_SCORES or not cadence[i] > 0:
+            continue
+        trend, variance = np.empty(t.size), np.empty(t.size)
+        top = -np.inf
+        for scale in timescales[::-1]:
+            density = half_gain_density(scale, cadence[i])
+            smooth_curve(t, v, s, k, density, gap, min_points, trend, variance)
+            gain = _expected_gain(t, v - trend, k, cadence[i], scale)
+            if gain > top:
+                top, chosen[i] = gain, scale
+
+
 def choose_timescale(
     time: NDArray[np.float64],
     value: NDArray[np.float64],
@@ -250,23 +280,58 @@ def choose_timescale(
     the scatter and counts as noise.
     """
     chosen = np.full(offsets.size - 1, timescales[-1])
-    for i in prange(offsets.size - 1):
-        part = slice(offsets[i], offsets[i + 1])
-        t, v, s, k = time[part], value[part], start[part], keep[part]
-        if k.sum() < LEAST_SCORES or not cadence[i] > 0:
-            continue
-        trend, variance = np.empty(t.size), np.empty(t.size)
-        top = -np.inf
-        for scale in timescales[::-1]:
-            density = half_gain_density(scale, cadence[i])
-            smooth_curve(t, v, s, k, density, gap, min_points, trend, variance)
-            gain = _expected_gain(t, v - trend, k, cadence[i], scale)
-            if gain > top:
-                top, chosen[i] = gain, scale
+    for_objects(
+        _choose_timescale_range,
+        offsets.size - 1,
+        time,
+        value,
+        start,
+        keep,
+        offsets,
+        cadence,
+        timescales,
+        gap,
+        min_points,
+        chosen,
+    )
     return chosen
 
 
-@njit(parallel=True, cache=True)
+@njit(nogil=True, cache=True)
+def _mark_events_range(
+    begin: int,
+    end: int,
+    time: NDArray[np.float64],
+    value: NDArray[np.float64],
+    start: NDArray[np.float64],
+    offsets: NDArray[np.int64],
+    cadence: NDArray[np.float64],
+    timescale: NDArray[np.float64],
+    durations: NDArray[np.float64],
+    threshold: NDArray[np.float64],
+    margin: float,
+    longest: float,
+    gap: float,
+    min_points: int,
+    follow: bool,
+    left: NDArray[np.bool_],
+) -> None:
+    for i in range(begin, end):
+        part = slice(offsets[i], offsets[i + 1])
+        t, v, s, k = time[part], value[part], start[part], left[part]
+        if t.size < LEAST_SCORES or not cadence[i] > 0:
+            continue
+        density = half_gain_density(timescale[i], cadence[i])
+        trend, variance = s.copy(), np.empty(t.size)
+        best, length = np.empty(t.size), np.empty(t.size)
+        for _ in range(MAX_ROUNDS):
+            if follow:
+                smooth_curve(t, v, s, k, density, gap, min_points, trend, variance)
+            _best_boxes(t, v - trend, k, durations, cadence[i], best, length)
+            if _mark(t, best, length, threshold[i], margin, cadence[i], gap, longest, k) == 0:
+                break
+
+
 def mark_events(
     time: NDArray[np.float64],
     value: NDArray[np.float64],
@@ -306,18 +371,22 @@ def mark_events(
         True where the point is left out.
     """
     left = keep.copy()
-    for i in prange(offsets.size - 1):
-        part = slice(offsets[i], offsets[i + 1])
-        t, v, s, k = time[part], value[part], start[part], left[part]
-        if t.size < LEAST_SCORES or not cadence[i] > 0:
-            continue
-        density = half_gain_density(timescale[i], cadence[i])
-        trend, variance = s.copy(), np.empty(t.size)
-        best, length = np.empty(t.size), np.empty(t.size)
-        for _ in range(MAX_ROUNDS):
-            if follow:
-                smooth_curve(t, v, s, k, density, gap, min_points, trend, variance)
-            _best_boxes(t, v - trend, k, durations, cadence[i], best, length)
-            if _mark(t, best, length, threshold[i], margin, cadence[i], gap, longest, k) == 0:
-                break
+    for_objects(
+        _mark_events_range,
+        offsets.size - 1,
+        time,
+        value,
+        start,
+        offsets,
+        cadence,
+        timescale,
+        durations,
+        threshold,
+        margin,
+        longest,
+        gap,
+        min_points,
+        follow,
+        left,
+    )
     return ~left

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Literal
 
 import numpy as np
-from numba import njit, prange
+from numba import njit
 from numpy.typing import NDArray
 
 from astroprep.base import Needs, OnBad, Transformer
@@ -14,6 +14,7 @@ from astroprep.data import LightCurveBatch, PointFlag, Usable
 from astroprep.detrend.average import AVERAGES, moving_average
 from astroprep.detrend.removal import remove
 from astroprep.errors import ConfigError
+from astroprep.threads import for_objects
 
 __all__ = ["MovingTrend", "between_points", "curve_medians"]
 
@@ -46,7 +47,23 @@ def _interpolate(
             result[j] = y[low - 1] + part * (y[low] - y[low - 1])
 
 
-@njit(parallel=True, cache=True)
+@njit(nogil=True, cache=True)
+def _between_points_range(
+    begin: int,
+    end: int,
+    time: NDArray[np.float64],
+    offsets: NDArray[np.int64],
+    known_time: NDArray[np.float64],
+    known: NDArray[np.float64],
+    known_offsets: NDArray[np.int64],
+    result: NDArray[np.float64],
+) -> None:
+    for i in range(begin, end):
+        first, last = offsets[i], offsets[i + 1]
+        start, end = known_offsets[i], known_offsets[i + 1]
+        _interpolate(time[first:last], known_time[start:end], known[start:end], result[first:last])
+
+
 def between_points(
     time: NDArray[np.float64],
     offsets: NDArray[np.int64],
@@ -73,14 +90,33 @@ def between_points(
         NaN where the time is not finite or the curve has no known points.
     """
     result = np.full(time.size, np.nan)
-    for i in prange(offsets.size - 1):
-        first, last = offsets[i], offsets[i + 1]
-        start, end = known_offsets[i], known_offsets[i + 1]
-        _interpolate(time[first:last], known_time[start:end], known[start:end], result[first:last])
+    for_objects(
+        _between_points_range,
+        offsets.size - 1,
+        time,
+        offsets,
+        known_time,
+        known,
+        known_offsets,
+        result,
+    )
     return result
 
 
-@njit(parallel=True, cache=True)
+@njit(nogil=True, cache=True)
+def _curve_medians_range(
+    begin: int,
+    end: int,
+    value: NDArray[np.float64],
+    offsets: NDArray[np.int64],
+    medians: NDArray[np.float64],
+) -> None:
+    for i in range(begin, end):
+        if offsets[i] < offsets[i + 1]:
+            curve = value[offsets[i] : offsets[i + 1]]
+            medians[i] = fast_median(curve, np.empty(curve.size))
+
+
 def curve_medians(value: NDArray[np.float64], offsets: NDArray[np.int64]) -> NDArray[np.float64]:
     """Median of each curve, shape (n_curves,); NaN for one without points.
 
@@ -92,10 +128,7 @@ def curve_medians(value: NDArray[np.float64], offsets: NDArray[np.int64]) -> NDA
         Curve i is ``offsets[i]:offsets[i + 1]``.
     """
     medians = np.full(offsets.size - 1, np.nan)
-    for i in prange(medians.size):
-        if offsets[i] < offsets[i + 1]:
-            curve = value[offsets[i] : offsets[i + 1]]
-            medians[i] = fast_median(curve, np.empty(curve.size))
+    for_objects(_curve_medians_range, medians.size, value, offsets, medians)
     return medians
 
 

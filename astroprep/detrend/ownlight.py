@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import numpy as np
-from numba import njit, prange
+from numba import njit
 from numpy.typing import NDArray
 
 from astroprep.period.exact import solve
+from astroprep.threads import for_objects
 
 __all__ = ["CLIP", "POINTS_PER_HARMONIC", "own_light"]
 
@@ -84,7 +85,7 @@ def _one_star(
     coefficient = np.zeros(rows.shape[0])
     for _ in range(ROUNDS):
         coefficient = _regress(rows, value, use)
-        rest[:] = value
+        rest = value.copy()
         for p in range(rows.shape[0]):
             rest -= coefficient[p] * rows[p]
         scatter = MAD_TO_SIGMA * np.median(np.abs(rest - np.median(rest)))
@@ -98,7 +99,32 @@ def _one_star(
     return scatter
 
 
-@njit(parallel=True, cache=True)
+@njit(nogil=True, cache=True)
+def _own_light_range(
+    begin: int,
+    end: int,
+    time: NDArray[np.float64],
+    value: NDArray[np.float64],
+    error: NDArray[np.float64],
+    epoch: NDArray[np.int64],
+    offsets: NDArray[np.int64],
+    period: NDArray[np.float64],
+    n_harmonics: int,
+    effects: NDArray[np.float64],
+    own: NDArray[np.float64],
+    scatter: NDArray[np.float64],
+) -> None:
+    for i in range(begin, end):
+        a, b = offsets[i], offsets[i + 1]
+        if b > a:
+            order = 0
+            if period[i] > 0:
+                order = min(n_harmonics, (b - a) // POINTS_PER_HARMONIC)
+            scatter[i] = _one_star(
+                time[a:b], value[a:b], error[a:b], epoch[a:b], period[i], order, effects, own[a:b]
+            )
+
+
 def own_light(
     time: NDArray[np.float64],
     value: NDArray[np.float64],
@@ -135,13 +161,18 @@ def own_light(
     """
     own = np.zeros(time.size)
     scatter = np.zeros(offsets.size - 1)
-    for i in prange(scatter.size):
-        a, b = offsets[i], offsets[i + 1]
-        if b > a:
-            order = 0
-            if period[i] > 0:
-                order = min(n_harmonics, (b - a) // POINTS_PER_HARMONIC)
-            scatter[i] = _one_star(
-                time[a:b], value[a:b], error[a:b], epoch[a:b], period[i], order, effects, own[a:b]
-            )
+    for_objects(
+        _own_light_range,
+        scatter.size,
+        time,
+        value,
+        error,
+        epoch,
+        offsets,
+        period,
+        n_harmonics,
+        effects,
+        own,
+        scatter,
+    )
     return own, scatter

@@ -3,15 +3,40 @@
 from __future__ import annotations
 
 import numpy as np
-from numba import njit, prange
+from numba import njit
 from numpy.typing import NDArray
 
 from astroprep.data import LightCurveBatch
+from astroprep.threads import for_objects
 
 __all__ = ["remove", "without_trend"]
 
 
-@njit(parallel=True, cache=True, error_model="numpy")
+@njit(nogil=True, cache=True, error_model="numpy")
+def _without_trend_range(
+    begin: int,
+    end: int,
+    value: NDArray[np.float64],
+    error: NDArray[np.float64],
+    trend: NDArray[np.float64],
+    offsets: NDArray[np.int64],
+    level: NDArray[np.float64],
+    divide: bool,
+    new: NDArray[np.float64],
+    uncertain: NDArray[np.float64],
+) -> None:
+    for i in range(begin, end):
+        for j in range(offsets[i], offsets[i + 1]):
+            known = abs(trend[j]) < np.inf
+            if divide:
+                scale = level[i] / trend[j] if known else 1.0
+                new[j] = value[j] * scale
+                uncertain[j] = error[j] * abs(scale)
+            else:
+                new[j] = value[j] + (level[i] - trend[j]) if known else value[j]
+                uncertain[j] = error[j]
+
+
 def without_trend(
     value: NDArray[np.float64],
     error: NDArray[np.float64],
@@ -39,16 +64,18 @@ def without_trend(
         New arrays.
     """
     new, uncertain = np.empty(value.size), np.empty(value.size)
-    for i in prange(offsets.size - 1):
-        for j in range(offsets[i], offsets[i + 1]):
-            known = abs(trend[j]) < np.inf
-            if divide:
-                scale = level[i] / trend[j] if known else 1.0
-                new[j] = value[j] * scale
-                uncertain[j] = error[j] * abs(scale)
-            else:
-                new[j] = value[j] + (level[i] - trend[j]) if known else value[j]
-                uncertain[j] = error[j]
+    for_objects(
+        _without_trend_range,
+        offsets.size - 1,
+        value,
+        error,
+        trend,
+        offsets,
+        level,
+        divide,
+        new,
+        uncertain,
+    )
     return new, uncertain
 
 

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import numpy as np
-from numba import njit, prange
+from numba import njit
 from numpy.typing import NDArray
 
 from astroprep.detrend.spline import half_gain_density, smooth_run
+from astroprep.threads import for_objects
 
 __all__ = ["curve_scales", "robust_scatter", "smooth_curve", "spline_trend"]
 
@@ -29,7 +30,30 @@ def robust_scatter(values: NDArray[np.float64]) -> float:
     return float(sigma)
 
 
-@njit(parallel=True, cache=True)
+@njit(nogil=True, cache=True)
+def _curve_scales_range(
+    begin: int,
+    end: int,
+    time: NDArray[np.float64],
+    value: NDArray[np.float64],
+    offsets: NDArray[np.int64],
+    cadence: NDArray[np.float64],
+    level: NDArray[np.float64],
+    noise: NDArray[np.float64],
+) -> None:
+    for i in range(begin, end):
+        t, v = time[offsets[i] : offsets[i + 1]], value[offsets[i] : offsets[i + 1]]
+        if t.size > 0:
+            level[i] = np.median(v)
+        if t.size > 1:
+            cadence[i] = np.median(t[1:] - t[:-1])
+            sigma = MAD_TO_SIGMA * np.median(np.abs(v[1:] - v[:-1])) / np.sqrt(2.0)
+            if sigma == 0.0:
+                sigma = robust_scatter(v)
+            if sigma > 0 and np.isfinite(sigma):
+                noise[i] = sigma
+
+
 def curve_scales(
     time: NDArray[np.float64], value: NDArray[np.float64], offsets: NDArray[np.int64]
 ) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]]:
@@ -53,17 +77,7 @@ def curve_scales(
     """
     n_curves = offsets.size - 1
     cadence, level, noise = np.zeros(n_curves), np.zeros(n_curves), np.ones(n_curves)
-    for i in prange(n_curves):
-        t, v = time[offsets[i] : offsets[i + 1]], value[offsets[i] : offsets[i + 1]]
-        if t.size > 0:
-            level[i] = np.median(v)
-        if t.size > 1:
-            cadence[i] = np.median(t[1:] - t[:-1])
-            sigma = MAD_TO_SIGMA * np.median(np.abs(v[1:] - v[:-1])) / np.sqrt(2.0)
-            if sigma == 0.0:
-                sigma = robust_scatter(v)
-            if sigma > 0 and np.isfinite(sigma):
-                noise[i] = sigma
+    for_objects(_curve_scales_range, n_curves, time, value, offsets, cadence, level, noise)
     return cadence, level, noise
 
 
@@ -110,7 +124,8 @@ def smooth_curve(
     """
     n = time.size
     weight = np.empty(n)
-    trend[:] = start
+    for j in range(n):
+        trend[j] = start[j]
     for again in range(PASSES):
         _reweigh(value - trend, keep, again < FIRST_PASSES, weight)
         first = 0
@@ -129,7 +144,39 @@ def smooth_curve(
             first = last
 
 
-@njit(parallel=True, cache=True)
+@njit(nogil=True, cache=True)
+def _spline_trend_range(
+    begin: int,
+    end: int,
+    time: NDArray[np.float64],
+    value: NDArray[np.float64],
+    start: NDArray[np.float64],
+    keep: NDArray[np.bool_],
+    offsets: NDArray[np.int64],
+    cadence: NDArray[np.float64],
+    timescale: NDArray[np.float64],
+    gap: float,
+    min_points: int,
+    trend: NDArray[np.float64],
+    variance: NDArray[np.float64],
+) -> None:
+    for i in range(begin, end):
+        part = slice(offsets[i], offsets[i + 1])
+        if keep[part].sum() >= min_points and cadence[i] > 0:
+            density = half_gain_density(timescale[i], cadence[i])
+            smooth_curve(
+                time[part],
+                value[part],
+                start[part],
+                keep[part],
+                density,
+                gap,
+                min_points,
+                trend[part],
+                variance[part],
+            )
+
+
 def spline_trend(
     time: NDArray[np.float64],
     value: NDArray[np.float64],
@@ -156,19 +203,19 @@ def spline_trend(
         In units of the noise and of its square; `start` and NaN in runs that are too short.
     """
     trend, variance = start.copy(), np.full(time.size, np.nan)
-    for i in prange(offsets.size - 1):
-        part = slice(offsets[i], offsets[i + 1])
-        if keep[part].sum() >= min_points and cadence[i] > 0:
-            density = half_gain_density(timescale[i], cadence[i])
-            smooth_curve(
-                time[part],
-                value[part],
-                start[part],
-                keep[part],
-                density,
-                gap,
-                min_points,
-                trend[part],
-                variance[part],
-            )
+    for_objects(
+        _spline_trend_range,
+        offsets.size - 1,
+        time,
+        value,
+        start,
+        keep,
+        offsets,
+        cadence,
+        timescale,
+        gap,
+        min_points,
+        trend,
+        variance,
+    )
     return trend, variance

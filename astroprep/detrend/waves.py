@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import numpy as np
-from numba import njit, prange
+from numba import njit
 from numpy.typing import NDArray
+
+from astroprep.threads import for_objects
 
 __all__ = ["find_waves"]
 
@@ -180,7 +182,42 @@ def _waves_of_curve(
     return waves[:n]
 
 
-@njit(parallel=True, cache=True)
+@njit(nogil=True, cache=True)
+def _find_waves_range(
+    begin: int,
+    end: int,
+    time: NDArray[np.float64],
+    residual: NDArray[np.float64],
+    keep: NDArray[np.bool_],
+    offsets: NDArray[np.int64],
+    cadence: NDArray[np.float64],
+    min_frequency: float,
+    max_frequency: float,
+    max_waves: int,
+    wave: NDArray[np.float64],
+    n_waves: NDArray[np.int64],
+) -> None:
+    for i in range(begin, end):
+        part = slice(offsets[i], offsets[i + 1])
+        used = np.flatnonzero(keep[part])
+        if used.size < 30 or max_waves < 1 or not cadence[i] > 0:
+            continue
+        t = time[part][used]
+        if not t[-1] > t[0]:
+            continue
+        waves = _waves_of_curve(
+            t - t[0],
+            residual[part][used],
+            min_frequency,
+            min(max_frequency, 0.5 / cadence[i]),
+            max_waves,
+        )
+        n_waves[i] = waves.shape[0]
+        for k in range(waves.shape[0]):
+            angle = 2 * np.pi * waves[k, 0] * (time[part] - t[0])
+            wave[part] += waves[k, 1] * np.cos(angle) + waves[k, 2] * np.sin(angle)
+
+
 def find_waves(
     time: NDArray[np.float64],
     residual: NDArray[np.float64],
@@ -227,23 +264,18 @@ def find_waves(
     """
     wave = np.zeros(time.size)
     n_waves = np.zeros(offsets.size - 1, np.int64)
-    for i in prange(offsets.size - 1):
-        part = slice(offsets[i], offsets[i + 1])
-        used = np.flatnonzero(keep[part])
-        if used.size < 30 or max_waves < 1 or not cadence[i] > 0:
-            continue
-        t = time[part][used]
-        if not t[-1] > t[0]:
-            continue
-        waves = _waves_of_curve(
-            t - t[0],
-            residual[part][used],
-            min_frequency,
-            min(max_frequency, 0.5 / cadence[i]),
-            max_waves,
-        )
-        n_waves[i] = waves.shape[0]
-        for k in range(waves.shape[0]):
-            angle = 2 * np.pi * waves[k, 0] * (time[part] - t[0])
-            wave[part] += waves[k, 1] * np.cos(angle) + waves[k, 2] * np.sin(angle)
+    for_objects(
+        _find_waves_range,
+        offsets.size - 1,
+        time,
+        residual,
+        keep,
+        offsets,
+        cadence,
+        min_frequency,
+        max_frequency,
+        max_waves,
+        wave,
+        n_waves,
+    )
     return wave, n_waves

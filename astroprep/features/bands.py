@@ -5,10 +5,11 @@ from __future__ import annotations
 import math
 
 import numpy as np
-from numba import njit, prange
+from numba import njit
 from numpy.typing import NDArray
 
 from astroprep.features.feature import KERNEL, Feature, columns
+from astroprep.threads import for_objects
 
 __all__ = ["CROSS_BAND", "NIGHT", "PAIRED", "pair_statistics", "split_bands"]
 
@@ -117,21 +118,52 @@ C = columns(PAIRED)
 N_PAIRED = len(PAIRED)
 
 
-@njit(parallel=True, cache=True)
+@njit(nogil=True, cache=True)
+def _count_range(
+    begin: int,
+    end: int,
+    band: NDArray[np.int16],
+    offsets: NDArray[np.int64],
+    place: NDArray[np.int64],
+    n_bands: int,
+    counts: NDArray[np.int64],
+) -> None:
+    for i in range(begin, end):
+        for j in range(offsets[i], offsets[i + 1]):
+            where = place[band[j]]
+            if where >= 0:
+                counts[i * n_bands + where] += 1
+
+
 def _count(
     band: NDArray[np.int16], offsets: NDArray[np.int64], place: NDArray[np.int64], n_bands: int
 ) -> NDArray[np.int64]:
     """Points of each curve in each band, flat."""
     counts = np.zeros((offsets.size - 1) * n_bands, np.int64)
-    for i in prange(offsets.size - 1):
-        for j in range(offsets[i], offsets[i + 1]):
-            where = place[band[j]]
-            if where >= 0:
-                counts[i * n_bands + where] += 1
+    for_objects(_count_range, offsets.size - 1, band, offsets, place, n_bands, counts)
     return counts
 
 
-@njit(parallel=True, cache=True)
+@njit(nogil=True, cache=True)
+def _positions_range(
+    begin: int,
+    end: int,
+    band: NDArray[np.int16],
+    offsets: NDArray[np.int64],
+    place: NDArray[np.int64],
+    starts: NDArray[np.int64],
+    n_bands: int,
+    index: NDArray[np.int64],
+) -> None:
+    for i in range(begin, end):
+        held = starts[i * n_bands : (i + 1) * n_bands].copy()
+        for j in range(offsets[i], offsets[i + 1]):
+            where = place[band[j]]
+            if where >= 0:
+                index[held[where]] = j
+                held[where] += 1
+
+
 def _positions(
     band: NDArray[np.int16],
     offsets: NDArray[np.int64],
@@ -141,13 +173,7 @@ def _positions(
 ) -> NDArray[np.int64]:
     """Positions of the points, by curve, band and time."""
     index = np.empty(starts[-1], np.int64)
-    for i in prange(offsets.size - 1):
-        held = starts[i * n_bands : (i + 1) * n_bands].copy()
-        for j in range(offsets[i], offsets[i + 1]):
-            where = place[band[j]]
-            if where >= 0:
-                index[held[where]] = j
-                held[where] += 1
+    for_objects(_positions_range, offsets.size - 1, band, offsets, place, starts, n_bands, index)
     return index
 
 
@@ -280,7 +306,28 @@ def _one_pair(
     return int(n)
 
 
-@njit(parallel=True, **KERNEL)
+@njit(nogil=True, **KERNEL)
+def _pair_statistics_range(
+    begin: int,
+    end: int,
+    time: NDArray[np.float64],
+    value: NDArray[np.float64],
+    error: NDArray[np.float64],
+    starts: NDArray[np.int64],
+    first: int,
+    n_bands: int,
+    result: NDArray[np.float64],
+    pairs: NDArray[np.int64],
+) -> None:
+    for i in range(begin, end):
+        at = i * n_bands + first
+        a, b = slice(starts[at], starts[at + 1]), slice(starts[at + 1], starts[at + 2])
+        if starts[at + 1] - starts[at] >= 2 and starts[at + 2] - starts[at + 1] >= 2:
+            pairs[i] = _one_pair(
+                time[a], value[a], error[a], time[b], value[b], error[b], result[i]
+            )
+
+
 def pair_statistics(
     time: NDArray[np.float64],
     value: NDArray[np.float64],
@@ -310,11 +357,7 @@ def pair_statistics(
     n_curves = (starts.size - 1) // n_bands
     result = np.full((n_curves, N_PAIRED), np.nan)
     pairs = np.zeros(n_curves, np.int64)
-    for i in prange(n_curves):
-        at = i * n_bands + first
-        a, b = slice(starts[at], starts[at + 1]), slice(starts[at + 1], starts[at + 2])
-        if starts[at + 1] - starts[at] >= 2 and starts[at + 2] - starts[at + 1] >= 2:
-            pairs[i] = _one_pair(
-                time[a], value[a], error[a], time[b], value[b], error[b], result[i]
-            )
+    for_objects(
+        _pair_statistics_range, n_curves, time, value, error, starts, first, n_bands, result, pairs
+    )
     return result, pairs

@@ -5,12 +5,13 @@ from __future__ import annotations
 import math
 
 import numpy as np
-from numba import njit, prange
+from numba import njit
 from numpy.typing import NDArray
 
 from astroprep.features.eclipses import ECLIPSES, eclipse_shape, folded_slopes, phase_cusum
 from astroprep.features.feature import KERNEL, Feature, columns
 from astroprep.features.ordering import phase_order
+from astroprep.threads import for_objects
 
 __all__ = ["FOLDED", "folded_statistics"]
 
@@ -230,39 +231,19 @@ def _fold_once(
     return once, merged
 
 
-@njit(parallel=True, **KERNEL)
-def folded_statistics(
+@njit(nogil=True, **KERNEL)
+def _folded_statistics_range(
+    begin: int,
+    end: int,
     time: NDArray[np.float64],
     value: NDArray[np.float64],
     offsets: NDArray[np.int64],
     period: NDArray[np.float64],
     sign: float,
     moments: NDArray[np.float64],
-) -> NDArray[np.float64]:
-    """Statistics of the folded curve, one row a curve, in the order of `FOLDED`.
-
-    Parameters
-    ----------
-    time : float64 array, shape (n_points,)
-        Days, ascending within each curve.
-    value : float64 array, shape (n_points,)
-        Magnitudes or flux, finite.
-    offsets : int64 array, shape (n_curves + 1,)
-        Curve i is ``offsets[i]:offsets[i + 1]``.
-    period : float64 array, shape (n_curves,)
-        Days, positive.
-    sign : float
-        1 where large values are faint (magnitudes), -1 for flux.
-    moments : float64 array, shape (n_curves, 3)
-        Mean, standard deviation and half range of the values.
-
-    Returns
-    -------
-    float64 array, shape (n_curves, len(FOLDED))
-        NaN where the table says so.
-    """
-    result = np.full((offsets.size - 1, N_FOLDED), np.nan)
-    for i in prange(offsets.size - 1):
+    result: NDArray[np.float64],
+) -> None:
+    for i in range(begin, end):
         first, n = offsets[i], offsets[i + 1] - offsets[i]
         std, reach = moments[i, 1], 2 * moments[i, 2]
         if n < 4 or not reach > 0:
@@ -294,4 +275,48 @@ def folded_statistics(
             else:
                 eclipse_shape(p, smooth, result[i, ECLIPSE:])
                 result[i, C.PHASE_CUSUM_2P] = phase_cusum(v, std)
+
+
+def folded_statistics(
+    time: NDArray[np.float64],
+    value: NDArray[np.float64],
+    offsets: NDArray[np.int64],
+    period: NDArray[np.float64],
+    sign: float,
+    moments: NDArray[np.float64],
+) -> NDArray[np.float64]:
+    """Statistics of the folded curve, one row a curve, in the order of `FOLDED`.
+
+    Parameters
+    ----------
+    time : float64 array, shape (n_points,)
+        Days, ascending within each curve.
+    value : float64 array, shape (n_points,)
+        Magnitudes or flux, finite.
+    offsets : int64 array, shape (n_curves + 1,)
+        Curve i is ``offsets[i]:offsets[i + 1]``.
+    period : float64 array, shape (n_curves,)
+        Days, positive.
+    sign : float
+        1 where large values are faint (magnitudes), -1 for flux.
+    moments : float64 array, shape (n_curves, 3)
+        Mean, standard deviation and half range of the values.
+
+    Returns
+    -------
+    float64 array, shape (n_curves, len(FOLDED))
+        NaN where the table says so.
+    """
+    result = np.full((offsets.size - 1, N_FOLDED), np.nan)
+    for_objects(
+        _folded_statistics_range,
+        offsets.size - 1,
+        time,
+        value,
+        offsets,
+        period,
+        sign,
+        moments,
+        result,
+    )
     return result

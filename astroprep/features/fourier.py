@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 
 import numpy as np
-from numba import njit, prange
+from numba import njit
 from numpy.typing import NDArray
 
 from astroprep.features.feature import KERNEL, Feature, columns
@@ -22,6 +22,7 @@ from astroprep.features.harmonic_fit import (
 )
 from astroprep.features.ordering import sorted_values
 from astroprep.features.statistics import median_deviation
+from astroprep.threads import for_objects
 
 __all__ = ["FOURIER", "PHASE", "fourier_statistics"]
 
@@ -393,7 +394,27 @@ def _one_curve(
             out[C.ODD_HARMONICS_2P] = 1.0 - rest * (n - N_SMALL) / (n - N_LARGE)
 
 
-@njit(parallel=True, **KERNEL)
+@njit(nogil=True, **KERNEL)
+def _fourier_statistics_range(
+    begin: int,
+    end: int,
+    time: NDArray[np.float64],
+    value: NDArray[np.float64],
+    error: NDArray[np.float64],
+    offsets: NDArray[np.int64],
+    period: NDArray[np.float64],
+    sign: float,
+    deviation: NDArray[np.float64],
+    result: NDArray[np.float64],
+) -> None:
+    for i in range(begin, end):
+        part = slice(offsets[i], offsets[i + 1])
+        if offsets[i + 1] > offsets[i]:
+            _one_curve(
+                time[part], value[part], error[part], period[i], sign, deviation[i], result[i]
+            )
+
+
 def fourier_statistics(
     time: NDArray[np.float64],
     value: NDArray[np.float64],
@@ -431,10 +452,16 @@ def fourier_statistics(
     .. [2] Schwarzenberg-Czerny 1996, ApJ 460, L107, doi:10.1086/309985
     """
     result = np.full((offsets.size - 1, N_FOURIER + 1), np.nan)
-    for i in prange(offsets.size - 1):
-        part = slice(offsets[i], offsets[i + 1])
-        if offsets[i + 1] > offsets[i]:
-            _one_curve(
-                time[part], value[part], error[part], period[i], sign, deviation[i], result[i]
-            )
+    for_objects(
+        _fourier_statistics_range,
+        offsets.size - 1,
+        time,
+        value,
+        error,
+        offsets,
+        period,
+        sign,
+        deviation,
+        result,
+    )
     return result

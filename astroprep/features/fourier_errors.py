@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 
 import numpy as np
-from numba import njit, prange
+from numba import njit
 from numpy.typing import NDArray
 
 from astroprep.features.feature import KERNEL
@@ -21,6 +21,7 @@ from astroprep.features.harmonic_fit import (
     trigonometric_sums,
     weighted_phases,
 )
+from astroprep.threads import for_objects
 
 __all__ = ["AT_2P", "AT_P", "fourier_errors"]
 
@@ -118,7 +119,23 @@ def _one_curve(
         _propagate(solution, inverse, places, scale, out[N_AT_P:])
 
 
-@njit(parallel=True, **KERNEL)
+@njit(nogil=True, **KERNEL)
+def _fourier_errors_range(
+    begin: int,
+    end: int,
+    time: NDArray[np.float64],
+    value: NDArray[np.float64],
+    error: NDArray[np.float64],
+    offsets: NDArray[np.int64],
+    period: NDArray[np.float64],
+    result: NDArray[np.float64],
+) -> None:
+    for i in range(begin, end):
+        part = slice(offsets[i], offsets[i + 1])
+        if offsets[i + 1] - offsets[i] >= N_SMALL:
+            _one_curve(time[part], value[part], error[part], period[i], result[i])
+
+
 def fourier_errors(
     time: NDArray[np.float64],
     value: NDArray[np.float64],
@@ -154,8 +171,7 @@ def fourier_errors(
     .. [1] Petersen 1986, A&A 170, 59, bibcode 1986A&A...170...59P
     """
     result = np.full((offsets.size - 1, len(AT_P) + len(AT_2P)), np.nan)
-    for i in prange(offsets.size - 1):
-        part = slice(offsets[i], offsets[i + 1])
-        if offsets[i + 1] - offsets[i] >= N_SMALL:
-            _one_curve(time[part], value[part], error[part], period[i], result[i])
+    for_objects(
+        _fourier_errors_range, offsets.size - 1, time, value, error, offsets, period, result
+    )
     return result

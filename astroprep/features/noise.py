@@ -5,11 +5,12 @@ from __future__ import annotations
 import math
 
 import numpy as np
-from numba import njit, prange
+from numba import njit
 from numpy.typing import NDArray
 
 from astroprep.features.feature import KERNEL, Feature, columns
 from astroprep.features.statistics import DISTRIBUTION
+from astroprep.threads import for_objects
 
 __all__ = ["NOISE", "noise_statistics"]
 
@@ -82,31 +83,17 @@ N = columns(NOISE)
 N_NOISE = len(NOISE)
 
 
-@njit(parallel=True, **KERNEL)
-def noise_statistics(
+@njit(nogil=True, **KERNEL)
+def _noise_statistics_range(
+    begin: int,
+    end: int,
     value: NDArray[np.float64],
     error: NDArray[np.float64],
     offsets: NDArray[np.int64],
     distribution: NDArray[np.float64],
-) -> NDArray[np.float64]:
-    """Statistics of values against their errors, one row a curve, in the order of `NOISE`.
-
-    Parameters
-    ----------
-    value, error : float64 array, shape (n_points,)
-        Magnitudes or flux with their one-sigma errors; ``error > 0``.
-    offsets : int64 array, shape (n_curves + 1,)
-        Curve i is ``offsets[i]:offsets[i + 1]``.
-    distribution : float64 array, shape (n_curves, len(DISTRIBUTION))
-        What `distribution_statistics` gave, so that the sorting is shared.
-
-    Returns
-    -------
-    float64 array, shape (n_curves, len(NOISE))
-        NaN where the table says so.
-    """
-    result = np.full((offsets.size - 1, N_NOISE), np.nan)
-    for i in prange(offsets.size - 1):
+    result: NDArray[np.float64],
+) -> None:
+    for i in range(begin, end):
         x = value[offsets[i] : offsets[i + 1]]
         e = error[offsets[i] : offsets[i + 1]]
         n = x.size
@@ -138,4 +125,32 @@ def noise_statistics(
         if distribution[i, D.AMPLITUDE] > 0:
             result[i, N.STETSON_K] = first / math.sqrt(n * second)
             result[i, N.INTRINSIC_FRACTION] = 1.0 - noise / n / variance
+
+
+def noise_statistics(
+    value: NDArray[np.float64],
+    error: NDArray[np.float64],
+    offsets: NDArray[np.int64],
+    distribution: NDArray[np.float64],
+) -> NDArray[np.float64]:
+    """Statistics of values against their errors, one row a curve, in the order of `NOISE`.
+
+    Parameters
+    ----------
+    value, error : float64 array, shape (n_points,)
+        Magnitudes or flux with their one-sigma errors; ``error > 0``.
+    offsets : int64 array, shape (n_curves + 1,)
+        Curve i is ``offsets[i]:offsets[i + 1]``.
+    distribution : float64 array, shape (n_curves, len(DISTRIBUTION))
+        What `distribution_statistics` gave, so that the sorting is shared.
+
+    Returns
+    -------
+    float64 array, shape (n_curves, len(NOISE))
+        NaN where the table says so.
+    """
+    result = np.full((offsets.size - 1, N_NOISE), np.nan)
+    for_objects(
+        _noise_statistics_range, offsets.size - 1, value, error, offsets, distribution, result
+    )
     return result

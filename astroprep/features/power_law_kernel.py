@@ -5,11 +5,12 @@ from __future__ import annotations
 import math
 
 import numpy as np
-from numba import njit, prange
+from numba import njit
 from numpy.typing import NDArray
 
 from astroprep.features.feature import KERNEL
 from astroprep.features.structure_robust import draw_pairs
+from astroprep.threads import for_objects
 
 __all__ = ["GAMMA_HIGH", "REASONS", "power_laws"]
 
@@ -97,12 +98,17 @@ def _maximise(
             normal[a, a] = normal[a, a] * (1.0 + damping) + 1e-12
         step = np.linalg.solve(normal, pull)
         tried = theta + np.clip(step, -3.0, 3.0)
-        tried[:n] = np.maximum(tried[:n], LOWEST)
+        for a in range(n):
+            if tried[a] < LOWEST:
+                tried[a] = LOWEST
         tried[n] = min(max(tried[n], 0.0), GAMMA_HIGH)
         moved = np.abs(tried - theta).max()
         found = _evaluate(d2, noise, x, code, tried, new_score, new_fisher)
         if found >= best:
-            theta[:], score[:], fisher[:] = tried, new_score, new_fisher
+            for a in range(n + 1):
+                theta[a], score[a] = tried[a], new_score[a]
+                for b in range(n + 1):
+                    fisher[a, b] = new_fisher[a, b]
             best = found
             damping = max(0.1 * damping, 1e-9)
             if moved < CLOSE:
@@ -313,7 +319,29 @@ def _one(
     return theta[present.size], 0
 
 
-@njit(parallel=True, **KERNEL)
+@njit(nogil=True, **KERNEL)
+def _power_laws_range(
+    begin: int,
+    end: int,
+    time: NDArray[np.float64],
+    value: NDArray[np.float64],
+    error: NDArray[np.float64],
+    band: NDArray[np.int64],
+    offsets: NDArray[np.int64],
+    n_bands: int,
+    most: int,
+    log_a: NDArray[np.float64],
+    gamma: NDArray[np.float64],
+    spread: NDArray[np.float64],
+    refused: NDArray[np.int64],
+) -> None:
+    for i in range(begin, end):
+        part = slice(offsets[i], offsets[i + 1])
+        gamma[i], refused[i] = _one(
+            time[part], value[part], error[part], band[part], n_bands, most, log_a[i], spread[i]
+        )
+
+
 def power_laws(
     time: NDArray[np.float64],
     value: NDArray[np.float64],
@@ -354,9 +382,19 @@ def power_laws(
     gamma = np.full(n_curves, np.nan)
     spread = np.full((n_curves, n_bands + 1), np.nan)
     refused = np.zeros(n_curves, np.int64)
-    for i in prange(n_curves):
-        part = slice(offsets[i], offsets[i + 1])
-        gamma[i], refused[i] = _one(
-            time[part], value[part], error[part], band[part], n_bands, most, log_a[i], spread[i]
-        )
+    for_objects(
+        _power_laws_range,
+        n_curves,
+        time,
+        value,
+        error,
+        band,
+        offsets,
+        n_bands,
+        most,
+        log_a,
+        gamma,
+        spread,
+        refused,
+    )
     return log_a, gamma, spread, refused

@@ -6,13 +6,14 @@ import math
 from collections.abc import Iterable
 
 import numpy as np
-from numba import njit, prange
+from numba import njit
 from numpy.typing import NDArray
 from scipy.stats import norm
 
 from astroprep.features.feature import KERNEL
 from astroprep.features.ordering import sorted_values
 from astroprep.features.statistics import quantile
+from astroprep.threads import for_objects
 
 __all__ = ["QUANTILE_FEATURES", "deviation_errors", "quantile_errors"]
 
@@ -73,7 +74,27 @@ def _sparsity(ordered: NDArray[np.float64], p: float, half: float) -> float:
     return float(rise / run / (p * (1.0 - p)))
 
 
-@njit(parallel=True, **KERNEL)
+@njit(nogil=True, **KERNEL)
+def _quantiles_range(
+    begin: int,
+    end: int,
+    value: NDArray[np.float64],
+    offsets: NDArray[np.int64],
+    points: NDArray[np.float64],
+    bandwidth: NDArray[np.float64],
+    where: NDArray[np.float64],
+    slope: NDArray[np.float64],
+) -> None:
+    for i in range(begin, end):
+        x = value[offsets[i] : offsets[i + 1]]
+        if x.size == 0:
+            continue
+        ordered = sorted_values(x)
+        for k in range(points.size):
+            where[i, k] = quantile(ordered, points[k])
+            slope[i, k] = _sparsity(ordered, points[k], bandwidth[k] / x.size ** (1.0 / 3.0))
+
+
 def _quantiles(
     value: NDArray[np.float64],
     offsets: NDArray[np.int64],
@@ -83,14 +104,7 @@ def _quantiles(
     """Quantiles and their slopes, one row a curve."""
     shape = (offsets.size - 1, points.size)
     where, slope = np.full(shape, np.nan), np.full(shape, np.nan)
-    for i in prange(offsets.size - 1):
-        x = value[offsets[i] : offsets[i + 1]]
-        if x.size == 0:
-            continue
-        ordered = sorted_values(x)
-        for k in range(points.size):
-            where[i, k] = quantile(ordered, points[k])
-            slope[i, k] = _sparsity(ordered, points[k], bandwidth[k] / x.size ** (1.0 / 3.0))
+    for_objects(_quantiles_range, offsets.size - 1, value, offsets, points, bandwidth, where, slope)
     return where, slope
 
 
@@ -146,7 +160,23 @@ def quantile_errors(
     return errors
 
 
-@njit(parallel=True, **KERNEL)
+@njit(nogil=True, **KERNEL)
+def _deviation_errors_range(
+    begin: int,
+    end: int,
+    value: NDArray[np.float64],
+    offsets: NDArray[np.int64],
+    median: NDArray[np.float64],
+    result: NDArray[np.float64],
+) -> None:
+    for i in range(begin, end):
+        n = offsets[i + 1] - offsets[i]
+        if n > 1:
+            ordered = sorted_values(np.abs(value[offsets[i] : offsets[i + 1]] - median[i]))
+            half = MIDDLE / n ** (1.0 / 3.0)
+            result[i] = 0.5 * _sparsity(ordered, 0.5, half) / np.sqrt(n)
+
+
 def deviation_errors(
     value: NDArray[np.float64], offsets: NDArray[np.int64], median: NDArray[np.float64]
 ) -> NDArray[np.float64]:
@@ -170,10 +200,5 @@ def deviation_errors(
     .. [1] Falk 1997, Statistica Neerlandica 51, 305, doi:10.1111/1467-9574.00058
     """
     result = np.full(offsets.size - 1, np.nan)
-    for i in prange(offsets.size - 1):
-        n = offsets[i + 1] - offsets[i]
-        if n > 1:
-            ordered = sorted_values(np.abs(value[offsets[i] : offsets[i + 1]] - median[i]))
-            half = MIDDLE / n ** (1.0 / 3.0)
-            result[i] = 0.5 * _sparsity(ordered, 0.5, half) / np.sqrt(n)
+    for_objects(_deviation_errors_range, offsets.size - 1, value, offsets, median, result)
     return result

@@ -123,7 +123,8 @@ def _walk_one_band(
     room = np.zeros((11, LANES))
     room[SPREAD] = 1.0
     room[PRODUCT] = 1.0
-    room[HEAD] = load
+    for k in range(LANES):  # a row would bring in the text of numpy's error messages
+        room[HEAD, k] = load[k]
     for i in range(n):
         decay = math.exp(-gap[i] / tau)
         gained = (1.0 - decay) * (1.0 + decay)
@@ -191,7 +192,8 @@ def log_likelihoods(
     room[SPREAD] = 1.0
     room[PRODUCT] = 1.0
     for b in range(n_bands):
-        room[HEAD + b] = load[b]
+        for k in range(LANES):
+            room[HEAD + b, k] = load[b, k]
     for i in range(n):
         _walk(math.exp(-gap[i] / tau), noise[i], y[i], band[i], n_bands, room)
         if i % LOG_EVERY == LOG_EVERY - 1 or i == n - 1:

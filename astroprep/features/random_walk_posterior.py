@@ -6,11 +6,12 @@ import math
 from enum import IntEnum
 
 import numpy as np
-from numba import njit, prange
+from numba import njit
 from numpy.typing import NDArray
 
 from astroprep.features.feature import KERNEL
 from astroprep.features.random_walk_kernel import LANES, log_likelihoods
+from astroprep.threads import for_objects
 
 __all__ = ["WALK", "walk_posteriors"]
 
@@ -393,7 +394,8 @@ def _one(
         return
     n, scale = points.size, row[WALK.SCALE]
     code = np.zeros(n_bands, np.int64)
-    code[present] = np.arange(present.size)
+    for b in range(present.size):
+        code[present[b]] = b
     gap, noise = np.empty(n), np.empty(n)
     gap[0] = np.inf
     for j in range(n):
@@ -419,13 +421,43 @@ def _one(
     span = (math.log(tau_low), math.log(tau_high))
     _summary(gap, y, noise, codes, span, (typical, baseline), ratio, row, own)
     for b in range(present.size):
-        limits[present[b]] = own[b] + math.log(scale)
+        for q in range(4):
+            limits[present[b], q] = own[b, q] + math.log(scale)
     for q in range(3):
         row[WALK.SIGMA_HAT + q] += math.log(scale)
     row[WALK.LOG_LIKELIHOOD] -= (n - present.size) * math.log(scale)
 
 
-@njit(parallel=True, **KERNEL)
+@njit(nogil=True, **KERNEL)
+def _walk_posteriors_range(
+    begin: int,
+    end: int,
+    time: NDArray[np.float64],
+    value: NDArray[np.float64],
+    error: NDArray[np.float64],
+    band: NDArray[np.int64],
+    offsets: NDArray[np.int64],
+    n_bands: int,
+    tau_low: float,
+    tau_high: float,
+    rows: NDArray[np.float64],
+    limits: NDArray[np.float64],
+) -> None:
+    for i in range(begin, end):
+        part = slice(offsets[i], offsets[i + 1])
+        _one(
+            time[part],
+            value[part],
+            error[part],
+            band[part],
+            n_bands,
+            tau_low,
+            tau_high,
+            rows[i],
+            limits[i],
+        )
+
+
 def walk_posteriors(
     time: NDArray[np.float64],
     value: NDArray[np.float64],
@@ -461,17 +493,18 @@ def walk_posteriors(
     n_curves = offsets.size - 1
     rows = np.full((n_curves, N_WALK), np.nan)
     limits = np.full((n_curves, n_bands, 4), np.nan)
-    for i in prange(n_curves):
-        part = slice(offsets[i], offsets[i + 1])
-        _one(
-            time[part],
-            value[part],
-            error[part],
-            band[part],
-            n_bands,
-            tau_low,
-            tau_high,
-            rows[i],
-            limits[i],
-        )
+    for_objects(
+        _walk_posteriors_range,
+        n_curves,
+        time,
+        value,
+        error,
+        band,
+        offsets,
+        n_bands,
+        tau_low,
+        tau_high,
+        rows,
+        limits,
+    )
     return rows, limits

@@ -5,10 +5,11 @@ from __future__ import annotations
 import math
 
 import numpy as np
-from numba import njit, prange
+from numba import njit
 from numpy.typing import NDArray
 
 from astroprep.features.feature import KERNEL, Feature, columns
+from astroprep.threads import for_objects
 
 __all__ = ["CADENCE", "SERIES", "SERIES_NOISE", "series_noise_statistics", "series_statistics"]
 
@@ -275,7 +276,34 @@ def _trend(
         row[S.TREND_FRACTION] = 1.0 - rest / xx
 
 
-@njit(parallel=True, **KERNEL)
+@njit(nogil=True, **KERNEL)
+def _series_statistics_range(
+    begin: int,
+    end: int,
+    time: NDArray[np.float64],
+    value: NDArray[np.float64],
+    offsets: NDArray[np.int64],
+    moments: NDArray[np.float64],
+    result: NDArray[np.float64],
+) -> None:
+    for i in range(begin, end):
+        t, x = time[offsets[i] : offsets[i + 1]], value[offsets[i] : offsets[i + 1]]
+        n = t.size
+        row = result[i]
+        row[S.OBSERVATION_COUNT] = n
+        if n == 0:
+            continue
+        row[S.DURATION] = t[n - 1] - t[0]
+        if n < 2:
+            continue
+        mean = moments[i, 0]
+        std = moments[i, 1] if moments[i, 2] > 0 else 0.0
+        _neighbours(t, x, std, row)
+        _trend(t, x, mean, row)
+        if std > 0:
+            _running(t, x, mean, std, row)
+
+
 def series_statistics(
     time: NDArray[np.float64],
     value: NDArray[np.float64],
@@ -301,22 +329,7 @@ def series_statistics(
         NaN where the tables say so.
     """
     result = np.full((offsets.size - 1, N_SERIES), np.nan)
-    for i in prange(offsets.size - 1):
-        t, x = time[offsets[i] : offsets[i + 1]], value[offsets[i] : offsets[i + 1]]
-        n = t.size
-        row = result[i]
-        row[S.OBSERVATION_COUNT] = n
-        if n == 0:
-            continue
-        row[S.DURATION] = t[n - 1] - t[0]
-        if n < 2:
-            continue
-        mean = moments[i, 0]
-        std = moments[i, 1] if moments[i, 2] > 0 else 0.0
-        _neighbours(t, x, std, row)
-        _trend(t, x, mean, row)
-        if std > 0:
-            _running(t, x, mean, std, row)
+    for_objects(_series_statistics_range, offsets.size - 1, time, value, offsets, moments, result)
     return result
 
 
@@ -363,7 +376,36 @@ def _kurtosis(x: NDArray[np.float64], e: NDArray[np.float64], level: float) -> f
     return first / math.sqrt(x.size * second)
 
 
-@njit(parallel=True, **KERNEL)
+@njit(nogil=True, **KERNEL)
+def _series_noise_statistics_range(
+    begin: int,
+    end: int,
+    time: NDArray[np.float64],
+    value: NDArray[np.float64],
+    error: NDArray[np.float64],
+    offsets: NDArray[np.int64],
+    result: NDArray[np.float64],
+) -> None:
+    for i in range(begin, end):
+        part = slice(offsets[i], offsets[i + 1])
+        t, x, e = time[part], value[part], error[part]
+        n = t.size
+        if n < 2:
+            continue
+        level = _weighted_line(t, x, e, result[i])
+        total, pairs = 0.0, 0
+        for j in range(n - 1):
+            if t[j + 1] - t[j] < SAME_NIGHT:
+                first = ((x[j] - x[0]) - level) / e[j]
+                second = ((x[j + 1] - x[0]) - level) / e[j + 1]
+                product = first * second * n / (n - 1.0)
+                total += math.copysign(math.sqrt(abs(product)), product)
+                pairs += 1
+        if pairs:
+            result[i, E.STETSON_J] = total / pairs
+            result[i, E.STETSON_L] = total / pairs * _kurtosis(x, e, level) / GAUSSIAN_K
+
+
 def series_noise_statistics(
     time: NDArray[np.float64],
     value: NDArray[np.float64],
@@ -387,22 +429,7 @@ def series_noise_statistics(
         NaN where the table says so.
     """
     result = np.full((offsets.size - 1, N_SERIES_NOISE), np.nan)
-    for i in prange(offsets.size - 1):
-        part = slice(offsets[i], offsets[i + 1])
-        t, x, e = time[part], value[part], error[part]
-        n = t.size
-        if n < 2:
-            continue
-        level = _weighted_line(t, x, e, result[i])
-        total, pairs = 0.0, 0
-        for j in range(n - 1):
-            if t[j + 1] - t[j] < SAME_NIGHT:
-                first = ((x[j] - x[0]) - level) / e[j]
-                second = ((x[j + 1] - x[0]) - level) / e[j + 1]
-                product = first * second * n / (n - 1.0)
-                total += math.copysign(math.sqrt(abs(product)), product)
-                pairs += 1
-        if pairs:
-            result[i, E.STETSON_J] = total / pairs
-            result[i, E.STETSON_L] = total / pairs * _kurtosis(x, e, level) / GAUSSIAN_K
+    for_objects(
+        _series_noise_statistics_range, offsets.size - 1, time, value, error, offsets, result
+    )
     return result

@@ -5,11 +5,12 @@ from __future__ import annotations
 import math
 
 import numpy as np
-from numba import njit, prange
+from numba import njit
 from numpy.typing import NDArray
 
 from astroprep.features.feature import KERNEL, Feature, columns
 from astroprep.features.ordering import sorted_values
+from astroprep.threads import for_objects
 
 __all__ = ["DISTRIBUTION", "distribution_statistics", "median_deviation", "quantile"]
 
@@ -459,7 +460,23 @@ def _order_statistics(ordered: NDArray[np.float64], sign: float, row: NDArray[np
     row[D.FAINT_HALF] = fainter / n
 
 
-@njit(parallel=True, **KERNEL)
+@njit(nogil=True, **KERNEL)
+def _distribution_statistics_range(
+    begin: int,
+    end: int,
+    value: NDArray[np.float64],
+    offsets: NDArray[np.int64],
+    sign: float,
+    result: NDArray[np.float64],
+) -> None:
+    for i in range(begin, end):
+        x = value[offsets[i] : offsets[i + 1]]
+        if x.size:
+            ordered = sorted_values(x)
+            _order_statistics(ordered, sign, result[i])
+            _moments(x, ordered, sign, result[i])
+
+
 def distribution_statistics(
     value: NDArray[np.float64], offsets: NDArray[np.int64], sign: float
 ) -> NDArray[np.float64]:
@@ -480,10 +497,5 @@ def distribution_statistics(
         NaN where the table says so.
     """
     result = np.full((offsets.size - 1, N_DISTRIBUTION), np.nan)
-    for i in prange(offsets.size - 1):
-        x = value[offsets[i] : offsets[i + 1]]
-        if x.size:
-            ordered = sorted_values(x)
-            _order_statistics(ordered, sign, result[i])
-            _moments(x, ordered, sign, result[i])
+    for_objects(_distribution_statistics_range, offsets.size - 1, value, offsets, sign, result)
     return result

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import Literal, get_args
 
 import numpy as np
-from numba import njit, prange
+from numba import njit
 from numpy.typing import ArrayLike, NDArray
 
 from astroprep.data import LightCurveBatch
@@ -20,6 +20,7 @@ from astroprep.errors import ConfigError
 from astroprep.features.feature import KERNEL
 from astroprep.features.random_walk import bands_of
 from astroprep.features.structure_robust import robust_structure
+from astroprep.threads import for_objects
 
 __all__ = ["DEFAULT_LAGS", "BinnedStructure", "Definition", "structure_function"]
 
@@ -221,7 +222,36 @@ def _bin(
     return touch, total, count, lags
 
 
-@njit(parallel=True, **KERNEL)
+@njit(nogil=True, **KERNEL)
+def _squared_structure_range(
+    begin: int,
+    end: int,
+    time: NDArray[np.float64],
+    value: NDArray[np.float64],
+    error: NDArray[np.float64],
+    offsets: NDArray[np.int64],
+    edges: NDArray[np.float64],
+    n_bins: int,
+    lag: NDArray[np.float64],
+    squared: NDArray[np.float64],
+    spread: NDArray[np.float64],
+    pairs: NDArray[np.int64],
+) -> None:
+    for i in range(begin, end):
+        part = slice(offsets[i], offsets[i + 1])
+        if offsets[i + 1] - offsets[i] < 2:
+            continue
+        t = time[part]
+        sums, scale = _running_sums(t, value[part], error[part])
+        for k in range(n_bins):
+            touch, total, count, lags = _bin(t, sums, edges[k], edges[k + 1])
+            pairs[i, k] = int(count)
+            if count > 0:
+                lag[i, k] = lags / count
+                squared[i, k] = total / count * scale * scale
+                spread[i, k] = _jackknife(touch, total, count) * scale * scale
+
+
 def squared_structure(
     time: NDArray[np.float64],
     value: NDArray[np.float64],
@@ -252,19 +282,20 @@ def squared_structure(
     squared = np.full((n_curves, n_bins), np.nan)
     spread = np.full((n_curves, n_bins), np.nan)
     pairs = np.zeros((n_curves, n_bins), np.int64)
-    for i in prange(n_curves):
-        part = slice(offsets[i], offsets[i + 1])
-        if offsets[i + 1] - offsets[i] < 2:
-            continue
-        t = time[part]
-        sums, scale = _running_sums(t, value[part], error[part])
-        for k in range(n_bins):
-            touch, total, count, lags = _bin(t, sums, edges[k], edges[k + 1])
-            pairs[i, k] = int(count)
-            if count > 0:
-                lag[i, k] = lags / count
-                squared[i, k] = total / count * scale * scale
-                spread[i, k] = _jackknife(touch, total, count) * scale * scale
+    for_objects(
+        _squared_structure_range,
+        n_curves,
+        time,
+        value,
+        error,
+        offsets,
+        edges,
+        n_bins,
+        lag,
+        squared,
+        spread,
+        pairs,
+    )
     return lag, squared, spread, pairs
 
 

@@ -5,10 +5,11 @@ from __future__ import annotations
 import math
 
 import numpy as np
-from numba import njit, prange
+from numba import njit
 from numpy.typing import NDArray
 
 from astroprep.features.feature import KERNEL
+from astroprep.threads import for_objects
 
 __all__ = ["draw_pairs", "robust_structure"]
 
@@ -117,7 +118,36 @@ def _one_bin(
     return _squared(d, noise, kind), spread
 
 
-@njit(parallel=True, **KERNEL)
+@njit(nogil=True, **KERNEL)
+def _robust_structure_range(
+    begin: int,
+    end: int,
+    time: NDArray[np.float64],
+    value: NDArray[np.float64],
+    error: NDArray[np.float64],
+    offsets: NDArray[np.int64],
+    edges: NDArray[np.float64],
+    kind: int,
+    most: int,
+    n_blocks: int,
+    squared: NDArray[np.float64],
+    spread: NDArray[np.float64],
+) -> None:
+    for i in range(begin, end):
+        part = slice(offsets[i], offsets[i + 1])
+        for k in range(edges.size - 1):
+            squared[i, k], spread[i, k] = _one_bin(
+                time[part],
+                value[part],
+                error[part],
+                edges[k],
+                edges[k + 1],
+                kind,
+                most,
+                n_blocks,
+            )
+
+
 def robust_structure(
     time: NDArray[np.float64],
     value: NDArray[np.float64],
@@ -152,17 +182,18 @@ def robust_structure(
     """
     shape = (offsets.size - 1, edges.size - 1)
     squared, spread = np.full(shape, np.nan), np.full(shape, np.nan)
-    for i in prange(shape[0]):
-        part = slice(offsets[i], offsets[i + 1])
-        for k in range(shape[1]):
-            squared[i, k], spread[i, k] = _one_bin(
-                time[part],
-                value[part],
-                error[part],
-                edges[k],
-                edges[k + 1],
-                kind,
-                most,
-                n_blocks,
-            )
+    for_objects(
+        _robust_structure_range,
+        shape[0],
+        time,
+        value,
+        error,
+        offsets,
+        edges,
+        kind,
+        most,
+        n_blocks,
+        squared,
+        spread,
+    )
     return squared, spread

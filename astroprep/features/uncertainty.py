@@ -6,7 +6,7 @@ import math
 from collections.abc import Set as AbstractSet
 
 import numpy as np
-from numba import njit, prange
+from numba import njit
 from numpy.typing import NDArray
 
 from astroprep.features.feature import KERNEL
@@ -17,6 +17,7 @@ from astroprep.features.quantile_errors import (
     deviation_errors,
     quantile_errors,
 )
+from astroprep.threads import for_objects
 
 __all__ = ["standard_errors"]
 
@@ -62,11 +63,15 @@ def _jackknife(left: NDArray[np.float64]) -> float:
     return math.sqrt(total * (n - 1.0) / n)
 
 
-@njit(parallel=True, **KERNEL)
-def _moment_errors(value: NDArray[np.float64], offsets: NDArray[np.int64]) -> NDArray[np.float64]:
-    """Standard errors of `MOMENTS`, one row a curve: s / sqrt(N), then jackknives."""
-    result = np.full((offsets.size - 1, N_MOMENTS), np.nan)
-    for i in prange(offsets.size - 1):
+@njit(nogil=True, **KERNEL)
+def _moment_errors_range(
+    begin: int,
+    end: int,
+    value: NDArray[np.float64],
+    offsets: NDArray[np.int64],
+    result: NDArray[np.float64],
+) -> None:
+    for i in range(begin, end):
         x = value[offsets[i] : offsets[i + 1]]
         n = x.size
         if n < 2:
@@ -91,17 +96,25 @@ def _moment_errors(value: NDArray[np.float64], offsets: NDArray[np.int64]) -> ND
             result[i, 3] = _jackknife(left[2]) * math.sqrt(n * (n - 1.0)) / (n - 2)
         if n > 4:
             result[i, 4] = _jackknife(left[3]) * (n * n - 1.0) / ((n - 2.0) * (n - 3.0))
+
+
+def _moment_errors(value: NDArray[np.float64], offsets: NDArray[np.int64]) -> NDArray[np.float64]:
+    """Standard errors of `MOMENTS`, one row a curve: s / sqrt(N), then jackknives."""
+    result = np.full((offsets.size - 1, N_MOMENTS), np.nan)
+    for_objects(_moment_errors_range, offsets.size - 1, value, offsets, result)
     return result
 
 
-@njit(parallel=True, **KERNEL)
-def _noise(
-    error: NDArray[np.float64], offsets: NDArray[np.int64]
-) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Error of the weighted mean, and mean squared error, of each curve."""
-    n_curves = offsets.size - 1
-    level, noise = np.full(n_curves, np.nan), np.full(n_curves, np.nan)
-    for i in prange(n_curves):
+@njit(nogil=True, **KERNEL)
+def _noise_range(
+    begin: int,
+    end: int,
+    error: NDArray[np.float64],
+    offsets: NDArray[np.int64],
+    level: NDArray[np.float64],
+    noise: NDArray[np.float64],
+) -> None:
+    for i in range(begin, end):
         n = offsets[i + 1] - offsets[i]
         if n > 0:
             weights = total = 0.0
@@ -110,6 +123,15 @@ def _noise(
                 weights += 1.0 / square
                 total += square
             level[i], noise[i] = 1.0 / math.sqrt(weights), total / n
+
+
+def _noise(
+    error: NDArray[np.float64], offsets: NDArray[np.int64]
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Error of the weighted mean, and mean squared error, of each curve."""
+    n_curves = offsets.size - 1
+    level, noise = np.full(n_curves, np.nan), np.full(n_curves, np.nan)
+    for_objects(_noise_range, n_curves, error, offsets, level, noise)
     return level, noise
 
 

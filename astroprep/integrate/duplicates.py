@@ -5,12 +5,13 @@ from __future__ import annotations
 from dataclasses import replace
 
 import numpy as np
-from numba import njit, prange
+from numba import njit
 from numpy.typing import NDArray
 
 from astroprep.base import Needs, OnBad, Transformer
 from astroprep.data import LightCurveBatch, PointFlag
 from astroprep.errors import ConfigError
+from astroprep.threads import for_objects
 
 __all__ = ["DropDuplicates", "MarkDuplicates", "near_duplicates"]
 
@@ -49,10 +50,41 @@ def _mark(time, value, error, band, order, window, tolerance, n_sigma, copy):  #
                     break
 
 
-@njit(parallel=True, cache=True)
-def near_duplicates(  # type: ignore[no-untyped-def]
-    time, value, error, band, good, offsets, window, tolerance, n_sigma
-):
+@njit(nogil=True, cache=True)
+def _near_duplicates_range(
+    begin: int,
+    end: int,
+    time: NDArray[np.float64],
+    value: NDArray[np.float64],
+    error: NDArray[np.float64],
+    band: NDArray[np.int16],
+    good: NDArray[np.bool_],
+    offsets: NDArray[np.int64],
+    window: float,
+    tolerance: float,
+    n_sigma: float,
+    copy: NDArray[np.bool_],
+) -> None:
+    for i in range(begin, end):
+        part = offsets[i] + np.flatnonzero(good[offsets[i] : offsets[i + 1]])
+        t, v, e, b = time[part], value[part], error[part], band[part]
+        marked = np.zeros(part.size, np.bool_)
+        order = _order(t, v, e, b, 0, part.size)
+        _mark(t, v, e, b, order, window, tolerance, n_sigma, marked)
+        copy[part[marked]] = True
+
+
+def near_duplicates(
+    time: NDArray[np.float64],
+    value: NDArray[np.float64],
+    error: NDArray[np.float64],
+    band: NDArray[np.int16],
+    good: NDArray[np.bool_],
+    offsets: NDArray[np.int64],
+    window: float,
+    tolerance: float,
+    n_sigma: float,
+) -> NDArray[np.bool_]:
     """Points that repeat another point of their curve within tolerances.
 
     Parameters
@@ -82,13 +114,20 @@ def near_duplicates(  # type: ignore[no-untyped-def]
     thinned, at most to one point a window, and never swallowed by its first point.
     """
     copy = np.zeros(time.size, np.bool_)
-    for i in prange(offsets.size - 1):
-        part = offsets[i] + np.flatnonzero(good[offsets[i] : offsets[i + 1]])
-        t, v, e, b = time[part], value[part], error[part], band[part]
-        marked = np.zeros(part.size, np.bool_)
-        order = _order(t, v, e, b, 0, part.size)
-        _mark(t, v, e, b, order, window, tolerance, n_sigma, marked)
-        copy[part[marked]] = True
+    for_objects(
+        _near_duplicates_range,
+        offsets.size - 1,
+        time,
+        value,
+        error,
+        band,
+        good,
+        offsets,
+        window,
+        tolerance,
+        n_sigma,
+        copy,
+    )
     return copy
 
 

@@ -8,10 +8,11 @@ from functools import lru_cache
 
 import erfa
 import numpy as np
-from numba import njit, prange
+from numba import njit
 from numpy.typing import NDArray
 
 from astroprep.integrate.sites import Site
+from astroprep.threads import for_objects
 
 __all__ = ["EPHEMERIS_JD", "Ephemeris", "tdb_minus_tt"]
 
@@ -27,14 +28,20 @@ BLOCK = 64  # days that are computed together
 TURN_PER_DAY = 2 * np.pi * 1.00273781191135448  # rotation of the Earth against the stars, rad
 
 
-@njit(parallel=True, cache=True)
-def _project(place, fraction, curve, star, path, observer, angle):  # type: ignore[no-untyped-def]
-    """Component towards the star of an interpolated position, for every point.
-
-    Cubic Hermite interpolation over one day; the site turns with the Earth.
-    """
-    result = np.empty(place.size)
-    for i in prange(place.size):
+@njit(nogil=True, cache=True)
+def _project_range(
+    begin: int,
+    end: int,
+    place: NDArray[np.int64],
+    fraction: NDArray[np.float64],
+    curve: NDArray[np.int64],
+    star: NDArray[np.float64],
+    path: NDArray[np.float64],
+    observer: NDArray[np.float64],
+    angle: NDArray[np.float64],
+    result: NDArray[np.float64],
+) -> None:
+    for i in range(begin, end):
         k, u, n = place[i], fraction[i], star[curve[i]]
         h11 = u * u * (u - 1)
         h01 = u * u * (3 - 2 * u)
@@ -52,6 +59,25 @@ def _project(place, fraction, curve, star, path, observer, angle):  # type: igno
                 + observer[k, 2, j]
             )
         result[i] = total
+
+
+def _project(
+    place: NDArray[np.int64],
+    fraction: NDArray[np.float64],
+    curve: NDArray[np.int64],
+    star: NDArray[np.float64],
+    path: NDArray[np.float64],
+    observer: NDArray[np.float64],
+    angle: NDArray[np.float64],
+) -> NDArray[np.float64]:
+    """Component towards the star of an interpolated position, for every point.
+
+    Cubic Hermite interpolation over one day; the site turns with the Earth.
+    """
+    result = np.empty(place.size)
+    for_objects(
+        _project_range, place.size, place, fraction, curve, star, path, observer, angle, result
+    )
     return result
 
 

@@ -6,7 +6,7 @@ from dataclasses import replace
 from typing import Any, NamedTuple
 
 import numpy as np
-from numba import njit, prange
+from numba import njit
 from numpy.typing import NDArray
 
 from astroprep.clean.bands import SelectBand
@@ -15,6 +15,7 @@ from astroprep.data import LightCurveBatch, Rejected
 from astroprep.errors import DataError
 from astroprep.integrate.duplicates import MarkDuplicates
 from astroprep.period import PeriodSearch
+from astroprep.threads import for_objects
 
 __all__ = ["Traits", "measure_traits", "numbers", "with_periods"]
 
@@ -143,12 +144,29 @@ def _one_curve(time, value, frequency, out):  # type: ignore[no-untyped-def]
     out[7] = np.sqrt(2.0 / m) * sigma / np.hypot(first, second)
 
 
-@njit(parallel=True, cache=True)
-def _measure(time, value, offsets, frequency):  # type: ignore[no-untyped-def]
-    out = np.full((offsets.size - 1, 9), np.nan)
-    for i in prange(offsets.size - 1):
+@njit(nogil=True, cache=True)
+def _measure_range(
+    begin: int,
+    end: int,
+    time: NDArray[np.float64],
+    value: NDArray[np.float64],
+    offsets: NDArray[np.int64],
+    frequency: NDArray[np.float64],
+    out: NDArray[np.float64],
+) -> None:
+    for i in range(begin, end):
         part = slice(offsets[i], offsets[i + 1])
         _one_curve(time[part], value[part], frequency[i], out[i])
+
+
+def _measure(
+    time: NDArray[np.float64],
+    value: NDArray[np.float64],
+    offsets: NDArray[np.int64],
+    frequency: NDArray[np.float64],
+) -> NDArray[np.float64]:
+    out = np.full((offsets.size - 1, 9), np.nan)
+    for_objects(_measure_range, offsets.size - 1, time, value, offsets, frequency, out)
     return out
 
 

@@ -6,10 +6,11 @@ from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
-from numba import njit, prange
+from numba import njit
 from numpy.typing import NDArray
 
 from astroprep.errors import DataError
+from astroprep.threads import for_objects
 
 __all__ = ["INPUT_LIMIT", "decode", "encode", "encoder_input", "layer_shapes"]
 
@@ -110,7 +111,28 @@ def _doubled(x: Array) -> Array:
     return out
 
 
-@njit(parallel=True, cache=True)
+@njit(nogil=True, cache=True)
+def _encode_range(
+    begin: int,
+    end: int,
+    x: Array,
+    w1: Array,
+    b1: Array,
+    w2: Array,
+    b2: Array,
+    w3: Array,
+    b3: Array,
+    w4: Array,
+    b4: Array,
+    code: NDArray[np.float64],
+) -> None:
+    for i in range(begin, end):
+        h = _convolve(x[i], w1, b1, 1, True)
+        h = _convolve(h, w2, b2, 2, True)
+        h = _convolve(h, w3, b3, 2, True)
+        code[i] = _linear(h.ravel(), w4, b4)
+
+
 def _encode(
     x: Array,
     w1: Array,
@@ -123,15 +145,33 @@ def _encode(
     b4: Array,
 ) -> Array:
     code = np.empty((x.shape[0], b4.size))
-    for i in prange(x.shape[0]):
-        h = _convolve(x[i], w1, b1, 1, True)
-        h = _convolve(h, w2, b2, 2, True)
-        h = _convolve(h, w3, b3, 2, True)
-        code[i] = _linear(h.ravel(), w4, b4)
+    for_objects(_encode_range, x.shape[0], x, w1, b1, w2, b2, w3, b3, w4, b4, code)
     return code
 
 
-@njit(parallel=True, cache=True)
+@njit(nogil=True, cache=True)
+def _decode_range(
+    begin: int,
+    end: int,
+    code: Array,
+    w0: Array,
+    b0: Array,
+    w1: Array,
+    b1: Array,
+    w2: Array,
+    b2: Array,
+    w3: Array,
+    b3: Array,
+    width: int,
+    out: NDArray[np.float64],
+) -> None:
+    for i in range(begin, end):
+        h = np.maximum(_linear(code[i], w0, b0), 0.0).reshape(width, -1)
+        h = _convolve(_doubled(h), w1, b1, 1, True)
+        h = _convolve(_doubled(h), w2, b2, 1, True)
+        out[i] = _convolve(h, w3, b3, 1, False)[0]
+
+
 def _decode(
     code: Array,
     w0: Array,
@@ -145,11 +185,7 @@ def _decode(
 ) -> Array:
     width = w1.shape[0]
     out = np.empty((code.shape[0], 4 * b0.size // width))
-    for i in prange(code.shape[0]):
-        h = np.maximum(_linear(code[i], w0, b0), 0.0).reshape(width, -1)
-        h = _convolve(_doubled(h), w1, b1, 1, True)
-        h = _convolve(_doubled(h), w2, b2, 1, True)
-        out[i] = _convolve(h, w3, b3, 1, False)[0]
+    for_objects(_decode_range, code.shape[0], code, w0, b0, w1, b1, w2, b2, w3, b3, width, out)
     return out
 
 

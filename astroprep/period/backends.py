@@ -163,7 +163,9 @@ def grid_power(
     """
     if choice == EXACT:
         at = start + step * np.arange(power.size, dtype=np.float64)
-        power[:] = harmonic_power(time, weight, weighted, at, n_harmonics).astype(np.float32)
+        found = harmonic_power(time, weight, weighted, at, n_harmonics)
+        for k in range(power.size):
+            power[k] = found[k]
         return
     products = choice == PRODUCT
     if products and n_harmonics == 1:

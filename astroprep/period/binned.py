@@ -5,11 +5,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from numba import njit, prange
+from numba import njit
 from numpy.typing import NDArray
 
 from astroprep.errors import ConfigError, DataError
 from astroprep.period.fold import fold_ragged
+from astroprep.threads import for_objects
 
 __all__ = ["FoldedBins", "fold_binned"]
 
@@ -52,8 +53,10 @@ class FoldedBins:
         return np.asarray((np.arange(n_bins) + 0.5) / n_bins)
 
 
-@njit(parallel=True, cache=True)
-def _bin(
+@njit(nogil=True, cache=True)
+def _bin_range(
+    begin: int,
+    end: int,
     phase: NDArray[np.float64],
     value: NDArray[np.float64],
     error: NDArray[np.float64],
@@ -62,9 +65,9 @@ def _bin(
     sigma: NDArray[np.float64],
     scatter: NDArray[np.float64],
     count: NDArray[np.int64],
+    n_bins: int,
 ) -> None:
-    n_bins = mean.shape[1]
-    for i in prange(offsets.size - 1):
+    for i in range(begin, end):
         a, b = offsets[i], offsets[i + 1]
         if a == b:
             continue
@@ -89,6 +92,32 @@ def _bin(
             if count[i, k] > 0:
                 sigma[i, k] = least / np.sqrt(total[k])
                 scatter[i, k] = np.sqrt(square[k] / total[k])
+
+
+def _bin(
+    phase: NDArray[np.float64],
+    value: NDArray[np.float64],
+    error: NDArray[np.float64],
+    offsets: NDArray[np.int64],
+    mean: NDArray[np.float64],
+    sigma: NDArray[np.float64],
+    scatter: NDArray[np.float64],
+    count: NDArray[np.int64],
+) -> None:
+    n_bins = mean.shape[1]
+    for_objects(
+        _bin_range,
+        offsets.size - 1,
+        phase,
+        value,
+        error,
+        offsets,
+        mean,
+        sigma,
+        scatter,
+        count,
+        n_bins,
+    )
 
 
 def fold_binned(

@@ -117,7 +117,10 @@ def collect_candidates(
                 centred, weight, weighted, low, at + step[i], 1, work, matrix, coefficient
             )
         order = np.argsort(-found[: kept.size, 1], kind="mergesort")
-        found[: kept.size] = found[: kept.size][order]
+        ordered = found[: kept.size][order]
+        for k in range(kept.size):
+            for m in range(found.shape[1]):
+                found[k, m] = ordered[k, m]
         standard = np.zeros(weight.size)
         for j in range(weight.size):
             if weight[j] > 0:  # zero where an error bar is 1e160 times the smallest

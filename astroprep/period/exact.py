@@ -221,8 +221,8 @@ def harmonic_fit(
     ck = work[2, :n]
     sk = work[3, :n]
     cos_sin(time, frequency, c1, s1)
-    ck[:] = c1
-    sk[:] = s1
+    for j in range(n):  # a slice would bring in the text of numpy's error messages
+        ck[j], sk[j] = c1[j], s1[j]
     w_cos = np.empty(2 * MAX_HARMONICS + 1)
     w_sin = np.empty(2 * MAX_HARMONICS + 1)
     w_cos[0] = 1.0

@@ -188,7 +188,8 @@ def _bent(
     if good and p > row[P_BENT] and (trials == 0 or _better(p, row[P_BENT], time.size, trials)):
         row[BENT], row[BEND], row[P_BENT], row[V_BENT], row[V_BEND] = f, b, p, vf, vb
         return True
-    coefficient[:] = kept
+    for k in range(kept.size):
+        coefficient[k] = kept[k]
     harmonic_fit(time, weight, weighted, row[BENT], 1, work, matrix, kept)
     return False
 

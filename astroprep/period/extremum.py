@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import numpy as np
-from numba import njit, prange
+from numba import njit
 from numpy.typing import NDArray
+
+from astroprep.threads import for_objects
 
 __all__ = ["GRID", "WIDTHS", "brightest_phase"]
 
@@ -71,7 +73,47 @@ def _top(curve: NDArray[np.float64], there: NDArray[np.bool_]) -> float:
     return (best + 0.5 + shift) / GRID
 
 
-@njit(parallel=True, cache=True)
+@njit(nogil=True, cache=True)
+def _brightest_phase_range(
+    begin: int,
+    end: int,
+    phase: NDArray[np.float64],
+    bright: NDArray[np.float64],
+    error: NDArray[np.float64],
+    offsets: NDArray[np.int64],
+    found: NDArray[np.float64],
+) -> None:
+    for i in range(begin, end):
+        part = slice(offsets[i], offsets[i + 1])
+        value = bright[part].copy()
+        if value.size == 0 or value.max() == value.min():
+            continue
+        known = error[part]
+        weight = np.ones(value.size)
+        if np.all(np.isfinite(known) & (known > 0)):
+            weight = (known.min() / known) ** 2
+        weight /= weight.sum()
+        value -= (weight * value).sum()
+        value /= np.abs(value).max()
+        cell = np.minimum((phase[part] * GRID).astype(np.int64), GRID - 1)
+        total, sums = np.zeros(GRID), np.zeros(GRID)
+        for j in range(value.size):
+            total[cell[j]] += weight[j] * value[j]
+            sums[cell[j]] += weight[j]
+        least = np.inf
+        for half in WIDTHS:
+            smooth, sum_ = _smooth(total, sums, half)
+            left = _error_left_out(cell, value, weight, smooth, sum_)
+            if left < least:
+                least = left
+                there = sum_ > 0.0
+                curve = np.where(there, smooth / np.where(there, sum_, 1.0), 0.0)
+                found[i] = _top(curve, there)
+        found[i] -= np.floor(found[i])
+        if found[i] >= 1.0:
+            found[i] = 0.0
+
+
 def brightest_phase(
     phase: NDArray[np.float64],
     bright: NDArray[np.float64],
@@ -110,33 +152,5 @@ def brightest_phase(
     .. [2] Stone 1974, JRSS B 36, 111, doi:10.1111/j.2517-6161.1974.tb00994.x (leaving one out)
     """
     found = np.zeros(offsets.size - 1)
-    for i in prange(offsets.size - 1):
-        part = slice(offsets[i], offsets[i + 1])
-        value = bright[part].copy()
-        if value.size == 0 or value.max() == value.min():
-            continue
-        known = error[part]
-        weight = np.ones(value.size)
-        if np.all(np.isfinite(known) & (known > 0)):
-            weight = (known.min() / known) ** 2
-        weight /= weight.sum()
-        value -= (weight * value).sum()
-        value /= np.abs(value).max()
-        cell = np.minimum((phase[part] * GRID).astype(np.int64), GRID - 1)
-        total, sums = np.zeros(GRID), np.zeros(GRID)
-        for j in range(value.size):
-            total[cell[j]] += weight[j] * value[j]
-            sums[cell[j]] += weight[j]
-        least = np.inf
-        for half in WIDTHS:
-            smooth, sum_ = _smooth(total, sums, half)
-            left = _error_left_out(cell, value, weight, smooth, sum_)
-            if left < least:
-                least = left
-                there = sum_ > 0.0
-                curve = np.where(there, smooth / np.where(there, sum_, 1.0), 0.0)
-                found[i] = _top(curve, there)
-        found[i] -= np.floor(found[i])
-        if found[i] >= 1.0:
-            found[i] = 0.0
+    for_objects(_brightest_phase_range, offsets.size - 1, phase, bright, error, offsets, found)
     return found

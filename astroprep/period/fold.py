@@ -11,13 +11,14 @@ from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
-from numba import njit, prange
+from numba import njit
 from numpy.typing import ArrayLike, NDArray
 
 from astroprep.base import Needs, OnBad, Transformer
 from astroprep.data import LightCurveBatch
 from astroprep.errors import ConfigError, DataError
 from astroprep.period.extremum import brightest_phase
+from astroprep.threads import for_objects
 
 __all__ = [
     "FoldPhase",
@@ -75,7 +76,21 @@ def fold(time: ArrayLike, period: float, epoch: float = 0.0) -> NDArray[np.float
     return np.asarray(phase.reshape(times.shape), np.float64)
 
 
-@njit(parallel=True, cache=True)
+@njit(nogil=True, cache=True)
+def _fold_ragged_range(
+    begin: int,
+    end: int,
+    time: NDArray[np.float64],
+    offsets: NDArray[np.int64],
+    period: NDArray[np.float64],
+    epoch: NDArray[np.float64],
+    phase: NDArray[np.float64],
+) -> None:
+    for i in range(begin, end):
+        for j in range(offsets[i], offsets[i + 1]):
+            phase[j] = phase_of(time[j], period[i], epoch[i])
+
+
 def fold_ragged(
     time: NDArray[np.float64],
     offsets: NDArray[np.int64],
@@ -99,9 +114,7 @@ def fold_ragged(
         NaN where the time is not finite.
     """
     phase = np.empty(time.size)
-    for i in prange(offsets.size - 1):
-        for j in range(offsets[i], offsets[i + 1]):
-            phase[j] = phase_of(time[j], period[i], epoch[i])
+    for_objects(_fold_ragged_range, offsets.size - 1, time, offsets, period, epoch, phase)
     return phase
 
 

@@ -241,8 +241,8 @@ def strongest_nearby(
     """
     for k in range(2):
         re, im = room[2 * k], room[2 * k + 1]
-        re[:BINS] = slow[2 * k]
-        im[:BINS] = slow[2 * k + 1]
+        for b in range(BINS):
+            re[b], im[b] = slow[2 * k, b], slow[2 * k + 1, b]
         if bend != 0:
             at = 2 * (k + 1) * abs(bend)
             cosine, sine = twiddle[at, :BINS], twiddle[at + 1, :BINS]

@@ -7,11 +7,8 @@ not enough. ``exact`` evaluates each frequency in float64. ``auto`` takes what a
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
 from typing import Literal, get_args
 
-import numba
 import numpy as np
 from numba import njit
 from numpy.typing import NDArray
@@ -23,11 +20,11 @@ from astroprep.period.exact import MAX_HARMONICS, harmonic_power, standardise
 from astroprep.period.grid import FrequencyGrid
 from astroprep.period.points import check_points
 from astroprep.period.spectrum import Plan
+from astroprep.threads import in_chunks
 
 __all__ = [
     "Backend",
     "Normalization",
-    "in_chunks",
     "log10_false_alarm",
     "power",
     "power_ragged",
@@ -35,32 +32,6 @@ __all__ = [
 
 Backend = Literal["auto", "fft", "product", "exact"]
 Normalization = Literal["standard", "model", "log", "psd"]
-
-CHUNK = 64  # curves that a thread takes at a time
-
-
-def in_chunks(n_curves: int, jobs: int | None, work: Callable[[int, int], None]) -> None:
-    """Call ``work(first, last)`` for slices of the curves, in threads.
-
-    Parameters
-    ----------
-    n_curves : int
-        Curves in all.
-    jobs : int or None
-        Threads; None takes numba's number of threads.
-    work : callable
-        Releases the interpreter lock; its result must not depend on the slicing.
-    """
-    threads = numba.get_num_threads() if jobs is None else jobs
-    size = max(1, min(CHUNK, -(-n_curves // (4 * threads))))
-    starts = range(0, n_curves, size)
-    if threads == 1 or len(starts) < 2:
-        for first in starts:
-            work(first, min(first + size, n_curves))
-        return
-    with ThreadPoolExecutor(threads) as pool:
-        for done in [pool.submit(work, s, min(s + size, n_curves)) for s in starts]:
-            done.result()
 
 
 def _check_settings(n_harmonics: int, backend: str) -> None:

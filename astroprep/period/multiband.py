@@ -162,8 +162,8 @@ def multiband_fit(
     order = 2 * n_harmonics
     c1, s1, ck, sk = work[0, :n], work[1, :n], work[2, :n], work[3, :n]
     cos_sin(time, frequency, c1, s1)
-    ck[:] = c1
-    sk[:] = s1
+    for j in range(n):
+        ck[j], sk[j] = c1[j], s1[j]
     total = np.zeros((order + 1, 2))  # cos and sin sums of all weights
     total[0, 0] = 1.0
     own = np.empty((n_bands, order))  # of the weights of each band
@@ -250,8 +250,8 @@ def scaled_fit(
         )  # fmt: skip
         c1, s1, ck, sk = work[0, :n], work[1, :n], work[2, :n], work[3, :n]
         shape = np.zeros(n)
-        ck[:] = c1
-        sk[:] = s1
+        for j in range(n):
+            ck[j], sk[j] = c1[j], s1[j]
         for k in range(n_harmonics):
             if k > 0:
                 next_harmonic(ck, sk, c1, s1)

@@ -290,6 +290,8 @@ def _weigh(
         count += 1
     found[:] = 0.0
     best = np.argsort(-kept[:count, 2], kind="mergesort")
-    found[:count] = kept[best]
+    for k in range(count):
+        for m in range(found.shape[1]):
+            found[k, m] = kept[best[k], m]
     about[2] = worth
     about[3] = visit.max() + 1

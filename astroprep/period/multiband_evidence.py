@@ -137,7 +137,8 @@ def _residuals(
     coefficient: NDArray[np.float64],
     rest: NDArray[np.float64],
 ) -> None:
-    rest[:] = value
+    for j in range(value.size):
+        rest[j] = value[j]
     for i in range(coefficient.size):
         for j in range(value.size):
             rest[j] -= coefficient[i] * columns[i, j]

@@ -28,7 +28,6 @@ from astroprep.period.backends import (
 )
 from astroprep.period.exact import MAX_HARMONICS
 from astroprep.period.grid import FrequencyGrid
-from astroprep.period.lombscargle import in_chunks
 from astroprep.period.multiband import (
     MAX_BANDS,
     band_edges,
@@ -39,6 +38,7 @@ from astroprep.period.multiband import (
 from astroprep.period.points import check_points
 from astroprep.period.series import series_power, series_room
 from astroprep.period.spectrum import Plan
+from astroprep.threads import in_chunks
 
 __all__ = ["choose_multiband", "count_bands", "grid_power_multiband", "power_multiband_ragged"]
 

@@ -15,7 +15,7 @@ from astroprep.period.candidates import DROWNED, drowned
 from astroprep.period.choice import period_status, relate, share_of_aliases, strongest
 from astroprep.period.evidence import window as spectral_window
 from astroprep.period.grid import MAX_SIZE, GridRule
-from astroprep.period.lombscargle import in_chunks, log10_false_alarm
+from astroprep.period.lombscargle import log10_false_alarm
 from astroprep.period.multiband import MAX_BANDS
 from astroprep.period.multiband_candidates import (
     HARMONICS,
@@ -28,6 +28,7 @@ from astroprep.period.multiband_grid import choose_multiband, count_bands
 from astroprep.period.periodsearch import RELATED, TOLERANCE, Rule
 from astroprep.period.points import check_points
 from astroprep.period.precision import measure_periods
+from astroprep.threads import in_chunks
 
 __all__ = ["OVERSAMPLING", "RR_LYRAE", "BandCandidates", "MultibandSearch", "search_multiband"]
 

@@ -19,10 +19,11 @@ from astroprep.period.candidates import (
 )
 from astroprep.period.choice import Candidates, period_status
 from astroprep.period.grid import MAX_SIZE, GridRule
-from astroprep.period.lombscargle import in_chunks, log10_false_alarm
+from astroprep.period.lombscargle import log10_false_alarm
 from astroprep.period.points import check_points
 from astroprep.period.precision import measure_periods
 from astroprep.period.ranking import rank
+from astroprep.threads import in_chunks
 
 __all__ = ["AUXILIARIES", "Candidates", "PeriodSearch", "UseCataloguePeriod", "search", "weigh"]
 

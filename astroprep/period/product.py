@@ -178,7 +178,8 @@ def product_power(
             store(sums, b, share)
             lowest = lower(lowest, share)
         count = min(block, power.size - low)
-        power[low : low + count] = sums[:count]
+        for b in range(count):
+            power[low + b] = sums[b]
     marked = False
     for k in range(LANES):
         marked = marked or lane(lowest, k) < 0

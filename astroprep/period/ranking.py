@@ -208,12 +208,14 @@ def score(
         for k in range(there.shape[1]):
             if not there[i, k]:
                 continue
-            first[:] = b1
+            for h in range(first.size):
+                first[h] = b1[h]
             for d in range(mean.size):
                 x = min(max((features[i, k, d] - mean[d]) / scale[d], -LIMIT), LIMIT)
                 for h in range(first.size):
                     first[h] += x * w1[d, h]
-            second[:] = b2
+            for m in range(second.size):
+                second[m] = b2[m]
             for h in range(first.size):
                 x = first[h] / (1.0 + np.exp(-first[h]))
                 for m in range(second.size):

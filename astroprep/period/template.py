@@ -8,10 +8,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from astroprep.errors import ConfigError, DataError
-from astroprep.period.lombscargle import in_chunks
 from astroprep.period.template_kernel import fit_rows
 from astroprep.period.template_layout import PointsByBand, TemplateTable, by_band
 from astroprep.period.templates import TemplateSet
+from astroprep.threads import in_chunks
 
 __all__ = ["CLIP", "MISMATCH", "TemplateFit", "check_settings", "fit_near", "fit_templates"]
 

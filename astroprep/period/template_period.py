@@ -12,13 +12,14 @@ from astroprep.data import LightCurveBatch
 from astroprep.errors import ConfigError
 from astroprep.period.candidates import DROWNED, drowned
 from astroprep.period.grid import FrequencyGrid, GridRule
-from astroprep.period.lombscargle import in_chunks, power_ragged
+from astroprep.period.lombscargle import power_ragged
 from astroprep.period.peaks import strongest_peaks
 from astroprep.period.points import check_points
 from astroprep.period.template import CLIP, MISMATCH, TemplateFit, check_settings, fit_near
 from astroprep.period.template_files import by_name, check_name
 from astroprep.period.template_layout import TemplateTable, by_band
 from astroprep.period.template_scan import prepare_segment
+from astroprep.threads import in_chunks
 
 __all__ = ["TemplatePeriod", "sine_candidates"]
 

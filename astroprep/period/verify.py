@@ -20,9 +20,9 @@ from astroprep.data import LightCurveBatch
 from astroprep.errors import ConfigError, DataError
 from astroprep.period.examine import EVIDENCE, examine
 from astroprep.period.local import REACH, transform_table
-from astroprep.period.lombscargle import in_chunks
 from astroprep.period.segments import MOST
 from astroprep.period.verdict import Half, Judgement, PeriodStatus, judge
+from astroprep.threads import in_chunks
 
 __all__ = ["PeriodStatus", "Verification", "VerifyPeriod", "unverifiable", "verify_periods"]
 

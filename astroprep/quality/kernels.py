@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import numpy as np
-from numba import njit, prange
+from numba import njit
 from numpy.typing import NDArray
+
+from astroprep.threads import for_objects
 
 __all__ = ["MAD_TO_SIGMA", "count_flags", "curve_noise", "curve_steps", "window_power"]
 
@@ -35,7 +37,27 @@ def _noise(
     return median, scatter, noise, MAD_TO_SIGMA * np.median(step[close])
 
 
-@njit(parallel=True, cache=True)
+@njit(nogil=True, cache=True)
+def _curve_noise_range(
+    begin: int,
+    end: int,
+    time: NDArray[np.float64],
+    value: NDArray[np.float64],
+    error: NDArray[np.float64],
+    offsets: NDArray[np.int64],
+    near: float,
+    median: NDArray[np.float64],
+    scatter: NDArray[np.float64],
+    noise: NDArray[np.float64],
+    honesty: NDArray[np.float64],
+) -> None:
+    for i in range(begin, end):
+        first, last = offsets[i], offsets[i + 1]
+        median[i], scatter[i], noise[i], honesty[i] = _noise(
+            time[first:last], value[first:last], error[first:last], near
+        )
+
+
 def curve_noise(
     time: NDArray[np.float64],
     value: NDArray[np.float64],
@@ -68,15 +90,42 @@ def curve_noise(
     scatter = np.empty(n_curves)
     noise = np.empty(n_curves)
     honesty = np.empty(n_curves)
-    for i in prange(n_curves):
-        first, last = offsets[i], offsets[i + 1]
-        median[i], scatter[i], noise[i], honesty[i] = _noise(
-            time[first:last], value[first:last], error[first:last], near
-        )
+    for_objects(
+        _curve_noise_range,
+        n_curves,
+        time,
+        value,
+        error,
+        offsets,
+        near,
+        median,
+        scatter,
+        noise,
+        honesty,
+    )
     return median, scatter, noise, honesty
 
 
-@njit(parallel=True, cache=True)
+@njit(nogil=True, cache=True)
+def _curve_steps_range(
+    begin: int,
+    end: int,
+    time: NDArray[np.float64],
+    offsets: NDArray[np.int64],
+    baseline: NDArray[np.float64],
+    step: NDArray[np.float64],
+    gap: NDArray[np.float64],
+) -> None:
+    for i in range(begin, end):
+        first, last = offsets[i], offsets[i + 1]
+        if last == first:
+            continue
+        baseline[i] = time[last - 1] - time[first]
+        if last - first > 1:
+            steps = time[first + 1 : last] - time[first : last - 1]
+            step[i], gap[i] = np.median(steps), steps.max()
+
+
 def curve_steps(
     time: NDArray[np.float64], offsets: NDArray[np.int64]
 ) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]]:
@@ -99,18 +148,26 @@ def curve_steps(
     baseline = np.full(n_curves, np.nan)
     step = np.full(n_curves, np.nan)
     gap = np.full(n_curves, np.nan)
-    for i in prange(n_curves):
-        first, last = offsets[i], offsets[i + 1]
-        if last == first:
-            continue
-        baseline[i] = time[last - 1] - time[first]
-        if last - first > 1:
-            steps = time[first + 1 : last] - time[first : last - 1]
-            step[i], gap[i] = np.median(steps), steps.max()
+    for_objects(_curve_steps_range, n_curves, time, offsets, baseline, step, gap)
     return baseline, step, gap
 
 
-@njit(parallel=True, cache=True)
+@njit(nogil=True, cache=True)
+def _count_flags_range(
+    begin: int,
+    end: int,
+    flags: NDArray[np.uint32],
+    offsets: NDArray[np.int64],
+    masks: NDArray[np.uint32],
+    count: NDArray[np.int32],
+) -> None:
+    for i in range(begin, end):
+        for j in range(offsets[i], offsets[i + 1]):
+            if flags[j] != 0:
+                for k in range(masks.size):
+                    count[i, k] += (flags[j] & masks[k]) != 0
+
+
 def count_flags(
     flags: NDArray[np.uint32], offsets: NDArray[np.int64], masks: NDArray[np.uint32]
 ) -> NDArray[np.int32]:
@@ -130,15 +187,32 @@ def count_flags(
     int32 array, shape (n_curves, n_masks)
     """
     count = np.zeros((offsets.size - 1, masks.size), np.int32)
-    for i in prange(offsets.size - 1):
-        for j in range(offsets[i], offsets[i + 1]):
-            if flags[j] != 0:
-                for k in range(masks.size):
-                    count[i, k] += (flags[j] & masks[k]) != 0
+    for_objects(_count_flags_range, offsets.size - 1, flags, offsets, masks, count)
     return count
 
 
-@njit(parallel=True, cache=True)
+@njit(nogil=True, cache=True)
+def _window_power_range(
+    begin: int,
+    end: int,
+    time: NDArray[np.float64],
+    offsets: NDArray[np.int64],
+    frequency: NDArray[np.float64],
+    power: NDArray[np.float64],
+) -> None:
+    for i in range(begin, end):
+        first, last = offsets[i], offsets[i + 1]
+        if first == last:
+            continue
+        for k in range(frequency.size):
+            real, imaginary = 0.0, 0.0
+            for j in range(first, last):
+                angle = 2 * np.pi * ((time[j] - time[first]) * frequency[k] % 1.0)
+                real += np.cos(angle)
+                imaginary += np.sin(angle)
+            power[i, k] = (real * real + imaginary * imaginary) / (last - first) ** 2
+
+
 def window_power(
     time: NDArray[np.float64], offsets: NDArray[np.int64], frequency: NDArray[np.float64]
 ) -> NDArray[np.float64]:
@@ -160,15 +234,5 @@ def window_power(
         sampling without a pattern, NaN for empty curves.
     """
     power = np.full((offsets.size - 1, frequency.size), np.nan)
-    for i in prange(offsets.size - 1):
-        first, last = offsets[i], offsets[i + 1]
-        if first == last:
-            continue
-        for k in range(frequency.size):
-            real, imaginary = 0.0, 0.0
-            for j in range(first, last):
-                angle = 2 * np.pi * ((time[j] - time[first]) * frequency[k] % 1.0)
-                real += np.cos(angle)
-                imaginary += np.sin(angle)
-            power[i, k] = (real * real + imaginary * imaginary) / (last - first) ** 2
+    for_objects(_window_power_range, offsets.size - 1, time, offsets, frequency, power)
     return power

@@ -7,13 +7,14 @@ from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
-from numba import njit, prange
+from numba import njit
 from numpy.typing import NDArray
 
 from astroprep.reduce.exceptions import exceptions, residual_statistics
 from astroprep.reduce.models import Fit, Series, empty_fit
 from astroprep.reduce.parameters import Kind, Parameters
 from astroprep.reduce.robust_fit import information_criterion
+from astroprep.threads import for_objects
 
 __all__ = ["Choice", "Judged", "choose_fits"]
 
@@ -64,7 +65,28 @@ def _judge(series: Series, fit: Fit, far: float, width: int) -> Judged:
     )
 
 
-@njit(parallel=True, cache=True, error_model="numpy")
+@njit(nogil=True, cache=True, error_model="numpy")
+def _capped_range(
+    begin: int,
+    end: int,
+    value: NDArray[np.float64],
+    model: NDArray[np.float64],
+    unit: NDArray[np.float64],
+    offsets: NDArray[np.int64],
+    cap: NDArray[np.float64],
+    unknowns: NDArray[np.int64],
+    score: NDArray[np.float64],
+) -> None:
+    for i in range(begin, end):
+        n = offsets[i + 1] - offsets[i]
+        total = 0.0
+        for j in range(offsets[i], offsets[i + 1]):
+            z = (value[j] - model[j]) / unit[j]
+            total += z * z if z * z < cap[i] * cap[i] else cap[i] * cap[i]
+        if n > 0 and np.isfinite(total):
+            score[i] = information_criterion(total / n, n, unknowns[i])
+
+
 def _capped(
     value: NDArray[np.float64],
     model: NDArray[np.float64],
@@ -75,14 +97,7 @@ def _capped(
 ) -> NDArray[np.float64]:
     """Criterion of each series, the squares capped; infinite where there is no model."""
     score = np.full(offsets.size - 1, np.inf)
-    for i in prange(score.size):
-        n = offsets[i + 1] - offsets[i]
-        total = 0.0
-        for j in range(offsets[i], offsets[i + 1]):
-            z = (value[j] - model[j]) / unit[j]
-            total += z * z if z * z < cap[i] * cap[i] else cap[i] * cap[i]
-        if n > 0 and np.isfinite(total):
-            score[i] = information_criterion(total / n, n, unknowns[i])
+    for_objects(_capped_range, score.size, value, model, unit, offsets, cap, unknowns, score)
     return score
 
 

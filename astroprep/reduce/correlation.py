@@ -8,13 +8,14 @@ from typing import Any, Literal
 
 import numpy as np
 import pandas as pd
-from numba import njit, prange
+from numba import njit
 from numpy.typing import NDArray
 from scipy.cluster.hierarchy import fcluster, leaves_list, linkage
 from scipy.spatial.distance import squareform
 
 from astroprep.errors import ConfigError
 from astroprep.reduce.table import as_table
+from astroprep.threads import for_objects
 
 __all__ = ["CorrelationClusters", "correlation_clusters", "rank_correlation"]
 
@@ -69,14 +70,20 @@ def _pearson(
     return float(min(1.0, max(-1.0, ab / np.sqrt(aa * bb))))
 
 
-@njit(parallel=True, cache=True)
-def _all_pairs(
-    x: NDArray[np.float64], order: NDArray[np.int64], counts: NDArray[np.int64], fewest: int
-) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
-    """Spearman's rho of all pairs of rows of x, and the entries that they share."""
-    d, n = x.shape
-    rho, common = np.full((d, d), np.nan), np.zeros((d, d), np.int64)
-    for i in prange(d):
+@njit(nogil=True, cache=True)
+def _all_pairs_range(
+    begin: int,
+    end: int,
+    x: NDArray[np.float64],
+    order: NDArray[np.int64],
+    counts: NDArray[np.int64],
+    fewest: int,
+    d: int,
+    n: int,
+    rho: NDArray[np.float64],
+    common: NDArray[np.int64],
+) -> None:
+    for i in range(begin, end):
         a, b, both = np.empty(n), np.empty(n), np.empty(n, np.bool_)
         for j in range(i, d):
             shared = 0
@@ -89,6 +96,15 @@ def _all_pairs(
             _ranks(order[i, : counts[i]], x[i], both, a)
             _ranks(order[j, : counts[j]], x[j], both, b)
             rho[i, j] = rho[j, i] = _pearson(a, b, both, shared)
+
+
+def _all_pairs(
+    x: NDArray[np.float64], order: NDArray[np.int64], counts: NDArray[np.int64], fewest: int
+) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
+    """Spearman's rho of all pairs of rows of x, and the entries that they share."""
+    d, n = x.shape
+    rho, common = np.full((d, d), np.nan), np.zeros((d, d), np.int64)
+    for_objects(_all_pairs_range, d, x, order, counts, fewest, d, n, rho, common)
     return rho, common
 
 

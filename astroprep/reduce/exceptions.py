@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import numpy as np
-from numba import njit, prange
+from numba import njit
 from numpy.typing import NDArray
 
 from astroprep.reduce.robust_fit import robust_sigma
+from astroprep.threads import for_objects
 
 __all__ = ["CLUSTER_SIGMA", "CLUSTER_SIZE", "exceptions", "residual_statistics"]
 
@@ -14,7 +15,24 @@ CLUSTER_SIGMA = 2.5
 CLUSTER_SIZE = 3  # three in a row on one side: 2.4e-7 for Gaussian noise
 
 
-@njit(parallel=True, cache=True, error_model="numpy")
+@njit(nogil=True, cache=True, error_model="numpy")
+def _residual_statistics_range(
+    begin: int,
+    end: int,
+    residual: NDArray[np.float64],
+    error: NDArray[np.float64],
+    offsets: NDArray[np.int64],
+    scale: NDArray[np.float64],
+    in_errors: NDArray[np.float64],
+) -> None:
+    for i in range(begin, end):
+        r, e = residual[offsets[i] : offsets[i + 1]], error[offsets[i] : offsets[i + 1]]
+        if r.size > 0:
+            scale[i] = robust_sigma(r)
+            if np.all(e > 0) and np.all(np.isfinite(e)):
+                in_errors[i] = robust_sigma(r / e)
+
+
 def residual_statistics(
     residual: NDArray[np.float64], error: NDArray[np.float64], offsets: NDArray[np.int64]
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
@@ -35,12 +53,7 @@ def residual_statistics(
     """
     n = offsets.size - 1
     scale, in_errors = np.full(n, np.nan), np.full(n, np.nan)
-    for i in prange(n):
-        r, e = residual[offsets[i] : offsets[i + 1]], error[offsets[i] : offsets[i + 1]]
-        if r.size > 0:
-            scale[i] = robust_sigma(r)
-            if np.all(e > 0) and np.all(np.isfinite(e)):
-                in_errors[i] = robust_sigma(r / e)
+    for_objects(_residual_statistics_range, n, residual, error, offsets, scale, in_errors)
     return scale, in_errors
 
 
@@ -62,7 +75,30 @@ def _of_series(z: NDArray[np.float64], far: float, out: NDArray[np.bool_]) -> No
         first = last
 
 
-@njit(parallel=True, cache=True, error_model="numpy")
+@njit(nogil=True, cache=True, error_model="numpy")
+def _exceptions_range(
+    begin: int,
+    end: int,
+    residual: NDArray[np.float64],
+    error: NDArray[np.float64],
+    offsets: NDArray[np.int64],
+    scale: NDArray[np.float64],
+    in_errors: NDArray[np.float64],
+    least: NDArray[np.float64],
+    far: float,
+    out: NDArray[np.bool_],
+) -> None:
+    for i in range(begin, end):
+        part = slice(offsets[i], offsets[i + 1])
+        r, e = residual[part], error[part]
+        z = np.empty(r.size)
+        for j in range(r.size):
+            sigma = e[j] * in_errors[i] if np.isfinite(in_errors[i]) else scale[i]
+            sigma = max(sigma, least[i])
+            z[j] = r[j] / sigma if sigma > 0 else 0.0
+        _of_series(z, far, out[part])
+
+
 def exceptions(
     residual: NDArray[np.float64],
     error: NDArray[np.float64],
@@ -99,13 +135,16 @@ def exceptions(
     are neighbours in time, however long the gap between them.
     """
     out = np.zeros(residual.size, np.bool_)
-    for i in prange(offsets.size - 1):
-        part = slice(offsets[i], offsets[i + 1])
-        r, e = residual[part], error[part]
-        z = np.empty(r.size)
-        for j in range(r.size):
-            sigma = e[j] * in_errors[i] if np.isfinite(in_errors[i]) else scale[i]
-            sigma = max(sigma, least[i])
-            z[j] = r[j] / sigma if sigma > 0 else 0.0
-        _of_series(z, far, out[part])
+    for_objects(
+        _exceptions_range,
+        offsets.size - 1,
+        residual,
+        error,
+        offsets,
+        scale,
+        in_errors,
+        least,
+        far,
+        out,
+    )
     return out

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 
 import numpy as np
-from numba import njit, prange
+from numba import njit
 from numpy.typing import NDArray
 
 from astroprep.reduce.robust_fit import (
@@ -15,6 +15,7 @@ from astroprep.reduce.robust_fit import (
     prepare,
     reweigh,
 )
+from astroprep.threads import for_objects
 
 __all__ = ["fit_harmonics", "harmonic_values"]
 
@@ -190,7 +191,35 @@ def _one_curve(
     return unknowns, level
 
 
-@njit(parallel=True, cache=True, error_model="numpy")
+@njit(nogil=True, cache=True, error_model="numpy")
+def _fit_harmonics_range(
+    begin: int,
+    end: int,
+    time: NDArray[np.float64],
+    value: NDArray[np.float64],
+    error: NDArray[np.float64],
+    offsets: NDArray[np.int64],
+    period: NDArray[np.float64],
+    max_harmonics: int,
+    criterion: int,
+    coefficients: NDArray[np.float64],
+    unknowns: NDArray[np.int64],
+    level: NDArray[np.float64],
+) -> None:
+    for i in range(begin, end):
+        part = slice(offsets[i], offsets[i + 1])
+        if offsets[i + 1] > offsets[i] and period[i] > 0 and math.isfinite(period[i]):
+            unknowns[i], level[i] = _one_curve(
+                time[part],
+                value[part],
+                error[part],
+                period[i],
+                max_harmonics,
+                criterion,
+                coefficients[i],
+            )
+
+
 def fit_harmonics(
     time: NDArray[np.float64],
     value: NDArray[np.float64],
@@ -237,22 +266,44 @@ def fit_harmonics(
     n_curves = offsets.size - 1
     coefficients = np.zeros((n_curves, 2 * max_harmonics + 1))
     unknowns, level = np.zeros(n_curves, np.int64), np.zeros(n_curves)
-    for i in prange(n_curves):
-        part = slice(offsets[i], offsets[i + 1])
-        if offsets[i + 1] > offsets[i] and period[i] > 0 and math.isfinite(period[i]):
-            unknowns[i], level[i] = _one_curve(
-                time[part],
-                value[part],
-                error[part],
-                period[i],
-                max_harmonics,
-                criterion,
-                coefficients[i],
-            )
+    for_objects(
+        _fit_harmonics_range,
+        n_curves,
+        time,
+        value,
+        error,
+        offsets,
+        period,
+        max_harmonics,
+        criterion,
+        coefficients,
+        unknowns,
+        level,
+    )
     return coefficients, unknowns, level
 
 
-@njit(parallel=True, cache=True, error_model="numpy")
+@njit(nogil=True, cache=True, error_model="numpy")
+def _harmonic_values_range(
+    begin: int,
+    end: int,
+    time: NDArray[np.float64],
+    offsets: NDArray[np.int64],
+    first: NDArray[np.float64],
+    period: NDArray[np.float64],
+    coefficients: NDArray[np.float64],
+    coefficient_offsets: NDArray[np.int64],
+    model: NDArray[np.float64],
+) -> None:
+    for i in range(begin, end):
+        own = coefficients[coefficient_offsets[i] : coefficient_offsets[i + 1]]
+        row = np.empty(own.size)
+        if own.size > 0:
+            for j in range(offsets[i], offsets[i + 1]):
+                _row(_phase(time[j], first[i], period[i]), row)
+                model[j] = np.sum(row * own)
+
+
 def harmonic_values(
     time: NDArray[np.float64],
     offsets: NDArray[np.int64],
@@ -282,11 +333,15 @@ def harmonic_values(
         From the level, unit of the coefficients.
     """
     model = np.zeros(time.size)
-    for i in prange(offsets.size - 1):
-        own = coefficients[coefficient_offsets[i] : coefficient_offsets[i + 1]]
-        row = np.empty(own.size)
-        if own.size > 0:
-            for j in range(offsets[i], offsets[i + 1]):
-                _row(_phase(time[j], first[i], period[i]), row)
-                model[j] = np.sum(row * own)
+    for_objects(
+        _harmonic_values_range,
+        offsets.size - 1,
+        time,
+        offsets,
+        first,
+        period,
+        coefficients,
+        coefficient_offsets,
+        model,
+    )
     return model

@@ -8,11 +8,12 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from numba import njit, prange
+from numba import njit
 from numpy.typing import ArrayLike, NDArray
 
 from astroprep.errors import ConfigError, DataError
 from astroprep.reduce.table import as_labels, as_table
+from astroprep.threads import for_objects
 
 __all__ = ["MutualInformation", "mutual_information"]
 
@@ -59,19 +60,20 @@ def _plug_in(
     return total / n + np.log2(n), bias
 
 
-@njit(parallel=True, cache=True)
-def _measure(
+@njit(nogil=True, cache=True)
+def _measure_range(
+    begin: int,
+    end: int,
     bins: NDArray[np.int64],
     codes: NDArray[np.int64],
     n_classes: int,
     n_shuffles: int,
     seed: int,
-) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]]:
-    """Plug-in information and bias of each feature, and corrected ones of shuffled labels."""
-    d = bins.shape[0]
-    raw, bias = np.full(d, np.nan), np.full(d, np.nan)
-    null = np.full((d, n_shuffles), np.nan)
-    for k in prange(d):
+    raw: NDArray[np.float64],
+    bias: NDArray[np.float64],
+    null: NDArray[np.float64],
+) -> None:
+    for k in range(begin, end):
         there = bins[k] >= 0
         x, y = bins[k][there], codes[there]
         if x.size == 0:
@@ -86,6 +88,20 @@ def _measure(
                 y[i], y[j] = y[j], y[i]
             value, off = _plug_in(x, y, counts)
             null[k, s] = value - off
+
+
+def _measure(
+    bins: NDArray[np.int64],
+    codes: NDArray[np.int64],
+    n_classes: int,
+    n_shuffles: int,
+    seed: int,
+) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]]:
+    """Plug-in information and bias of each feature, and corrected ones of shuffled labels."""
+    d = bins.shape[0]
+    raw, bias = np.full(d, np.nan), np.full(d, np.nan)
+    null = np.full((d, n_shuffles), np.nan)
+    for_objects(_measure_range, d, bins, codes, n_classes, n_shuffles, seed, raw, bias, null)
     return raw, bias, null
 
 

@@ -5,8 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from numba import njit, prange
+from numba import njit
 from numpy.typing import NDArray
+
+from astroprep.threads import for_objects
 
 __all__ = ["Model", "fit_model", "project"]
 
@@ -262,7 +264,22 @@ def _project_one(
         error[a] = np.sqrt(error[a])
 
 
-@njit(parallel=True, cache=True)
+@njit(nogil=True, cache=True)
+def _project_range(
+    begin: int,
+    end: int,
+    z: NDArray[np.float64],
+    directions: NDArray[np.float64],
+    factors: NDArray[np.float64],
+    noise: float,
+    score: NDArray[np.float64],
+    error: NDArray[np.float64],
+    filled: NDArray[np.float64],
+) -> None:
+    for i in range(begin, end):
+        _project_one(z[i], directions, factors, noise, score[i], error[i], filled[i])
+
+
 def project(
     z: NDArray[np.float64],
     directions: NDArray[np.float64],
@@ -292,6 +309,5 @@ def project(
     n, k = len(z), len(directions)
     score, error = np.zeros((n, k)), np.zeros((n, k))
     filled = np.empty(z.shape)
-    for i in prange(n):
-        _project_one(z[i], directions, factors, noise, score[i], error[i], filled[i])
+    for_objects(_project_range, n, z, directions, factors, noise, score, error, filled)
     return score, error, filled

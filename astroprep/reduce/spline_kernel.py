@@ -5,10 +5,11 @@ from __future__ import annotations
 import math
 
 import numpy as np
-from numba import njit, prange
+from numba import njit
 from numpy.typing import NDArray
 
 from astroprep.reduce.robust_fit import BIC, information_criterion, prepare, reweigh
+from astroprep.threads import for_objects
 
 __all__ = ["KNOT_STEPS", "fit_splines", "spline_values"]
 
@@ -261,7 +262,35 @@ def _one_curve(
     return inner.size + 4, level
 
 
-@njit(parallel=True, cache=True, error_model="numpy")
+@njit(nogil=True, cache=True, error_model="numpy")
+def _fit_splines_range(
+    begin: int,
+    end: int,
+    time: NDArray[np.float64],
+    value: NDArray[np.float64],
+    error: NDArray[np.float64],
+    offsets: NDArray[np.int64],
+    max_pieces: int,
+    criterion: int,
+    coefficients: NDArray[np.float64],
+    knots: NDArray[np.uint16],
+    unknowns: NDArray[np.int64],
+    level: NDArray[np.float64],
+) -> None:
+    for i in range(begin, end):
+        part = slice(offsets[i], offsets[i + 1])
+        if offsets[i + 1] - offsets[i] >= POINTS_A_PIECE:
+            unknowns[i], level[i] = _one_curve(
+                time[part],
+                value[part],
+                error[part],
+                max_pieces,
+                criterion,
+                knots[i],
+                coefficients[i],
+            )
+
+
 def fit_splines(
     time: NDArray[np.float64],
     value: NDArray[np.float64],
@@ -304,22 +333,52 @@ def fit_splines(
     coefficients = np.zeros((n_curves, max_pieces + 3))
     knots = np.zeros((n_curves, max_pieces), np.uint16)
     unknowns, level = np.zeros(n_curves, np.int64), np.zeros(n_curves)
-    for i in prange(n_curves):
-        part = slice(offsets[i], offsets[i + 1])
-        if offsets[i + 1] - offsets[i] >= POINTS_A_PIECE:
-            unknowns[i], level[i] = _one_curve(
-                time[part],
-                value[part],
-                error[part],
-                max_pieces,
-                criterion,
-                knots[i],
-                coefficients[i],
-            )
+    for_objects(
+        _fit_splines_range,
+        n_curves,
+        time,
+        value,
+        error,
+        offsets,
+        max_pieces,
+        criterion,
+        coefficients,
+        knots,
+        unknowns,
+        level,
+    )
     return coefficients, unknowns, knots, level
 
 
-@njit(parallel=True, cache=True, error_model="numpy")
+@njit(nogil=True, cache=True, error_model="numpy")
+def _spline_values_range(
+    begin: int,
+    end: int,
+    time: NDArray[np.float64],
+    offsets: NDArray[np.int64],
+    first: NDArray[np.float64],
+    last: NDArray[np.float64],
+    knots: NDArray[np.uint16],
+    knot_offsets: NDArray[np.int64],
+    coefficients: NDArray[np.float64],
+    coefficient_offsets: NDArray[np.int64],
+    model: NDArray[np.float64],
+) -> None:
+    for i in range(begin, end):
+        own = coefficients[coefficient_offsets[i] : coefficient_offsets[i + 1]]
+        if own.size == 0:
+            continue
+        inner = knots[knot_offsets[i] : knot_offsets[i + 1]].astype(np.float64)
+        row = np.empty(4)
+        for j in range(offsets[i], offsets[i + 1]):
+            x = (time[j] - first[i]) / (last[i] - first[i])
+            if not (x >= 0.0 and x <= 1.0):
+                model[j] = np.nan
+                continue
+            piece = _basis(x, inner, row)
+            model[j] = np.sum(row * own[piece : piece + 4])
+
+
 def spline_values(
     time: NDArray[np.float64],
     offsets: NDArray[np.int64],
@@ -351,17 +410,17 @@ def spline_values(
         From the level, unit of the coefficients.
     """
     model = np.zeros(time.size)
-    for i in prange(offsets.size - 1):
-        own = coefficients[coefficient_offsets[i] : coefficient_offsets[i + 1]]
-        if own.size == 0:
-            continue
-        inner = knots[knot_offsets[i] : knot_offsets[i + 1]].astype(np.float64)
-        row = np.empty(4)
-        for j in range(offsets[i], offsets[i + 1]):
-            x = (time[j] - first[i]) / (last[i] - first[i])
-            if not (x >= 0.0 and x <= 1.0):
-                model[j] = np.nan
-                continue
-            piece = _basis(x, inner, row)
-            model[j] = np.sum(row * own[piece : piece + 4])
+    for_objects(
+        _spline_values_range,
+        offsets.size - 1,
+        time,
+        offsets,
+        first,
+        last,
+        knots,
+        knot_offsets,
+        coefficients,
+        coefficient_offsets,
+        model,
+    )
     return model

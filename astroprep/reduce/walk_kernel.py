@@ -5,11 +5,12 @@ from __future__ import annotations
 import math
 
 import numpy as np
-from numba import njit, prange
+from numba import njit
 from numpy.typing import NDArray
 
 from astroprep.reduce.robust_fit import robust_sigma
 from astroprep.reduce.spline_kernel import KNOT_STEPS
+from astroprep.threads import for_objects
 
 __all__ = ["POINTS_AN_ANCHOR", "WALK_PARAMETERS", "anchor_points", "walk_values"]
 
@@ -20,7 +21,37 @@ POINTS_AN_ANCHOR = 5
 MEDIAN_LOSS = 1.2533  # sqrt(π / 2): error of a median over that of a mean, Gaussian noise
 
 
-@njit(parallel=True, cache=True, error_model="numpy")
+@njit(nogil=True, cache=True, error_model="numpy")
+def _anchor_points_range(
+    begin: int,
+    end: int,
+    time: NDArray[np.float64],
+    value: NDArray[np.float64],
+    offsets: NDArray[np.int64],
+    level: NDArray[np.float64],
+    most: int,
+    anchor: NDArray[np.float64],
+    place: NDArray[np.uint16],
+    count: NDArray[np.int64],
+    error: NDArray[np.float64],
+) -> None:
+    for i in range(begin, end):
+        t, v = time[offsets[i] : offsets[i + 1]], value[offsets[i] : offsets[i + 1]]
+        k = min(most, t.size // POINTS_AN_ANCHOR)
+        if k < 1 or not t[-1] > t[0]:
+            continue
+        spread = np.empty(k)
+        for a in range(k):
+            part = slice(a * t.size // k, (a + 1) * t.size // k)
+            middle = np.median(v[part])
+            anchor[i, a] = middle - level[i]
+            at = (np.median(t[part]) - t[0]) / (t[-1] - t[0])
+            place[i, a] = int(np.rint(KNOT_STEPS * at))
+            spread[a] = MEDIAN_LOSS * robust_sigma(v[part] - middle) / math.sqrt(v[part].size)
+        count[i] = k
+        error[i] = np.median(spread)
+
+
 def anchor_points(
     time: NDArray[np.float64],
     value: NDArray[np.float64],
@@ -58,21 +89,19 @@ def anchor_points(
     n_curves = offsets.size - 1
     anchor, place = np.zeros((n_curves, most)), np.zeros((n_curves, most), np.uint16)
     count, error = np.zeros(n_curves, np.int64), np.full(n_curves, np.nan)
-    for i in prange(n_curves):
-        t, v = time[offsets[i] : offsets[i + 1]], value[offsets[i] : offsets[i + 1]]
-        k = min(most, t.size // POINTS_AN_ANCHOR)
-        if k < 1 or not t[-1] > t[0]:
-            continue
-        spread = np.empty(k)
-        for a in range(k):
-            part = slice(a * t.size // k, (a + 1) * t.size // k)
-            middle = np.median(v[part])
-            anchor[i, a] = middle - level[i]
-            at = (np.median(t[part]) - t[0]) / (t[-1] - t[0])
-            place[i, a] = int(np.rint(KNOT_STEPS * at))
-            spread[a] = MEDIAN_LOSS * robust_sigma(v[part] - middle) / math.sqrt(v[part].size)
-        count[i] = k
-        error[i] = np.median(spread)
+    for_objects(
+        _anchor_points_range,
+        n_curves,
+        time,
+        value,
+        offsets,
+        level,
+        most,
+        anchor,
+        place,
+        count,
+        error,
+    )
     return anchor, place, count, error
 
 
@@ -107,7 +136,36 @@ def _solve(
     return z
 
 
-@njit(parallel=True, cache=True, error_model="numpy")
+@njit(nogil=True, cache=True, error_model="numpy")
+def _walk_values_range(
+    begin: int,
+    end: int,
+    time: NDArray[np.float64],
+    offsets: NDArray[np.int64],
+    first: NDArray[np.float64],
+    last: NDArray[np.float64],
+    parameters: NDArray[np.float64],
+    place: NDArray[np.uint16],
+    anchor: NDArray[np.float64],
+    anchor_offsets: NDArray[np.int64],
+    model: NDArray[np.float64],
+) -> None:
+    for i in range(begin, end):
+        part = slice(anchor_offsets[i], anchor_offsets[i + 1])
+        a = anchor[part]
+        if a.size == 0:
+            continue
+        at = first[i] + place[part] * ((last[i] - first[i]) / KNOT_STEPS)
+        tau = 10.0 ** parameters[i, 0]
+        noise = 10.0 ** (2.0 * (parameters[i, 2] - parameters[i, 1]))
+        weights = _solve(at, a, tau, noise)
+        for j in range(offsets[i], offsets[i + 1]):
+            total = 0.0
+            for k in range(a.size):
+                total += weights[k] * math.exp(-abs(time[j] - at[k]) / tau)
+            model[j] = total
+
+
 def walk_values(
     time: NDArray[np.float64],
     offsets: NDArray[np.int64],
@@ -147,18 +205,17 @@ def walk_values(
     .. [1] Rybicki & Press 1992, ApJ 398, 169, doi:10.1086/171845, equation 6
     """
     model = np.zeros(time.size)
-    for i in prange(offsets.size - 1):
-        part = slice(anchor_offsets[i], anchor_offsets[i + 1])
-        a = anchor[part]
-        if a.size == 0:
-            continue
-        at = first[i] + place[part] * ((last[i] - first[i]) / KNOT_STEPS)
-        tau = 10.0 ** parameters[i, 0]
-        noise = 10.0 ** (2.0 * (parameters[i, 2] - parameters[i, 1]))
-        weights = _solve(at, a, tau, noise)
-        for j in range(offsets[i], offsets[i + 1]):
-            total = 0.0
-            for k in range(a.size):
-                total += weights[k] * math.exp(-abs(time[j] - at[k]) / tau)
-            model[j] = total
+    for_objects(
+        _walk_values_range,
+        offsets.size - 1,
+        time,
+        offsets,
+        first,
+        last,
+        parameters,
+        place,
+        anchor,
+        anchor_offsets,
+        model,
+    )
     return model

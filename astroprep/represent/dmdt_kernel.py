@@ -5,9 +5,11 @@ from __future__ import annotations
 import math
 
 import numpy as np
-from numba import njit, prange
+from numba import njit
 from numpy.typing import NDArray
 from scipy.special import ndtr
+
+from astroprep.threads import for_objects
 
 __all__ = ["MAX_PAIRS", "count_pairs"]
 
@@ -205,8 +207,10 @@ def _sampled_row(
         before += last - first
 
 
-@njit(parallel=True, cache=True)
-def _count(
+@njit(nogil=True, cache=True)
+def _count_range(
+    begin: int,
+    end: int,
     time: NDArray[np.float64],
     value: NDArray[np.float64],
     error: NDArray[np.float64],
@@ -218,13 +222,13 @@ def _count(
     pdf: NDArray[np.float64],
     max_pairs: int,
     seed: np.uint64,
-) -> tuple[NDArray[np.float64], NDArray[np.int64], NDArray[np.int64]]:
-    n_curves, n_dt, n_dm = offsets.size - 1, dt_edges.size - 1, dm_edges.size - 1
-    counts = np.zeros((n_curves, n_dt, n_dm))
-    pairs = np.zeros((n_curves, n_dt), np.int64)
-    looked_at = np.zeros((n_curves, n_dt), np.int64)
-    scale = CELLS / (dm_edges[-1] - dm_edges[0])
-    for i in prange(n_curves):
+    n_dt: int,
+    counts: NDArray[np.float64],
+    pairs: NDArray[np.int64],
+    looked_at: NDArray[np.int64],
+    scale: float,
+) -> None:
+    for i in range(begin, end):
         a, b = offsets[i], offsets[i + 1]
         t, x = time[a:b], value[a:b]
         e = error[a:b] if error.size > 0 else error
@@ -258,6 +262,46 @@ def _count(
                     pdf,
                     counts[i, k],
                 )
+
+
+def _count(
+    time: NDArray[np.float64],
+    value: NDArray[np.float64],
+    error: NDArray[np.float64],
+    offsets: NDArray[np.int64],
+    dt_edges: NDArray[np.float64],
+    dm_edges: NDArray[np.float64],
+    guess: NDArray[np.int16],
+    cdf: NDArray[np.float64],
+    pdf: NDArray[np.float64],
+    max_pairs: int,
+    seed: np.uint64,
+) -> tuple[NDArray[np.float64], NDArray[np.int64], NDArray[np.int64]]:
+    n_curves, n_dt, n_dm = offsets.size - 1, dt_edges.size - 1, dm_edges.size - 1
+    counts = np.zeros((n_curves, n_dt, n_dm))
+    pairs = np.zeros((n_curves, n_dt), np.int64)
+    looked_at = np.zeros((n_curves, n_dt), np.int64)
+    scale = CELLS / (dm_edges[-1] - dm_edges[0])
+    for_objects(
+        _count_range,
+        n_curves,
+        time,
+        value,
+        error,
+        offsets,
+        dt_edges,
+        dm_edges,
+        guess,
+        cdf,
+        pdf,
+        max_pairs,
+        seed,
+        n_dt,
+        counts,
+        pairs,
+        looked_at,
+        scale,
+    )
     return counts, pairs, looked_at
 
 

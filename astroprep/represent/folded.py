@@ -5,12 +5,13 @@ from __future__ import annotations
 import math
 
 import numpy as np
-from numba import njit, prange
+from numba import njit
 from numpy.typing import NDArray
 
 from astroprep.base import Needs, OnBad, Transformer
 from astroprep.data import LightCurveBatch
 from astroprep.errors import ConfigError
+from astroprep.threads import for_objects
 
 __all__ = ["CHANNELS", "FoldedChannels", "fold_channels"]
 
@@ -73,7 +74,65 @@ def _fill_cyclic(channel: NDArray[np.float64], count: NDArray[np.int64]) -> None
         left = right
 
 
-@njit(parallel=True, cache=True)
+@njit(nogil=True, cache=True)
+def _fold_channels_range(
+    begin: int,
+    end: int,
+    time: NDArray[np.float64],
+    value: NDArray[np.float64],
+    error: NDArray[np.float64],
+    offsets: NDArray[np.int64],
+    period: NDArray[np.float64],
+    multiples: NDArray[np.int64],
+    n_bins: int,
+    sign: float,
+    limit: float,
+    trust: NDArray[np.float64] | None,
+    n_folds: int,
+    longest: int,
+    folded: NDArray[np.float32],
+) -> None:
+    for i in range(begin, end):
+        a, b = offsets[i], offsets[i + 1]
+        z = _standardised(value[a:b], error[a:b], sign)
+        least = error[a:b].min()
+        for f in range(n_folds):
+            bins = n_bins * multiples[f] // longest
+            count = np.zeros(bins, np.int64)
+            trusted = np.zeros(bins)
+            total = np.zeros(bins)
+            mean = np.zeros(bins)
+            spread = np.zeros(bins)
+            where = np.empty(b - a, np.int64)
+            frequency = 1.0 / (period[i] * multiples[f])
+            for j in range(a, b):
+                turns = (time[j] - time[a]) * frequency
+                bin_ = min(int((turns - math.floor(turns)) * bins), bins - 1)
+                where[j - a] = bin_
+                weight = max((least / error[j]) ** 2, LEAST_WEIGHT)
+                count[bin_] += 1
+                trusted[bin_] += 1.0 if trust is None else trust[j]
+                total[bin_] += weight
+                mean[bin_] += weight * z[j - a]
+            for k in range(bins):
+                if count[k] > 0:
+                    mean[k] /= total[k]
+            for j in range(a, b):
+                k = where[j - a]
+                weight = max((least / error[j]) ** 2, LEAST_WEIGHT)
+                spread[k] += weight * (z[j - a] - mean[k]) ** 2
+            for k in range(bins):
+                if count[k] > 0:
+                    spread[k] = math.sqrt(spread[k] / total[k])
+            _fill_cyclic(mean, count)
+            _fill_cyclic(spread, count)
+            for k in range(n_bins):
+                c = k % bins
+                folded[i, 3 * f, k] = min(max(mean[c], -limit), limit)
+                folded[i, 3 * f + 1, k] = min(spread[c], limit)
+                folded[i, 3 * f + 2, k] = trusted[c] / (trusted[c] + 1.0)
+
+
 def fold_channels(
     time: NDArray[np.float64],
     value: NDArray[np.float64],
@@ -128,45 +187,23 @@ def fold_channels(
     n_folds = multiples.size
     longest = multiples.max()
     folded = np.zeros((n_curves, 3 * n_folds, n_bins), np.float32)
-    for i in prange(n_curves):
-        a, b = offsets[i], offsets[i + 1]
-        z = _standardised(value[a:b], error[a:b], sign)
-        least = error[a:b].min()
-        for f in range(n_folds):
-            bins = n_bins * multiples[f] // longest
-            count = np.zeros(bins, np.int64)
-            trusted = np.zeros(bins)
-            total = np.zeros(bins)
-            mean = np.zeros(bins)
-            spread = np.zeros(bins)
-            where = np.empty(b - a, np.int64)
-            frequency = 1.0 / (period[i] * multiples[f])
-            for j in range(a, b):
-                turns = (time[j] - time[a]) * frequency
-                bin_ = min(int((turns - math.floor(turns)) * bins), bins - 1)
-                where[j - a] = bin_
-                weight = max((least / error[j]) ** 2, LEAST_WEIGHT)
-                count[bin_] += 1
-                trusted[bin_] += 1.0 if trust is None else trust[j]
-                total[bin_] += weight
-                mean[bin_] += weight * z[j - a]
-            for k in range(bins):
-                if count[k] > 0:
-                    mean[k] /= total[k]
-            for j in range(a, b):
-                k = where[j - a]
-                weight = max((least / error[j]) ** 2, LEAST_WEIGHT)
-                spread[k] += weight * (z[j - a] - mean[k]) ** 2
-            for k in range(bins):
-                if count[k] > 0:
-                    spread[k] = math.sqrt(spread[k] / total[k])
-            _fill_cyclic(mean, count)
-            _fill_cyclic(spread, count)
-            for k in range(n_bins):
-                c = k % bins
-                folded[i, 3 * f, k] = min(max(mean[c], -limit), limit)
-                folded[i, 3 * f + 1, k] = min(spread[c], limit)
-                folded[i, 3 * f + 2, k] = trusted[c] / (trusted[c] + 1.0)
+    for_objects(
+        _fold_channels_range,
+        n_curves,
+        time,
+        value,
+        error,
+        offsets,
+        period,
+        multiples,
+        n_bins,
+        sign,
+        limit,
+        trust,
+        n_folds,
+        longest,
+        folded,
+    )
     return folded
 
 

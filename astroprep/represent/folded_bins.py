@@ -6,8 +6,10 @@ import math
 from typing import Literal, NamedTuple
 
 import numpy as np
-from numba import njit, prange
+from numba import njit
 from numpy.typing import NDArray
+
+from astroprep.threads import for_objects
 
 __all__ = ["Align", "FoldedBins", "bin_folds"]
 
@@ -154,7 +156,38 @@ def _fill_bins(
         variance[k] = unit / total[k] if total[k] > 0 else np.inf
 
 
-@njit(parallel=True, cache=True)
+@njit(nogil=True, cache=True)
+def _bin_folds_range(
+    begin: int,
+    end: int,
+    time: NDArray[np.float64],
+    value: NDArray[np.float64],
+    error: NDArray[np.float64],
+    offsets: NDArray[np.int64],
+    period: NDArray[np.float64],
+    bright: float,
+    align: float,
+    mean: NDArray[np.float64],
+    variance: NDArray[np.float64],
+    epoch: NDArray[np.float64],
+    level: NDArray[np.float64],
+    scale: NDArray[np.float64],
+) -> None:
+    for i in range(begin, end):
+        a, b = offsets[i], offsets[i + 1]
+        level[i], scale[i] = _level_and_scale(value[a:b], error[a:b])
+        z = bright * (value[a:b] - level[i]) / scale[i]
+        noise = error[a:b] / scale[i]
+        turns = (time[a:b] - time[a]) / period[i]
+        phase = turns - np.floor(turns)
+        zero = _phase_zero(phase, z, noise, align)
+        epoch[i] = time[a] + zero * period[i]
+        best = noise.min()
+        weight = np.maximum((error[a:b].min() / error[a:b]) ** 2, LEAST_WEIGHT)
+        phase = phase - zero
+        _fill_bins(phase - np.floor(phase), z, weight, best, mean[i], variance[i])
+
+
 def _bin_folds(
     time: NDArray[np.float64],
     value: NDArray[np.float64],
@@ -174,19 +207,22 @@ def _bin_folds(
     n = offsets.size - 1
     mean, variance = np.zeros((n, n_bins)), np.empty((n, n_bins))
     epoch, level, scale = np.empty(n), np.empty(n), np.empty(n)
-    for i in prange(n):
-        a, b = offsets[i], offsets[i + 1]
-        level[i], scale[i] = _level_and_scale(value[a:b], error[a:b])
-        z = bright * (value[a:b] - level[i]) / scale[i]
-        noise = error[a:b] / scale[i]
-        turns = (time[a:b] - time[a]) / period[i]
-        phase = turns - np.floor(turns)
-        zero = _phase_zero(phase, z, noise, align)
-        epoch[i] = time[a] + zero * period[i]
-        best = noise.min()
-        weight = np.maximum((error[a:b].min() / error[a:b]) ** 2, LEAST_WEIGHT)
-        phase = phase - zero
-        _fill_bins(phase - np.floor(phase), z, weight, best, mean[i], variance[i])
+    for_objects(
+        _bin_folds_range,
+        n,
+        time,
+        value,
+        error,
+        offsets,
+        period,
+        bright,
+        align,
+        mean,
+        variance,
+        epoch,
+        level,
+        scale,
+    )
     return mean, variance, epoch, level, scale
 
 

@@ -6,13 +6,14 @@ from dataclasses import replace
 from typing import Any, Literal
 
 import numpy as np
-from numba import njit, prange
+from numba import njit
 from numpy.typing import NDArray
 
 from astroprep.base import Needs, OnBad, Transformer
 from astroprep.clean.series import band_names, series_of
 from astroprep.data import LightCurveBatch
 from astroprep.errors import ConfigError, DataError
+from astroprep.threads import for_objects
 
 __all__ = ["Normalize", "scale_of_series"]
 
@@ -60,7 +61,20 @@ def _offset_and_scale(value: NDArray[np.float64], method: int) -> tuple[float, f
     return centre, spread if spread > 0 else 1.0
 
 
-@njit(parallel=True, cache=True)
+@njit(nogil=True, cache=True)
+def _scale_of_series_range(
+    begin: int,
+    end: int,
+    value: NDArray[np.float64],
+    offsets: NDArray[np.int64],
+    method: int,
+    offset: NDArray[np.float64],
+    scale: NDArray[np.float64],
+) -> None:
+    for i in range(begin, end):
+        offset[i], scale[i] = _offset_and_scale(value[offsets[i] : offsets[i + 1]], method)
+
+
 def scale_of_series(
     value: NDArray[np.float64], offsets: NDArray[np.int64], method: int
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
@@ -83,8 +97,7 @@ def scale_of_series(
         Unit of the value. An empty series has 0 and 1, a constant one its value and 1.
     """
     offset, scale = np.empty(offsets.size - 1), np.empty(offsets.size - 1)
-    for i in prange(offsets.size - 1):
-        offset[i], scale[i] = _offset_and_scale(value[offsets[i] : offsets[i + 1]], method)
+    for_objects(_scale_of_series_range, offsets.size - 1, value, offsets, method, offset, scale)
     return offset, scale
 
 

@@ -6,10 +6,11 @@ import math
 from typing import NamedTuple
 
 import numpy as np
-from numba import njit, prange
+from numba import njit
 from numpy.typing import NDArray
 
 from astroprep.errors import DataError
+from astroprep.threads import for_objects
 
 __all__ = ["Components", "fit_components", "posterior"]
 
@@ -45,19 +46,23 @@ class Components(NamedTuple):
     converged: bool
 
 
-@njit(parallel=True, cache=True)
-def _posterior(
+@njit(nogil=True, cache=True)
+def _posterior_range(
+    begin: int,
+    end: int,
     x: NDArray[np.float64],
     variance: NDArray[np.float64],
     mean: NDArray[np.float64],
     loadings: NDArray[np.float64],
     noise: float,
-) -> Moments:
-    n, n_bins = x.shape
-    q = loadings.shape[0]
-    z, covariance = np.zeros((n, q)), np.zeros((n, q, q))
-    log_likelihood, chi2 = np.zeros(n), np.empty(n)
-    for i in prange(n):
+    n_bins: int,
+    q: int,
+    z: NDArray[np.float64],
+    covariance: NDArray[np.float64],
+    log_likelihood: NDArray[np.float64],
+    chi2: NDArray[np.float64],
+) -> None:
+    for i in range(begin, end):
         m, b = np.eye(q), np.zeros(q)
         total, seen = 0.0, 0
         for k in range(n_bins):
@@ -106,6 +111,34 @@ def _posterior(
                     r -= z[i, p] * loadings[p, k]
                 square += r * r / (variance[i, k] + noise)
         chi2[i] = square / seen if seen > 0 else np.nan
+
+
+def _posterior(
+    x: NDArray[np.float64],
+    variance: NDArray[np.float64],
+    mean: NDArray[np.float64],
+    loadings: NDArray[np.float64],
+    noise: float,
+) -> Moments:
+    n, n_bins = x.shape
+    q = loadings.shape[0]
+    z, covariance = np.zeros((n, q)), np.zeros((n, q, q))
+    log_likelihood, chi2 = np.zeros(n), np.empty(n)
+    for_objects(
+        _posterior_range,
+        n,
+        x,
+        variance,
+        mean,
+        loadings,
+        noise,
+        n_bins,
+        q,
+        z,
+        covariance,
+        log_likelihood,
+        chi2,
+    )
     return z, covariance, log_likelihood, chi2
 
 
