@@ -206,7 +206,8 @@ def classify(
         Class shares to assume: ``"train"`` those of the training objects, ``"estimate"`` those
         that expectation maximisation finds in this input (`estimate_shares`), or a file of them
         (`read_shares`); by default those that the bundle states. Where they cannot be estimated
-        the log says why, and the bundle's are taken.
+        the log says why, and the bundle's are taken. The standard errors in the file's metadata
+        are those of the number of objects alone.
     coverage : float, default 0.9
         Of the conformal sets.
     progress : callable, optional

@@ -125,7 +125,7 @@ def _measure(
     probability = np.full((len(catalogue), len(classes)), np.nan)
     probability[full["row"]] = softmax(full["logits"], temperatures["uncompressed"])
     learned, wanted = np.asarray(bundle.priors), classifier.priors
-    if job.options.prior == "estimate":
+    if classifier.prior == "estimate":
         wanted = estimate_priors(probability[full["row"]], learned)
     probability[full["row"]] = correct_priors(probability[full["row"]], learned, wanted)
     written = pq.read_table(
