@@ -60,6 +60,11 @@ def conformity_scores(
     ConfigError
         For another score.
 
+    Notes
+    -----
+    A machine whose arithmetic differs in the last bit draws another random number: coverage is
+    the same there, single sets of ``aps`` and ``raps`` may differ by a class at their edge.
+
     References
     ----------
     .. [1] Sadinle, Lei & Wasserman 2019, JASA 114, 223, doi:10.1080/01621459.2017.1395341
