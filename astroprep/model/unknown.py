@@ -117,7 +117,8 @@ class UnknownScore:
         method : {"combined", "energy", "mahalanobis"}, default "combined"
             See the class.
         false_unknown_rate : float, default 0.02
-            Share of known objects that may be called unknown.
+            Share of known objects that may be called unknown. Where there are fewer validation
+            objects than it takes to state the rate (49 for 0.02), none is called unknown.
 
         Raises
         ------
