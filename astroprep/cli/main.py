@@ -33,13 +33,6 @@ app = typer.Typer(
 CHECKOUT = Path(__file__).parents[2]  # holds pipelines/ and data_samples/ in a source checkout
 
 
-class Prior(StrEnum):
-    """Class shares that probabilities assume."""
-
-    train = "train"
-    estimate = "estimate"
-
-
 class Outliers(StrEnum):
     """What becomes of outliers."""
 
@@ -77,6 +70,11 @@ class Flux(StrEnum):
     sap = "sap"
 
 
+Shares = typer.Option(
+    metavar="train|estimate|FILE",
+    help="Class shares to assume: of the training objects, estimated from the input, or a JSON, "
+    "TOML or CSV file of class and share.",
+)
 Input = Annotated[Path, typer.Argument(help="Survey file: nested Parquet, or long CSV.")]
 AnyInput = Annotated[
     str,
@@ -129,7 +127,7 @@ def run(
     period_column: PeriodColumn = None,
     label_column: Annotated[str | None, typer.Option(help="Column of the labels.")] = None,
     split_column: Annotated[str | None, typer.Option(help="Column of 'train' and 'test'.")] = None,
-    prior: Annotated[Prior, typer.Option(help="Class shares to assume.")] = Prior.train,
+    prior: Annotated[str, Shares] = "train",
     schema: Schema = None,
     jobs: Jobs = None,
     strict: Strict = False,
@@ -158,7 +156,7 @@ def run(
         period_column=period_column,
         label_column=label_column,
         split_column=split_column,
-        prior=prior.value,
+        prior=prior,
         schema=schema,
     )
     with show.bars() as tell:
@@ -181,11 +179,17 @@ def classify(
             "--search-periods", help="Search, though the bundle learned from a column of periods."
         ),
     ] = False,
+    prior: Annotated[str | None, Shares] = None,
+    coverage: Annotated[
+        float, typer.Option(help="Probability that conformal_set holds the true class.")
+    ] = 0.9,
     schema: Schema = None,
     jobs: Jobs = None,
     strict: Strict = False,
 ) -> None:
     """Classify the objects of a survey with a bundle; torch is not needed.
+
+    Without --prior the class shares that the bundle states are assumed.
 
     Example: `astroprep classify result/bundle.apz data_samples/survey.parquet --out new.parquet`
     """
@@ -200,6 +204,8 @@ def classify(
             period_column=period_column,
             search_periods=search_periods,
             schema=schema,
+            prior=prior,
+            coverage=coverage,
             progress=tell,
         )
     show.out.print(str(out))

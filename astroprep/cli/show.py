@@ -97,8 +97,26 @@ def bundle_table(bundle: Any, path: Path) -> Table:
         f"{4 * bundle.n_parameters / len(bundle.weights):.1f} times smaller than float32",
         "file": f"{path.stat().st_size:,} bytes",
         "temperature": f"{bundle.temperature:.4g}",
+        **_answers(recipe),
         "made with": ", ".join(f"{name} {number}" for name, number in bundle.versions.items()),
     }
     for name, value in rows.items():
         table.add_row(name, value)
     return table
+
+
+def _answers(recipe: Mapping[str, Any]) -> dict[str, str]:
+    """What the bundle says beyond probabilities, in words."""
+    outputs, words = recipe.get("outputs", {}), {}
+    if "isotonic" in outputs:
+        words["calibration"] = "temperature, then isotonic for each class"
+    if "conformal" in outputs:
+        n = sum(int(count.sum()) for count in outputs["conformal"]["counts"])
+        words["conformal sets"] = f"{outputs['conformal']['score']} scores of {n} objects"
+    if "unknown" in outputs:
+        unknown = outputs["unknown"]
+        words["unknown"] = (
+            f"{unknown['method']} above {unknown['threshold']:.4g}, "
+            f"{100 * unknown['false_unknown_rate']:.3g} % of known objects"
+        )
+    return words

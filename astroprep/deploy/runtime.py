@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from astroprep.deploy.bundle import Bundle, Golden, read_bundle
 from astroprep.errors import ConfigError, DataError
-from astroprep.model.calibrate import correct_priors, softmax
+from astroprep.model.outputs import Outputs
 from astroprep.optional import need
 
 __all__ = ["GOLDEN_TOLERANCE", "Runtime", "golden_vectors"]
@@ -42,6 +42,11 @@ class Runtime:
     ConfigError
         If ``n_threads`` is below 1.
 
+    Attributes
+    ----------
+    outputs : Outputs
+        Calibration, conformal sets and the unknown score, as the bundle carries them.
+
     Notes
     -----
     Every call of the graph has the same shape, and a row's result does not depend on its
@@ -56,6 +61,7 @@ class Runtime:
         tensors = self.bundle.tensors()
         self._session = _Session(self.bundle.graph, tensors, n_threads, self.source)
         self._prove()
+        self.outputs = self._restored()
 
     def logits(
         self, folded: NDArray[np.float32], auxiliary: NDArray[np.float32]
@@ -110,15 +116,30 @@ class Runtime:
         DataError
             See `logits`; or priors of the wrong number or sign.
         """
-        probability = softmax(self.logits(folded, auxiliary), self.bundle.temperature)
-        if priors is None:
-            return probability
-        if np.shape(priors) != (len(self.bundle.classes),):
+        logits = self.logits(folded, auxiliary)
+        if priors is not None and np.shape(priors) != (len(self.bundle.classes),):
             raise DataError(
                 f"{self.source}: priors must be one number for each of the "
                 f"{len(self.bundle.classes)} classes, got shape {np.shape(priors)}"
             )
-        return correct_priors(probability, np.asarray(self.bundle.priors), priors)
+        return self.outputs.probabilities(logits, priors)
+
+    def _restored(self) -> Outputs:
+        bundle = self.bundle
+        state = bundle.recipe.get("outputs", {})
+        if not isinstance(state, Mapping):
+            raise DataError(f"{self.source}: recipe.json: 'outputs' is no table; fetch it again")
+        try:
+            outputs = Outputs.from_state(state, bundle.temperature, np.asarray(bundle.priors))
+        except DataError as error:
+            raise DataError(f"{self.source}: recipe.json: {error}; fetch it again") from None
+        n = len(bundle.feature_names)
+        if outputs.unknown is not None and outputs.unknown.n_auxiliary != n:
+            raise DataError(
+                f"{self.source}: recipe.json: the unknown score takes "
+                f"{outputs.unknown.n_auxiliary} auxiliaries, the network {n}; fetch it again"
+            )
+        return outputs
 
     def _checked(
         self, folded: NDArray[np.float32], auxiliary: NDArray[np.float32]

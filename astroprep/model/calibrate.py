@@ -81,7 +81,7 @@ def fit_temperature(
     Raises
     ------
     DataError
-        If there is no object.
+        If there is no object or a logit is not finite.
 
     References
     ----------
@@ -92,6 +92,8 @@ def fit_temperature(
     y = np.asarray(code, dtype=np.int64)
     if y.size == 0:
         raise DataError("fit_temperature needs at least one validation object, got none")
+    if not np.isfinite(z).all():
+        raise DataError("fit_temperature needs finite logits; leave rejected objects out")
     w = np.ones(y.size) if weight is None else np.asarray(weight, dtype=np.float64)
     low, high = np.log(TEMPERATURE_RANGE)
     found = minimize_scalar(
@@ -198,6 +200,11 @@ def estimate_priors(
     float64 array, shape (n_classes,)
         Sums to 1; the learned ones for an empty sample.
 
+    Raises
+    ------
+    DataError
+        If a learned prior is not positive or a probability not finite.
+
     Notes
     -----
     Sound where only the class shares differ between the samples, not the look of each class.
@@ -208,12 +215,20 @@ def estimate_priors(
        doi:10.1162/089976602753284446
     """
     before = np.asarray(learned, dtype=np.float64)
+    if not (before > 0).all():
+        raise DataError(f"estimate_priors needs positive learned priors, got {before.tolist()}")
     before = before / before.sum()
+    ratio = np.asarray(probability, dtype=np.float64) / before  # likelihoods, but for a factor
     priors: NDArray[np.float64] = before.copy()
-    if len(probability) == 0:
+    if len(ratio) == 0:
         return priors
+    if not np.isfinite(ratio).all():
+        raise DataError("estimate_priors needs finite probabilities; leave rejected objects out")
     for _ in range(max_iterations):
-        updated = correct_priors(probability, before, priors).mean(axis=0)
+        evidence = ratio @ priors
+        weight = np.divide(1.0, evidence, out=np.zeros_like(evidence), where=evidence > 0)
+        updated = priors * (weight @ ratio)
+        updated = updated / updated.sum()
         change = float(np.abs(updated - priors).max())
         priors = updated
         if change < tolerance:

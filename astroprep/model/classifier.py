@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import fields
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import fields, replace
 from pathlib import Path
 from typing import Any, Self
 
@@ -14,9 +14,11 @@ from sklearn.utils.validation import check_is_fitted
 
 from astroprep.data import LightCurveBatch
 from astroprep.errors import ConfigError, DataError
-from astroprep.model.calibrate import correct_priors, fit_temperature, softmax, tempered_priors
+from astroprep.model.calibrate import tempered_priors
 from astroprep.model.evaluate import split_validation
 from astroprep.model.firenet import PRESETS, build_network, firenet_spec, fold_batchnorm
+from astroprep.model.outputs import COVERAGE, Outputs
+from astroprep.model.priors import PriorEstimate, check_shares, estimate_shares
 from astroprep.model.train import (
     TrainingArrays,
     TrainSettings,
@@ -24,6 +26,7 @@ from astroprep.model.train import (
     fit_network,
     predict_logits,
 )
+from astroprep.model.unknown import UnknownScore
 from astroprep.represent import AuxiliaryScale
 
 __all__ = ["FireNetClassifier", "training_arrays"]
@@ -98,10 +101,13 @@ class FireNetClassifier(ClassifierMixin, BaseEstimator):
 averaging, patience, seed, n_threads
         As in `TrainSettings`; the seed also makes the initial weights and the split.
     validation_fraction : float, default 0.15
-        Share of each class that steers the training and fits the temperature.
+        Share of each class that steers the training and fits calibration, conformal scores and
+        the threshold of the unknown.
     prior_power : float, default 0.0
         Priors of the probabilities, and so of the predicted class: 0 those of the labelled
         stars, as ``astroprep run`` has them, 1 equal ones, see `tempered_priors`.
+    false_unknown_rate : float, default 0.02
+        Share of stars of known classes that may be called unknown.
 
     Attributes
     ----------
@@ -111,6 +117,8 @@ averaging, patience, seed, n_threads
         Trained, batch norm folded.
     scale_ : AuxiliaryScale
         Of the features.
+    outputs_ : Outputs
+        Calibration, conformal sets and the unknown score.
     temperature_ : float
         Divides the logits.
     learned_priors_, priors_ : float64 array, shape (n_classes,)
@@ -133,6 +141,7 @@ averaging, patience, seed, n_threads
         patience: int = 10,
         validation_fraction: float = 0.15,
         prior_power: float = 0.0,
+        false_unknown_rate: float = 0.02,
         seed: int = 0,
         n_threads: int = 2,
     ) -> None:
@@ -147,6 +156,7 @@ averaging, patience, seed, n_threads
         self.patience = patience
         self.validation_fraction = validation_fraction
         self.prior_power = prior_power
+        self.false_unknown_rate = false_unknown_rate
         self.seed = seed
         self.n_threads = n_threads
 
@@ -240,14 +250,25 @@ averaging, patience, seed, n_threads
         count = np.bincount(learned, minlength=len(classes))
         self.learned_priors_ = tempered_priors(count, self.class_power)
         self.priors_ = tempered_priors(count, self.prior_power)
-        self.temperature_ = 1.0
-        if is_validation.any():
-            code = arrays.label[is_validation]
-            logits = predict_logits(
-                self.net_, arrays.folded[is_validation], arrays.auxiliary[is_validation]
-            )
-            self.temperature_ = fit_temperature(logits, code, weight[code])
+        self._fit_outputs(arrays, weight)
         return self
+
+    def _fit_outputs(self, arrays: TrainingArrays, weight: NDArray[np.float64]) -> None:
+        """Calibrate on the validation objects; take the look of the known from the others."""
+        check, code = arrays.is_validation, arrays.label
+        logits = predict_logits(self.net_, arrays.folded[check], arrays.auxiliary[check])
+        outputs = Outputs.fit(logits, code[check], self.learned_priors_, weight)
+        unknown = UnknownScore.fit(
+            arrays.auxiliary[~check],
+            code[~check],
+            logits,
+            arrays.auxiliary[check],
+            n_classes=len(self.classes_),
+            false_unknown_rate=self.false_unknown_rate,
+        )
+        self.outputs_ = replace(outputs, unknown=unknown)
+        self.temperature_ = outputs.temperature
+        self._validation = outputs.calibrated(logits), code[check]
 
     def predict_logits(self, batch: LightCurveBatch) -> NDArray[np.float32]:
         """Logits before temperature and priors, float32, shape (n_curves, n_classes)."""
@@ -255,10 +276,79 @@ averaging, patience, seed, n_threads
         folded, features = _inputs(batch)
         return predict_logits(self.net_, folded, self.scale_.apply(features))
 
-    def predict_proba(self, batch: LightCurveBatch) -> NDArray[np.float64]:
-        """Calibrated probabilities under `priors_`, float64, shape (n_curves, n_classes)."""
-        learned = softmax(self.predict_logits(batch), self.temperature_)
-        return correct_priors(learned, self.learned_priors_, self.priors_)
+    def predict_proba(
+        self, batch: LightCurveBatch, shares: Mapping[str, float] | None = None
+    ) -> NDArray[np.float64]:
+        """Calibrated probabilities.
+
+        Parameters
+        ----------
+        batch : LightCurveBatch
+            As for `fit`.
+        shares : mapping of class to float, optional
+            Class shares of the sample, such as `estimate_priors` finds; `priors_` by default.
+
+        Returns
+        -------
+        float64 array, shape (n_curves, n_classes)
+            Rows sum to 1.
+
+        Raises
+        ------
+        ConfigError
+            If a class has no share, or they do not sum to 1.
+        """
+        logits, wanted = self.predict_logits(batch), self.priors_
+        if shares is not None:
+            wanted = check_shares(shares, self.classes_.tolist(), "predict_proba")
+        return self.outputs_.probabilities(logits, wanted)
+
+    def estimate_priors(self, batch: LightCurveBatch) -> PriorEstimate:
+        """Class shares of unlabelled curves with standard errors, see `estimate_shares`.
+
+        Raises
+        ------
+        DataError
+            If there are too few curves, or classes that cannot be told apart.
+        """
+        p = self.outputs_.calibrated(self.predict_logits(batch))
+        validation, code = self._validation
+        return estimate_shares(p, self.learned_priors_, validation=validation, code=code)
+
+    def predict_set(self, batch: LightCurveBatch, coverage: float = COVERAGE) -> NDArray[np.bool_]:
+        """Conformal sets: which classes each holds, bool, shape (n_curves, n_classes).
+
+        Parameters
+        ----------
+        batch : LightCurveBatch
+            As for `fit`.
+        coverage : float, default 0.9
+            Probability that the set holds the true class, within each class that has thirty
+            validation objects or more, and within the others together.
+
+        Raises
+        ------
+        DataError
+            If there were no validation objects.
+        ConfigError
+            If the coverage is not between 0 and 1.
+        """
+        return self.outputs_.sets(self.predict_logits(batch), coverage, self.priors_)
+
+    def unknown_score(self, batch: LightCurveBatch) -> NDArray[np.float64]:
+        """How unlike the training stars each curve is, float64, shape (n_curves,)."""
+        logits = self.predict_logits(batch)
+        return self._unknown().score(logits, self.scale_.apply(_inputs(batch)[1]))
+
+    def is_unknown(self, batch: LightCurveBatch) -> NDArray[np.bool_]:
+        """True where `unknown_score` is above its threshold, shape (n_curves,)."""
+        return self._unknown().is_unknown(self.unknown_score(batch))
+
+    def _unknown(self) -> UnknownScore:
+        check_is_fitted(self, "outputs_")
+        if self.outputs_.unknown is None:
+            raise DataError("FireNetClassifier has learned no unknown score; fit it again")
+        return self.outputs_.unknown
 
     def predict(self, batch: LightCurveBatch) -> NDArray[Any]:
         """Class of highest probability, one of `classes_`, object array, shape (n_curves,)."""

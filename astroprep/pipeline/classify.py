@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-import contextlib
-from collections.abc import Iterator, Mapping, Sequence
+import logging
+import tempfile
+from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Literal
 
@@ -16,92 +18,20 @@ from astroprep.data import LightCurveBatch
 from astroprep.deploy.bundle import Bundle, read_bundle
 from astroprep.deploy.runtime import Runtime
 from astroprep.errors import ConfigError, DataError
-from astroprep.io import ColumnNames, open_survey, replaced
+from astroprep.io import ColumnNames, Survey, open_survey
+from astroprep.model.outputs import COVERAGE
+from astroprep.model.priors import estimate_shares, read_shares
 from astroprep.pipeline.account import Counts, Progress, silent
+from astroprep.pipeline.predictions import Answers, PredictionWriter, facts_of, prediction_file
 from astroprep.pipeline.prepare import Prepared, prepare
-from astroprep.pipeline.restore import read_note, restore_scale, restore_steps
+from astroprep.pipeline.restore import read_note, restore_scale, restore_steps, restore_taxonomy
 
 __all__ = ["BATCH_OBJECTS", "Classifier", "PredictionWriter", "classify", "prediction_file"]
 
+log = logging.getLogger(__name__)
+
 BATCH_OBJECTS = 2000  # at a few hundred points each, some 50 MB with everything steps make of it
-
-
-class PredictionWriter:
-    """Write predictions batch by batch, one row for every object of the input.
-
-    Parameters
-    ----------
-    path : Path
-        Parquet file with ``row, id, label, split, predicted, prob_<class>..., period,
-        rejected_reason``. A rejected object has the reason and nothing predicted.
-    classes : sequence of str
-        In the order of the probabilities.
-    """
-
-    def __init__(self, path: Path, classes: Sequence[str]) -> None:
-        self.classes = list(classes)
-        self.counts = Counts()
-        text, number = pa.string(), pa.float64()
-        self.schema = pa.schema(
-            [("row", pa.int64()), ("id", text), ("label", text), ("split", text)]
-            + [("predicted", text)]
-            + [(f"prob_{name}", number) for name in self.classes]
-            + [("period", number), ("rejected_reason", text)]
-        )
-        self._file = pq.ParquetWriter(path, self.schema, compression="zstd")
-
-    def write(
-        self,
-        prepared: Prepared,
-        probability: NDArray[np.float64],
-        said: Mapping[str, NDArray[np.object_]],
-    ) -> pa.Table:
-        """Write one batch and give its table.
-
-        Parameters
-        ----------
-        prepared : Prepared
-            The batch.
-        probability : float64 array, shape (n_curves, n_classes)
-            Of the curves that were not rejected.
-        said : mapping of str to object arrays, shape (n_objects,)
-            ``label`` and ``split`` of the input rows of this batch, in the order of the rows.
-        """
-        away = prepared.rejected
-        n, m = prepared.row.size, len(away)
-        row = np.concatenate([prepared.row, away.row])
-        order = np.argsort(row, kind="stable")
-        best = np.array(self.classes, dtype=object)[probability.argmax(axis=1)] if n else []
-        none = [None] * m
-        reasons = [f"{step} {why}" for step, why in zip(away.step, away.reason, strict=True)]
-        probabilities = {
-            f"prob_{name}": pa.array([*probability[:, i].tolist(), *none], pa.float64())
-            for i, name in enumerate(self.classes)
-        }
-        table = pa.table(
-            {
-                "row": row,
-                "id": pa.array([*prepared.id, *away.id], pa.string()),
-                "predicted": pa.array([*best, *none], pa.string()),
-                **probabilities,
-                "period": pa.array(
-                    [*prepared.period, *[np.nan] * m],
-                    pa.float64(),
-                    from_pandas=True,  # NaN as null
-                ),
-                "rejected_reason": pa.array([*[None] * n, *reasons], pa.string()),
-            }
-        ).take(order)
-        for name in ("label", "split"):
-            table = table.append_column(name, pa.array(said[name], pa.string()))
-        table = table.select(self.schema.names)
-        self._file.write_table(table)
-        self.counts.add(n, away)
-        return table
-
-    def close(self) -> None:
-        """Finish the file."""
-        self._file.close()
+MAX_ESTIMATE = 200_000  # objects that class shares are estimated from
 
 
 class Classifier:
@@ -124,6 +54,12 @@ class Classifier:
         What the training survey measured.
     trained_with : {"search", "column"}
         Where the periods came from in training.
+    priors, train_shares : float64 array, shape (n_classes,)
+        Class shares that the bundle states, and those of its training objects.
+    prior : str
+        Where the stated ones came from.
+    taxonomy : Taxonomy or None
+        Of the recipe.
     """
 
     def __init__(
@@ -142,6 +78,9 @@ class Classifier:
         self.runtime = Runtime(self.bundle, n_threads)
         self.scale = restore_scale(self.bundle)
         self.priors = np.array(about.priors)
+        self.train_shares = np.array(about.train_shares or about.priors)
+        self.prior = about.prior
+        self.taxonomy = restore_taxonomy(self.bundle)
 
     def prepare(self, batch: LightCurveBatch) -> Prepared:
         """Send a batch through the steps.
@@ -163,10 +102,51 @@ class Classifier:
         """Logits of prepared curves, shape (n_curves, n_classes)."""
         return self.runtime.logits(prepared.folded, self.scale.apply(prepared.features))
 
+    def facts(self, prepared: Prepared, said: Mapping[str, NDArray[np.object_]]) -> pa.Table:
+        """What `facts_of` says of a prepared batch, shape (n_objects,) rows."""
+        auxiliary = self.scale.apply(prepared.features)
+        logits = self.runtime.logits(prepared.folded, auxiliary)
+        unknown, outputs = np.full(len(logits), np.nan), self.runtime.outputs
+        if outputs.unknown is not None:
+            unknown = outputs.unknown.score(logits, auxiliary)
+        return facts_of(prepared, outputs.calibrated(logits), unknown, said)
+
     def predict_proba(self, prepared: Prepared) -> NDArray[np.float64]:
         """Calibrated probabilities of prepared curves, shape (n_curves, n_classes)."""
         return self.runtime.predict_proba(
             prepared.folded, self.scale.apply(prepared.features), priors=self.priors
+        )
+
+    def answers(
+        self,
+        shares: NDArray[np.float64] | None = None,
+        *,
+        prior: str | None = None,
+        coverage: float = COVERAGE,
+    ) -> Answers:
+        """How this bundle answers.
+
+        Parameters
+        ----------
+        shares : float64 array, shape (n_classes,), optional
+            Class shares to assume; those that the bundle states by default.
+        prior : str, optional
+            Where they came from.
+        coverage : float, default 0.9
+            Of the conformal sets.
+
+        Raises
+        ------
+        ConfigError
+            If the coverage is not between 0 and 1.
+        """
+        return Answers(
+            classes=self.classes,
+            outputs=self.runtime.outputs,
+            shares=self.priors if shares is None else shares,
+            taxonomy=self.taxonomy,
+            coverage=coverage,
+            prior=prior or self.prior,
         )
 
 
@@ -194,17 +174,6 @@ def spare_inputs(out: Path, *inputs: Path) -> None:
             raise ConfigError(f"--out {out} is an input too; choose another name")
 
 
-@contextlib.contextmanager
-def prediction_file(path: Path, classes: Sequence[str]) -> Iterator[PredictionWriter]:
-    """Open a `PredictionWriter` whose file appears only when all is written."""
-    with replaced(path) as temporary:
-        writer = PredictionWriter(temporary, classes)
-        try:
-            yield writer
-        finally:
-            writer.close()
-
-
 def classify(
     bundle: str | Path,
     source: str | Path,
@@ -213,6 +182,8 @@ def classify(
     period_column: str | None = None,
     search_periods: bool = False,
     schema: str | None = None,
+    prior: str | None = None,
+    coverage: float = COVERAGE,
     progress: Progress = silent,
 ) -> Counts:
     """Classify every object of a survey file.
@@ -231,6 +202,14 @@ def classify(
         Search periods although the bundle was trained with a column of them.
     schema : str, optional
         Survey whose table the input is, by name or as a TOML file; see `astroprep.surveys`.
+    prior : str, optional
+        Class shares to assume: ``"train"`` those of the training objects, ``"estimate"`` those
+        that expectation maximisation finds in this input (`estimate_shares`), or a file of them
+        (`read_shares`); by default those that the bundle states. Where they cannot be estimated
+        the log says why, and the bundle's are taken. The standard errors in the file's metadata
+        are those of the number of objects alone.
+    coverage : float, default 0.9
+        Of the conformal sets.
     progress : callable, optional
         See `Progress`.
 
@@ -243,7 +222,7 @@ def classify(
     ------
     ConfigError
         If the bundle was trained with a period column and none is named, or both a column and
-        a search are asked for.
+        a search are asked for; if class shares or coverage are wrong.
     DataError
         If bundle or input are damaged.
     """
@@ -259,17 +238,78 @@ def classify(
             "--period-column, or pass --search-periods to search them (accuracy will differ)"
         )
     classifier = Classifier(opened, period_source=wanted)
+    shares = stated_shares(prior, classifier)
+    answers = classifier.answers(shares, prior=prior, coverage=coverage)
     target = Path(out)
     spare_inputs(target, Path(source), Path(bundle))
-    with (
-        open_survey(
-            source, ColumnNames(period=period_column, schema=schema), on_bad="reject"
-        ) as survey,
-        prediction_file(target, classifier.classes) as writer,
-    ):
+    names = ColumnNames(period=period_column, schema=schema)
+    with open_survey(source, names, on_bad="reject") as survey:
         progress("classify", 0, survey.n_objects)
+        if prior == "estimate":
+            return classify_estimating(classifier, answers, survey, target, progress)
+        with prediction_file(target, answers) as writer:
+            for batch in survey.iter_batches(BATCH_OBJECTS):
+                prepared = classifier.prepare(batch)
+                writer.write(classifier.facts(prepared, said_of(batch)), prepared)
+                progress("classify", writer.counts.input, survey.n_objects)
+    return writer.counts
+
+
+def stated_shares(prior: str | None, classifier: Classifier) -> NDArray[np.float64] | None:
+    """Class shares that a word or a file states; None for those of the bundle.
+
+    Raises
+    ------
+    ConfigError
+        If it is a file that does not give them.
+    """
+    if prior in (None, "estimate"):
+        return None
+    if prior == "train":
+        return classifier.train_shares
+    return read_shares(str(prior), classifier.classes)
+
+
+def classify_estimating(
+    classifier: Classifier, answers: Answers, survey: Survey, target: Path, progress: Progress
+) -> Counts:
+    """Classify under the class shares of the input itself.
+
+    The facts about all objects are kept in a file beside the result until the shares are known;
+    those are estimated from 200,000 objects at most, which bounds the memory.
+    """
+    counts, rng = Counts(), np.random.default_rng(0)
+    kept_share = min(1.0, MAX_ESTIMATE / max(survey.n_objects, 1))
+    kept: list[NDArray[np.float64]] = []
+    with tempfile.TemporaryDirectory(dir=target.parent, prefix=target.name + ".") as folder:
+        spool = Path(folder) / "facts.parquet"
+        file = None
         for batch in survey.iter_batches(BATCH_OBJECTS):
             prepared = classifier.prepare(batch)
-            writer.write(prepared, classifier.predict_proba(prepared), said_of(batch))
-            progress("classify", writer.counts.input, survey.n_objects)
-    return writer.counts
+            facts = classifier.facts(prepared, said_of(batch))
+            file = file or pq.ParquetWriter(spool, facts.schema)
+            file.write_table(facts)
+            counts.add(prepared.row.size, prepared.rejected)
+            p = facts["calibrated"].combine_chunks().flatten().to_numpy()
+            p = p.reshape(-1, len(answers.classes))
+            kept.append(p[rng.random(len(p)) < kept_share])
+            progress("classify", counts.input, survey.n_objects)
+        if file is not None:
+            file.close()
+        answers = estimated(answers, np.concatenate(kept) if kept else None)
+        with prediction_file(target, answers) as writer:
+            if file is not None:
+                for k in range((stored := pq.ParquetFile(spool)).num_row_groups):
+                    writer.write(stored.read_row_group(k))
+    return counts
+
+
+def estimated(answers: Answers, calibrated: NDArray[np.float64] | None) -> Answers:
+    """The same answers under estimated class shares; as they are, with a word, where that fails."""
+    p = np.empty((0, len(answers.classes))) if calibrated is None else calibrated
+    try:
+        found = estimate_shares(p, answers.outputs.learned)
+    except DataError as error:
+        log.warning("%s; the class shares of the bundle are assumed", error)
+        return replace(answers, prior=f"{answers.prior} (not possible: {error})")
+    return replace(answers, shares=found.shares, standard_error=found.standard_error)

@@ -6,7 +6,6 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
-from typing import Literal
 
 import pandas as pd
 import pyarrow as pa
@@ -36,9 +35,10 @@ class RunOptions:
         Take periods from this column instead of searching them.
     label_column, split_column : str or None
         Where labels and the split are; None finds ``label`` and ``split`` if they are there.
-    prior : {"train", "estimate"}
-        Class shares that probabilities and decisions assume: those of the training objects,
-        or those that expectation maximisation finds in the whole input.
+    prior : str
+        Class shares that probabilities and decisions assume: ``"train"``, those of the training
+        objects, ``"estimate"``, those that expectation maximisation finds in the whole input, or
+        a file of them, see `astroprep.model.priors.read_shares`.
     schema : str or None
         Survey whose table the input is, by name or as a TOML file; see `astroprep.surveys`.
     """
@@ -46,7 +46,7 @@ class RunOptions:
     period_column: str | None = None
     label_column: str | None = None
     split_column: str | None = None
-    prior: Literal["train", "estimate"] = "train"
+    prior: str = "train"
     schema: str | None = None
 
     def names(self) -> ColumnNames:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import logging
 from dataclasses import replace
 from importlib.metadata import version
 from typing import Any
@@ -14,16 +15,21 @@ from astroprep.compress.weights import decode_weights
 from astroprep.deploy.bundle import Bundle, write_bundle
 from astroprep.deploy.onnx import build_graph
 from astroprep.deploy.runtime import Runtime, golden_vectors
-from astroprep.model.calibrate import estimate_priors, fit_temperature, tempered_priors
+from astroprep.errors import DataError
+from astroprep.model.calibrate import fit_temperature, tempered_priors
 from astroprep.model.firenet import FireNet, fold_batchnorm
+from astroprep.model.outputs import Outputs
+from astroprep.model.priors import PriorEstimate, estimate_shares, read_shares
 from astroprep.model.train import TrainingArrays, class_weights, predict_logits
+from astroprep.model.unknown import UnknownScore
 from astroprep.pipeline.job import Job
 from astroprep.pipeline.learn import LearningData, Small
 from astroprep.pipeline.restore import state_of_steps
 from astroprep.quality.drift import COARSE, COARSE_DIGITS, FEATURE_PREFIX, summarize
-from astroprep.represent import AuxiliaryScale
 
 __all__ = ["deploy"]
+
+log = logging.getLogger(__name__)
 
 N_GOLDEN = 4  # golden vectors in the bundle; each takes about a kilobyte
 
@@ -32,9 +38,9 @@ def deploy(job: Job, net: FireNet, small: Small, data: LearningData) -> None:
     """Write ``bundle.apz``, unless that is done.
 
     The network learns with class weights, so its probabilities assume the class shares of
-    training evened by them (``Bundle.priors``), and the temperature is fitted on validation
+    training evened by them (``Bundle.priors``), and the calibration is fitted on validation
     objects weighted alike. What is reported assumes the shares in ``recipe["priors"]``: those of
-    the training objects as they are, or those estimated from the whole input.
+    the training objects as they are, those estimated from the whole input, or stated ones.
     """
     if job.folder.is_done("deploy"):
         return
@@ -45,26 +51,64 @@ def deploy(job: Job, net: FireNet, small: Small, data: LearningData) -> None:
         weight = class_weights(arrays.label[~check], n_classes, power)
         count = np.bincount(arrays.label[~check], minlength=n_classes)
         draft = _draft(job, small, data, tempered_priors(count, power))
-        runtime = Runtime(draft)
+        full = predict_logits(fold_batchnorm(net), arrays.folded[check], arrays.auxiliary[check])
+        label = arrays.label[check]
+        bundle = _calibrated(draft, arrays, weight, job.recipe.false_unknown_rate)
         temperatures = {
-            "uncompressed": _temperature(
-                predict_logits(fold_batchnorm(net), arrays.folded[check], arrays.auxiliary[check]),
-                arrays.label[check],
-                weight,
-            ),
-            "compressed": _temperature(
-                runtime.logits(arrays.folded[check], arrays.auxiliary[check]),
-                arrays.label[check],
-                weight,
-            ),
+            "uncompressed": fit_temperature(full, label, weight[label]) if label.size else 1.0,
+            "compressed": bundle.temperature,
         }
         job.folder.put_json("temperatures.json", temperatures)
-        bundle = replace(draft, temperature=temperatures["compressed"])
-        priors = tempered_priors(count, 0.0)
-        if job.options.prior == "estimate":
-            priors = _estimated_priors(job, bundle, data.scale)
-        bundle = replace(bundle, recipe={**bundle.recipe, "priors": priors.tolist()})
+        stated = _stated(job, bundle, data, tempered_priors(count, 0.0))
+        bundle = replace(bundle, recipe={**bundle.recipe, **stated})
         write_bundle(job.folder.out / "bundle.apz", bundle)
+
+
+def _calibrated(
+    draft: Bundle, arrays: TrainingArrays, weight: NDArray[np.float64], false_unknown_rate: float
+) -> Bundle:
+    """The bundle with all that turns its logits into answers, fitted on validation objects."""
+    check, code = arrays.is_validation, arrays.label
+    logits = Runtime(draft).logits(arrays.folded[check], arrays.auxiliary[check])
+    outputs = Outputs.fit(logits, code[check], np.asarray(draft.priors), weight)
+    if check.any():
+        unknown = UnknownScore.fit(
+            arrays.auxiliary[~check],
+            code[~check],
+            logits,
+            arrays.auxiliary[check],
+            n_classes=len(draft.classes),
+            false_unknown_rate=false_unknown_rate,
+        )
+        outputs = replace(outputs, unknown=unknown)
+    recipe = {**draft.recipe, "outputs": outputs.to_state()}
+    return replace(draft, temperature=outputs.temperature, recipe=recipe)
+
+
+def _stated(
+    job: Job, bundle: Bundle, data: LearningData, train_shares: NDArray[np.float64]
+) -> dict[str, Any]:
+    """Class shares that the answers assume, and where they are from.
+
+    Shares that cannot be estimated are those of the training objects, with a word in the log.
+    """
+    shares, source = train_shares, job.options.prior
+    note: dict[str, Any] = {}
+    if source == "estimate":
+        try:
+            found = _estimated(job, bundle, data)
+            shares, note["prior_error"] = found.shares, found.standard_error.tolist()
+        except DataError as error:
+            log.warning("%s; those of the training objects are assumed", error)
+            source = "train"
+    elif source != "train":
+        shares, source = read_shares(source, data.classes), "file"
+    return {
+        "priors": shares.tolist(),
+        "train_shares": train_shares.tolist(),
+        "prior": source,
+        **note,
+    }
 
 
 def _draft(job: Job, small: Small, data: LearningData, priors: NDArray[np.float64]) -> Bundle:
@@ -119,20 +163,23 @@ def _training_summary(job: Job, data: LearningData) -> dict[str, Any]:
     return {**summary, "measures": {**summary["measures"], **measures}}
 
 
-def _estimated_priors(job: Job, bundle: Bundle, scale: AuxiliaryScale) -> NDArray[np.float64]:
+def _estimated(job: Job, bundle: Bundle, data: LearningData) -> PriorEstimate:
     """Class shares of the whole input by expectation maximisation."""
     runtime = Runtime(bundle)
     probability = np.concatenate(
-        [runtime.predict_proba(part.folded, scale.apply(part.features)) for part in job.parts()]
+        [
+            runtime.predict_proba(part.folded, data.scale.apply(part.features))
+            for part in job.parts()
+        ]
     )
-    return estimate_priors(probability, np.asarray(bundle.priors))
-
-
-def _temperature(
-    logits: NDArray[np.float32], label: NDArray[np.int64], weight: NDArray[np.float64]
-) -> float:
-    """Fitted temperature, or 1 where no validation object survived."""
-    return fit_temperature(logits, label, weight[label]) if label.size else 1.0
+    check = data.arrays.is_validation
+    validation = runtime.predict_proba(data.arrays.folded[check], data.arrays.auxiliary[check])
+    return estimate_shares(
+        probability,
+        np.asarray(bundle.priors),
+        validation=validation,
+        code=data.arrays.label[check],
+    )
 
 
 def _spread(arrays: TrainingArrays, n: int) -> tuple[NDArray[np.float32], NDArray[np.float32]]:

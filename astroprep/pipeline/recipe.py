@@ -13,6 +13,7 @@ from pydantic.dataclasses import dataclass as validated
 
 from astroprep.base import Transformer
 from astroprep.errors import ConfigError
+from astroprep.model.taxonomy import Taxonomy
 from astroprep.pipeline.steps import closest, step_from_table, step_to_table
 
 __all__ = ["Recipe", "SplitTable", "read_recipe", "resolved", "settings_from_table"]
@@ -78,6 +79,10 @@ class Recipe(_Table):
     split, network, training, compression : tables
         See `SplitTable`, `NetworkTable`, `astroprep.model.train.TrainSettings` and
         `astroprep.compress.chain.CompressSettings`.
+    taxonomy : nested tables
+        Groups of the classes, see `astroprep.model.taxonomy.Taxonomy`; may be left out.
+    false_unknown_rate : float
+        Share of objects of known classes that may be called unknown.
     """
 
     name: str
@@ -89,6 +94,8 @@ class Recipe(_Table):
     network: NetworkTable = NetworkTable()
     training: dict[str, Any] = {}
     compression: dict[str, Any] = {}
+    taxonomy: dict[str, Any] = {}
+    false_unknown_rate: float = Field(default=0.02, gt=0, lt=1)
 
     def make_steps(self) -> list[Transformer]:
         """Fresh steps in order, with the recipe's ``on_bad`` where they have none of their own."""
@@ -231,6 +238,10 @@ def recipe_from_tables(tables: Mapping[str, Any], *, source: str) -> Recipe:
             mistakes.append(_explain(found, list(known.get(table, ()))) + where)
     except ConfigError as error:
         mistakes.append(f"{error} in [network]")
+    try:
+        Taxonomy.from_table(tables.get("taxonomy", {}))
+    except (ConfigError, AttributeError) as error:
+        mistakes.append(f"{error} in [taxonomy]")
     if mistakes or recipe is None:
         raise ConfigError(f"{source}: " + "\n  ".join(mistakes))
     return recipe

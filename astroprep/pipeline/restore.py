@@ -12,11 +12,20 @@ from astroprep.base import Transformer
 from astroprep.data import Quantity
 from astroprep.deploy.bundle import Bundle
 from astroprep.errors import ConfigError, DataError
+from astroprep.model.taxonomy import Taxonomy
 from astroprep.pipeline.recipe import PERIOD_STEPS
 from astroprep.pipeline.steps import all_steps, step_from_table, step_to_table
 from astroprep.represent import AuxiliaryScale
 
-__all__ = ["Note", "StepNote", "read_note", "restore_scale", "restore_steps", "state_of_steps"]
+__all__ = [
+    "Note",
+    "StepNote",
+    "read_note",
+    "restore_scale",
+    "restore_steps",
+    "restore_taxonomy",
+    "state_of_steps",
+]
 
 BAD_CONTENT = (TypeError, ValueError, AttributeError, IndexError)  # of a scale in a made-up bundle
 
@@ -58,6 +67,10 @@ class Note(_Part):
         In order.
     priors : tuple of float
         Class shares that the probabilities assume.
+    train_shares : tuple of float
+        Those of the training objects; empty in bundles that were written before there were any.
+    prior : str
+        Where ``priors`` came from: ``"train"``, ``"estimate"`` or ``"file"``.
     """
 
     name: str
@@ -66,6 +79,8 @@ class Note(_Part):
     trained_with: Literal["search", "column"]
     steps: tuple[StepNote, ...]
     priors: tuple[NonNegativeFloat, ...]
+    train_shares: tuple[NonNegativeFloat, ...] = ()
+    prior: str = "train"
 
 
 def read_note(bundle: Bundle) -> Note:
@@ -83,7 +98,8 @@ def read_note(bundle: Bundle) -> Note:
         raise DataError(
             f"bundle: its recipe lacks, or has damaged: {', '.join(places)}; fetch it again"
         ) from None
-    if len(note.priors) != len(bundle.classes):
+    n_train = len(note.train_shares) or len(bundle.classes)
+    if not len(note.priors) == n_train == len(bundle.classes):
         raise DataError(
             f"bundle: its recipe has priors of {len(note.priors)} classes, the network has "
             f"{len(bundle.classes)}; fetch it again"
@@ -125,6 +141,24 @@ def restore_steps(note: Note, source: Literal["search", "column"] | None) -> lis
     except ConfigError as error:
         raise DataError(f"bundle: its recipe cannot be restored: {error}") from error
     return steps
+
+
+def restore_taxonomy(bundle: Bundle) -> Taxonomy | None:
+    """Groups of the classes, where the recipe has any.
+
+    Raises
+    ------
+    DataError
+        If the table is none.
+    """
+    recipe = bundle.recipe.get("recipe", {})
+    table = recipe.get("taxonomy") if isinstance(recipe, dict) else None
+    if not table:
+        return None
+    try:
+        return Taxonomy.from_table(table).of(bundle.classes)
+    except (ConfigError, *BAD_CONTENT) as error:
+        raise DataError(f"bundle: its taxonomy cannot be restored: {error}") from error
 
 
 def restore_scale(bundle: Bundle) -> AuxiliaryScale:

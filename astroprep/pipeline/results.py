@@ -16,22 +16,18 @@ from astroprep.data import LightCurveBatch
 from astroprep.errors import DataError
 from astroprep.io import replaced
 from astroprep.model.calibrate import correct_priors, estimate_priors, softmax
-from astroprep.model.evaluate import bootstrap_difference, evaluate
+from astroprep.model.evaluate import bootstrap_difference
 from astroprep.model.firenet import FireNet, fold_batchnorm
 from astroprep.model.train import predict_logits
 from astroprep.pipeline.classify import Classifier, prediction_file
 from astroprep.pipeline.job import Job
+from astroprep.pipeline.measures import UNMEASURED, measure_answers, measure_network
 from astroprep.pipeline.prepare import apply_steps
 from astroprep.pipeline.recipe import PERIOD_STEPS
 from astroprep.pipeline.split import Roles
 from astroprep.report import choose_examples, write_run_report
 
 __all__ = ["measure_and_report"]
-
-UNMEASURED: dict[str, Any] = {
-    "accuracy": None, "balanced_accuracy": None, "macro_f1": None, "ece": None,
-    "per_class": {}, "n_test": 0,
-}  # fmt: skip
 
 
 def measure_and_report(
@@ -44,7 +40,7 @@ def measure_and_report(
             classifier = Classifier(out / "bundle.apz")
             full = _predict(job, net, classifier, catalogue)
             _write_features(job)
-            measures = _measure(job, net, classifier, full, catalogue, roles)
+            measures = _measure(job, classifier, full, catalogue, roles)
             job.folder.put_json("measures.json", measures)
     metrics = {
         **job.folder.get_json("measures.json"),
@@ -74,11 +70,11 @@ def _predict(
     folded_net = fold_batchnorm(net)
     said = {name: catalogue[name].to_numpy() for name in ("label", "split")}
     rows, logits = [], []
-    with prediction_file(job.folder.out / "predictions.parquet", classifier.classes) as writer:
+    with prediction_file(job.folder.out / "predictions.parquet", classifier.answers()) as writer:
         for part in job.parts():
-            probability = classifier.predict_proba(part)
             everyone = np.sort(np.concatenate([part.row, part.rejected.row]))
-            writer.write(part, probability, {k: v[everyone] for k, v in said.items()})
+            facts = classifier.facts(part, {k: v[everyone] for k, v in said.items()})
+            writer.write(facts, part)
             rows.append(part.row)
             logits.append(
                 predict_logits(folded_net, part.folded, classifier.scale.apply(part.features))
@@ -115,7 +111,6 @@ def _write_features(job: Job) -> None:
 
 def _measure(
     job: Job,
-    net: FireNet,
     classifier: Classifier,
     full: dict[str, NDArray[Any]],
     catalogue: pd.DataFrame,
@@ -130,7 +125,7 @@ def _measure(
     probability = np.full((len(catalogue), len(classes)), np.nan)
     probability[full["row"]] = softmax(full["logits"], temperatures["uncompressed"])
     learned, wanted = np.asarray(bundle.priors), classifier.priors
-    if job.options.prior == "estimate":
+    if classifier.prior == "estimate":
         wanted = estimate_priors(probability[full["row"]], learned)
     probability[full["row"]] = correct_priors(probability[full["row"]], learned, wanted)
     written = pq.read_table(
@@ -152,7 +147,11 @@ def _measure(
         predicted = np.full(test.size, "", dtype=object)
         predicted[known] = np.array(classes, object)[mine[known].argmax(axis=1)]
         measured[name] = {
-            **(evaluate(truth, predicted, roles.classes, everyone) if test.size else UNMEASURED),
+            **(
+                measure_network(truth, predicted, roles.classes, everyone)
+                if test.size
+                else UNMEASURED
+            ),
             "parameters": bundle.n_parameters,
             "bytes": size,
             "bundle_bytes": (out / "bundle.apz").stat().st_size,
@@ -164,7 +163,9 @@ def _measure(
             truth, decided["compressed"], decided["uncompressed"], roles.classes
         )
         measured["compression"] = dataclasses.asdict(lost)
-    return measured
+    answers = pq.read_table(out / "predictions.parquet").to_pandas()
+    n_learned = catalogue["label"][roles.role == "train"].value_counts()
+    return measured | measure_answers(answers, catalogue, roles.role, n_learned, classifier)
 
 
 def _write_report(job: Job, metrics: dict[str, Any], history: dict[str, Any], roles: Roles) -> None:

@@ -11,10 +11,12 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
 from astroprep.data import LightCurveBatch
 from astroprep.errors import ConfigError, DataError
 from astroprep.io import open_survey, replaced
+from astroprep.model.priors import read_shares
 from astroprep.pipeline.account import Counts, Progress, silent
 from astroprep.pipeline.classify import BATCH_OBJECTS, spare_inputs
 from astroprep.pipeline.job import Job, RunOptions
@@ -106,9 +108,16 @@ def run(
         spare_inputs(Path(out) / name, path)
     with open_survey(path, options.names(), on_bad="reject"):
         pass  # a file that cannot be read is refused before anything is written
-    settings = {"recipe": recipe.to_dict(), "options": dataclasses.asdict(options)}
+    settings: dict[str, Any] = {"recipe": recipe.to_dict(), "options": dataclasses.asdict(options)}
     if options.schema is not None:  # its content, because a file of that name may be corrected
         settings["schema"] = load_schema(options.schema).model_dump(mode="json")
+    if options.prior not in ("train", "estimate"):
+        try:
+            settings["shares"] = Path(options.prior).read_text(encoding="utf-8")
+        except (OSError, UnicodeDecodeError) as error:
+            raise ConfigError(
+                f"--prior {options.prior}: neither train, estimate nor a file that can be read"
+            ) from error
     fingerprint = fingerprint_of(settings, path)
     with RunFolder(Path(out), fingerprint, restart=restart) as folder:
         return _go(Job(recipe, path, folder, options, progress))
@@ -125,6 +134,8 @@ def _go(job: Job) -> RunResult:
         job.recipe.seed,
         given=job.options.split_column is not None or bool((catalogue["split"] != "").any()),
     )
+    if job.options.prior not in ("train", "estimate"):
+        read_shares(job.options.prior, roles.classes)  # a mistake is told before the work
     _prepare(job, roles)
     data = learning_data(job, catalogue, roles)
     net, history = train(job, data)
@@ -202,8 +213,24 @@ def _catalogue_of(batch: LightCurveBatch) -> pd.DataFrame:
         "dec": np.full(n, np.nan),
     }
     columns = {name: batch.objects.get(name, column) for name, column in blank.items()}
-    kept = pd.DataFrame({"row": batch.objects["row"], "id": batch.ids, **columns})
+    seen = {"n_points": np.diff(batch.offsets).astype(np.float64), "brightness": _medians(batch)}
+    kept = pd.DataFrame({"row": batch.objects["row"], "id": batch.ids, **columns, **seen})
     if not len(away):
         return kept
     lost = pd.DataFrame({"row": away.row, "id": away.id, "label": away.label, "split": away.split})
     return pd.concat([kept, lost], ignore_index=True).sort_values("row", kind="stable")
+
+
+def _medians(batch: LightCurveBatch) -> NDArray[np.float64]:
+    """Median measurement of each curve, NaN where nothing is finite."""
+    curve = np.repeat(np.arange(batch.n_curves), np.diff(batch.offsets))
+    good = np.isfinite(batch.value)
+    curve, value = curve[good], batch.value[good]
+    value = value[np.lexsort((value, curve))]
+    n = np.bincount(curve, minlength=batch.n_curves)
+    first = np.cumsum(n) - n
+    median = np.full(batch.n_curves, np.nan)
+    some = n > 0
+    low, high = first + (n - 1) // 2, first + n // 2
+    median[some] = (value[low[some]] + value[high[some]]) / 2
+    return median

@@ -12,6 +12,7 @@ from astroprep.plot.merge import plot_merged
 from astroprep.plot.period import plot_folds, plot_periodogram, plot_window
 from astroprep.plot.quality import plot_band_coverage, plot_drift, plot_nights
 from astroprep.plot.scores import (
+    plot_accuracy_by,
     plot_class_counts,
     plot_confusion,
     plot_reliability,
@@ -30,6 +31,7 @@ from astroprep.plot.timing import plot_o_minus_c
 from astroprep.plot.training import plot_training
 
 __all__ = [
+    "plot_accuracy_by",
     "plot_band_coverage",
     "plot_class_counts",
     "plot_confusion",

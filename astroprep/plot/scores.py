@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 __all__ = [
+    "plot_accuracy_by",
     "plot_class_counts",
     "plot_confusion",
     "plot_reliability",
@@ -295,4 +296,47 @@ def plot_class_counts(counts: Mapping[str, Mapping[str, int]], ax: Axes | None =
     ax.set_yticklabels([plain(name) for name in ordered], parse_math=False)
     ax.set_xlabel("objects")
     legend(ax, loc="lower left", bbox_to_anchor=(0.0, 1.0), ncols=4, borderaxespad=0.1)
+    return ax
+
+
+def plot_accuracy_by(
+    bins: Mapping[str, Sequence[float]], name: str, ax: Axes | None = None
+) -> Axes:
+    """Accuracy against what an object is like: brightness, points, period, labels.
+
+    Parameters
+    ----------
+    bins : mapping
+        From `astroprep.model.scores.accuracy_by`.
+    name : str
+        Of the quantity; a wide range is drawn on a logarithmic axis.
+    ax : matplotlib.axes.Axes, optional
+        Where to draw; a new figure otherwise.
+
+    Returns
+    -------
+    matplotlib.axes.Axes
+        Bars are 95 % intervals, across the bins' widths.
+    """
+    ax = new_axes(ax, (4.2, 2.8))
+    middle, accuracy = np.asarray(bins["middle"], float), np.asarray(bins["accuracy"], float)
+    if not middle.size:
+        return say_nothing_to_draw(ax, "no objects with a known truth")
+    low, high = (np.asarray(bins[key], float) for key in ("low", "high"))
+    bottom, top = (np.asarray(bins[f"accuracy_{key}"], float) for key in ("low", "high"))
+    ax.errorbar(
+        middle,
+        accuracy,
+        xerr=np.maximum([middle - low, high - middle], 0.0),
+        yerr=np.maximum([accuracy - bottom, top - accuracy], 0.0),
+        fmt="o",
+        markersize=4.5,
+        elinewidth=0.9,
+        color=COLOURS[0],
+    )
+    if (low > 0).all() and high[-1] > 30 * low[0]:
+        ax.set_xscale("log")
+    ax.set_ylim(0, 1.02)
+    ax.set_xlabel(plain(name))
+    ax.set_ylabel("share that is right")
     return ax

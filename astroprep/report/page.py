@@ -14,7 +14,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from astroprep.data import LightCurveBatch
 from astroprep.io.files import replaced
-from astroprep.report import sections
+from astroprep.report import answers, sections
 from astroprep.report.quality import quality_name, quality_parts
 from astroprep.report.quality_details import quality_details
 
@@ -30,6 +30,9 @@ SECTIONS = (
     ("training", "Training"),
     ("size", "Size"),
     ("calibration", "Calibration"),
+    ("answers", "Sets, unknown, shares"),
+    ("levels", "Groups of classes"),
+    ("depends", "Accuracy by object"),
     ("rejected", "Rejected"),
     ("seconds", "Seconds"),
     ("recipe", "Recipe"),
@@ -123,7 +126,8 @@ def write_run_report(
     metrics : mapping
         Under ``"uncompressed"``, ``"compressed"`` and perhaps ``"teacher"`` what
         `astroprep.model.evaluate.evaluate` gives, with ``"parameters"``, ``"bytes"`` and
-        ``"bundle_bytes"``. Every key may be missing.
+        ``"bundle_bytes"``; ``"answers"``, ``"sets"``, ``"unknown"``, ``"levels"``,
+        ``"depends"`` of `astroprep.pipeline.measures`. Every key may be missing.
     predictions : pandas.DataFrame
         One row an object of the input: ``id``, ``label``, ``predicted``, ``prob_<label>``...,
         ``rejected_reason``, and ``role`` or ``split`` (see `choose_examples`).
@@ -164,6 +168,9 @@ def write_run_report(
         training=sections.training(history),
         size=sections.size_against_accuracy(networks),
         reliability=sections.reliability(predictions),
+        answers=answers.answers(metrics),
+        levels=answers.levels(metrics),
+        depends=answers.depends(metrics),
         rejected=sections.rejected_objects(predictions, counts),
         seconds=sections.stage_times(seconds),
         recipe_text=recipe_text,

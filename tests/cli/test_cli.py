@@ -105,13 +105,18 @@ def test_classify_inspect_and_strict(folder):
     assert done.returncode == 0, done.stderr
     assert pq.read_table(folder / "p.parquet").num_rows == 120
     strict = astroprep(
-        "classify", "out/bundle.apz", "s.parquet", "--out", "p.parquet", "--strict", cwd=folder
-    )
+        "classify", "out/bundle.apz", "s.parquet", "--out", "p.parquet", "--strict",
+        "--prior", "estimate", "--coverage", "0.5", cwd=folder,
+    )  # fmt: skip
+    said = json.loads(pq.read_schema(folder / "p.parquet").metadata[b"astroprep_answers"])
+    assert said["coverage"] == 0.5
+    assert said["prior"].startswith("estimate")
     assert strict.returncode == 1
     assert "rejected" in strict.stdout
     shown = astroprep("inspect", "out/bundle.apz", cwd=folder)
     assert shown.returncode == 0, shown.stderr
     assert "tiny" in shown.stdout
+    assert "aps scores of" in shown.stdout
     assert "RRab" in shown.stdout
 
 
@@ -224,6 +229,10 @@ def mistakes(folder):
         ),
         "a text file as survey": ((*run, "recipe.toml"), "recipe.toml"),
         "unknown option": (("run", "--nonsense"), "No such option"),
+        "no such class shares": (
+            (*classify, "never.parquet", "--prior", "none.json"),
+            "cannot read the class shares",
+        ),
         "two period sources": (
             (*classify, "never.parquet", "--period-column", "period", "--search-periods"),
             "not both",

@@ -161,3 +161,29 @@ def test_labels_of_another_length_and_use_before_fit_are_said(batch):
         FireNetClassifier().fit(batch, ["a", "b", "a"])
     with pytest.raises(NotFittedError):
         FireNetClassifier().predict(batch)
+
+
+def test_says_sets_shares_and_what_is_unknown(fitted, batch):
+    new = stars(np.random.default_rng(8), 80)
+
+    inside = fitted.predict_set(new)
+    hit = inside[np.arange(80), (new.objects["label"] == "sine").astype(int)]
+    assert hit.mean() > 0.8
+    assert (fitted.predict_set(new, 0.5) <= inside).all()
+
+    found = fitted.estimate_priors(new)
+    assert found.shares[1] == pytest.approx(0.5, abs=0.1)
+    only = fitted.predict_proba(new, {"eclipse": 1.0, "sine": 0.0})
+    np.testing.assert_array_equal(only, [[1.0, 0.0]] * 80)
+    with pytest.raises(ConfigError, match="no share of sine"):
+        fitted.predict_proba(new, {"eclipse": 1.0})
+    with pytest.raises(DataError, match="20 are needed for 2 classes"):
+        fitted.estimate_priors(new[:5])
+
+    assert not fitted.is_unknown(new).any()  # 24 validation stars cannot state one in fifty
+    fitted = FireNetClassifier(**SETTINGS, false_unknown_rate=0.1).fit(batch)
+    assert fitted.is_unknown(new).mean() < 0.3
+    odd = new.with_columns(objects={"features": np.full((80, 2), 50.0)})
+    assert fitted.is_unknown(odd).mean() > 0.9
+    with pytest.raises(NotFittedError):
+        FireNetClassifier().unknown_score(batch)

@@ -22,6 +22,7 @@ TABLES = {
         {"step": "FoldedChannels"},
     ],
     "network": {"preset": "nano"},
+    "taxonomy": {"RR Lyrae": ["RRab", "RRc"]},
     "training": {"max_epochs": 3, "n_threads": 1},
     "compression": {
         "sparsity": 0.5,

@@ -8,7 +8,9 @@ import numpy as np
 import pytest
 
 from astroprep.errors import ConfigError
+from astroprep.model.scores import accuracy_by
 from astroprep.plot import (
+    plot_accuracy_by,
     plot_class_counts,
     plot_confusion,
     plot_reliability,
@@ -164,3 +166,12 @@ def test_class_counts_have_one_marker_a_split() -> None:
     rendered(ax)
     rendered(plot_class_counts({}))
     rendered(plot_class_counts({"a$b": {"": 1}}))
+
+
+def test_accuracy_by_a_quantity_with_its_intervals(rng):
+    bins = accuracy_by(10 ** rng.uniform(-1, 3, 400), rng.random(400) < 0.8)
+    ax = plot_accuracy_by(bins, "period")
+    assert ax.get_xscale() == "log"
+    np.testing.assert_allclose(ax.lines[0].get_ydata(), bins["accuracy"])
+    assert ax.get_xlabel() == "period"
+    assert "no objects" in plot_accuracy_by(accuracy_by([], []), "points").texts[0].get_text()
