@@ -13,6 +13,7 @@ from torch.nn.utils import parametrize
 
 from astroprep.compress.tensors import GridTensor, SharedTensor, Tensor, short_float
 from astroprep.errors import ConfigError
+from astroprep.model.factored import TensorTrain
 
 __all__ = [
     "Codebook",
@@ -263,8 +264,9 @@ def share_weights(
         parametrize.register_parametrization(
             layer, "weight", _SharedWeight(codes, centres, codebook)
         )
-        if layer.bias is not None:
-            parametrize.register_parametrization(layer, "bias", _GridBias(bias_bits))
+    for module in list(net.modules()):
+        if isinstance(module, nn.Conv1d | nn.Linear | TensorTrain) and module.bias is not None:
+            parametrize.register_parametrization(module, "bias", _GridBias(bias_bits))
 
 
 def stored_form(net: nn.Module) -> dict[str, Tensor]:
@@ -283,7 +285,7 @@ def stored_form(net: nn.Module) -> dict[str, Tensor]:
     """
     tensors: dict[str, Tensor] = {}
     for name, layer in net.named_modules():
-        if not isinstance(layer, nn.Conv1d | nn.Linear):
+        if not isinstance(layer, nn.Conv1d | nn.Linear | TensorTrain):
             continue
         parts = layer.parametrizations
         assert isinstance(parts, nn.ModuleDict)
