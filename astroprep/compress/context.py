@@ -38,7 +38,10 @@ from astroprep.errors import DataError
 
 __all__ = ["ContextCoder", "read_tensors", "write_tensors"]
 
-_RAW_16, _RAW_32, _GRID, _GRID_BOOK, _HALF_BOOK, _FLOAT_BOOK = range(6)
+_RAW_16, _RAW_32, _GRID, _GRID_BOOK, _HALF_BOOK, _FLOAT_BOOK, _SPARSE_16, _SPARSE_32 = range(8)
+_PLAIN = {_RAW_16: 16, _RAW_32: 32, _SPARSE_16: 16, _SPARSE_32: 32}  # bits of a float
+_SPARSE_FROM = 0.03  # share of zeros from which their places are coded
+_ONE = np.ones(1, dtype=np.float32)
 _KIND, _SMALL, _FIRST, _STEP, _EXPONENT, _LEVEL = range(6)  # families of numbers
 _WEIGHT_BYTES, _NUMBER_BYTES = 14, 50  # the most that one can take
 
@@ -238,10 +241,17 @@ def read_tensors(
 def _tensor(coder: ContextCoder, shape: Sequence[int], given: Tensor | None) -> tuple[Tensor, int]:
     """Code one tensor; gives it and the bits of the stream where its weights begin."""
     kind = coder.number(_KIND, None if given is None else _kind_of(given))
-    if kind in (_RAW_16, _RAW_32):
+    if kind in _PLAIN:
         assert given is None or isinstance(given, np.ndarray)
-        width, start = (16, 32)[kind], coder.n_bits
-        return _floats(coder, width, int(np.prod(shape)), given).reshape(tuple(shape)), start
+        start = coder.n_bits
+        if kind in (_RAW_16, _RAW_32):
+            flat = _floats(coder, _PLAIN[kind], int(np.prod(shape)), given)
+            return flat.reshape(tuple(shape)), start
+        mask = coder.codes(shape, _ONE, None if given is None else (given != 0).astype(np.uint8))
+        weights = np.zeros(mask.shape, np.float32)
+        used = None if given is None else given[given != 0]
+        weights[mask > 0] = _floats(coder, _PLAIN[kind], int(np.count_nonzero(mask)), used)
+        return weights, start
     if kind == _GRID:
         assert given is None or isinstance(given, GridTensor)
         width = 2 + coder.number(_SMALL, None if given is None else given.bits - 2)
@@ -252,7 +262,7 @@ def _tensor(coder: ContextCoder, shape: Sequence[int], given: Tensor | None) -> 
         if width > 8 or np.abs(levels).max(initial=0) >= 1 << (width - 1):
             raise coder.damaged(f"levels beyond {width} bits")
         return GridTensor(levels.astype(np.int8).reshape(tuple(shape)), scale, width), start
-    if kind > _FLOAT_BOOK:
+    if kind not in (_GRID_BOOK, _HALF_BOOK, _FLOAT_BOOK):
         raise coder.damaged(f"a tensor of kind {kind}")
     assert given is None or isinstance(given, SharedTensor)
     values, book_scale = _codebook(coder, kind, given)
@@ -268,6 +278,8 @@ def _kind_of(tensor: Tensor) -> int:
         return _HALF_BOOK if is_half(tensor.values) else _FLOAT_BOOK
     if isinstance(tensor, GridTensor):
         return _GRID
+    if tensor.size and np.mean(tensor == 0) >= _SPARSE_FROM:
+        return _SPARSE_16 if is_half(tensor) else _SPARSE_32
     return _RAW_16 if is_half(tensor) else _RAW_32
 
 
