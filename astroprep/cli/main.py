@@ -168,6 +168,44 @@ def run(
 
 
 @app.command()
+def compress(
+    recipe: Annotated[Path, typer.Argument(help="Recipe, a TOML file.")],
+    input_: Annotated[Path, typer.Option("--input", help="Survey file with labels.")],
+    out: Annotated[Path, typer.Option(help="Folder of a run, which continues there.")],
+    approach: Annotated[list[str] | None, typer.Option(help="Only this one; repeatable.")] = None,
+    most_lost: Annotated[
+        float, typer.Option(help="Recall that a class may lose before an approach is refused.")
+    ] = 0.05,
+    period_column: PeriodColumn = None,
+    jobs: Jobs = None,
+) -> None:
+    """Compress the network of a run in several ways and compare them in one table.
+
+    Bytes are those of files that were written and read again; energies come from a model.
+
+    Example: `astroprep compress pipelines/demo.toml --input data_samples/survey.parquet --out
+    result/ --approach "pruned + shared"`
+    """
+    from astroprep.compress.budget import table_text
+    from astroprep.pipeline.compare import compare
+    from astroprep.pipeline.recipe import read_recipe
+    from astroprep.pipeline.run import RunOptions
+
+    _use_threads(jobs)
+    with show.bars() as tell:
+        rows = compare(
+            read_recipe(recipe),
+            input_,
+            out,
+            RunOptions(period_column=period_column),
+            approaches=approach,
+            most_lost=most_lost,
+            progress=tell,
+        )
+    typer.echo(table_text(rows))
+
+
+@app.command()
 def classify(
     bundle: Annotated[Path, typer.Argument(help="Bundle that `astroprep run` wrote.")],
     input_: Annotated[Path, typer.Argument(metavar="INPUT", help="Survey file.")],

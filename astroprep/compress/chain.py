@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -34,7 +34,9 @@ __all__ = [
     "CompressedNetwork",
     "Progress",
     "compress_network",
+    "recalibrated",
     "store_network",
+    "store_tensors",
 ]
 
 Progress = Callable[[dict[str, float]], None]
@@ -252,7 +254,7 @@ def _compress(
             ),
             progress=progress,
         )
-    return _stored(folded, stored_form(shared), histories)
+    return store_tensors(folded, stored_form(shared), histories)
 
 
 def store_network(net: FireNet, histories: dict[str, History] | None = None) -> CompressedNetwork:
@@ -275,13 +277,28 @@ def store_network(net: FireNet, histories: dict[str, History] | None = None) -> 
         name: array.detach().cpu().numpy().astype(np.float32)
         for name, array in folded.state_dict().items()
     }
-    return _stored(folded, tensors, histories or {})
+    return store_tensors(folded, tensors, histories)
 
 
-def _stored(
-    folded: FireNet, tensors: dict[str, Tensor], histories: dict[str, History]
+def store_tensors(
+    folded: FireNet, tensors: Mapping[str, Tensor], histories: dict[str, History] | None = None
 ) -> CompressedNetwork:
-    """Encode, decode, and load what was decoded."""
+    """Encode, decode, and load what was decoded.
+
+    Parameters
+    ----------
+    folded : FireNet
+        Of the shapes of the tensors; it is not changed.
+    tensors : mapping of str to Tensor
+        From `stored_form`, or plain arrays.
+    histories : dict of str to History, optional
+        To carry along.
+
+    Returns
+    -------
+    CompressedNetwork
+        Holding exactly what its bytes decode to.
+    """
     data = encode_weights(tensors)
     shapes = {name: tensor.shape for name, tensor in tensors.items()}
     weights = decode_weights(data, shapes)
@@ -297,7 +314,7 @@ def _stored(
         stored=stored_tensors(tensors),
         n_parameters=n_parameters,
         sparsity=1.0 - n_nonzero / n_parameters,
-        histories=histories,
+        histories=histories or {},
     )
 
 
@@ -314,14 +331,12 @@ def _prune(
     has the sparsity of the stage.
     """
     layers = prunable_layers(net, spare_first=settings.spare_first, spare_last=settings.spare_last)
-    train = np.flatnonzero(~arrays.is_validation)
-    order = np.random.default_rng(fit.seed).permutation(train)[:_RECALIBRATION_OBJECTS]
     histories = {}
     for stage in range(1, settings.prune_stages + 1):
         sparsity = cubic_sparsity(stage, settings.prune_stages, settings.sparsity)
         masks = magnitude_masks(net, layers, sparsity, scope=settings.scope, floor=settings.floor)
         apply_masks(net, masks)
-        recalibrate_batchnorm(net, arrays.folded[order], arrays.auxiliary[order])
+        recalibrated(net, arrays, fit.seed)
         is_last = stage == settings.prune_stages
         histories[f"prune {sparsity_of(masks):.2f}"] = fit_network(
             net,
@@ -335,5 +350,23 @@ def _prune(
             progress=progress,
         )
         apply_masks(net, masks)
-        recalibrate_batchnorm(net, arrays.folded[order], arrays.auxiliary[order])
+        recalibrated(net, arrays, fit.seed)
     return histories
+
+
+def recalibrated(net: FireNet, arrays: TrainingArrays, seed: int) -> FireNet:
+    """Take the statistics of batch norms anew over some thousand training objects, in place.
+
+    Parameters
+    ----------
+    net : FireNet
+        After any pass that changed its weights.
+    arrays : TrainingArrays
+        Objects of its validation part are not looked at.
+    seed : int
+        Chooses the objects.
+    """
+    train = np.flatnonzero(~arrays.is_validation)
+    order = np.random.default_rng(seed).permutation(train)[:_RECALIBRATION_OBJECTS]
+    recalibrate_batchnorm(net, arrays.folded[order], arrays.auxiliary[order])
+    return net

@@ -7,13 +7,25 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
 from astroprep.compress.bits import BitWriter
+from astroprep.compress.context import write_tensors
 from astroprep.compress.entropy import code_lengths, encoded_bits, group_tables
-from astroprep.compress.tensors import GridTensor, SharedTensor, Tensor, dense, short_float
+from astroprep.compress.tensors import (
+    MAX_SCALE,
+    GridTensor,
+    SharedTensor,
+    Tensor,
+    dense,
+    is_half,
+    levels_of,
+    short_bits,
+    short_float,
+)
 from astroprep.compress.weights import (
     FLOAT_BOOK,
     GRID,
@@ -22,15 +34,18 @@ from astroprep.compress.weights import (
     LONGEST_RUNS,
     MAGIC,
     MAX_PARAMETERS,
-    MAX_SCALE,
     RAW,
     SHARED,
     VERSION,
+    VERSION_CONTEXT,
     checksum,
 )
 from astroprep.errors import ConfigError
 
-__all__ = ["StoredTensor", "encode_weights", "stored_tensors"]
+__all__ = ["Coder", "StoredTensor", "encode_weights", "stored_tensors"]
+
+Coder = Literal["smallest", "context", "huffman"]
+"""The adaptive arithmetic coder, Huffman words on relative indices, or whichever takes less."""
 
 MAX_VALUES = 255  # codes are 8 bits, and 0 is the zero weight
 _TABLE_BITS_PER_SYMBOL = 1.4  # measured on pruned layers; only steers which layers share a table
@@ -45,7 +60,8 @@ class StoredTensor:
     name : str
         Its name in the network.
     kind : str
-        ``"raw"``, ``"grid"``, ``"dense"`` or ``"sparse"`` (the two codings of shared weights).
+        ``"raw"``, ``"grid"``, ``"shared"``, or ``"dense"`` or ``"sparse"`` for the two ways in
+        which Huffman words hold shared weights.
     n_weights, n_nonzero, n_values : int
         Size, weights that are not zero, different values among those.
     header_bits, payload_bits : int
@@ -62,13 +78,15 @@ class StoredTensor:
     payload_bits: int
 
 
-def encode_weights(tensors: Mapping[str, Tensor]) -> bytes:
+def encode_weights(tensors: Mapping[str, Tensor], coder: Coder = "smallest") -> bytes:
     """All tensors of a network as the bytes of a weights file.
 
     Parameters
     ----------
     tensors : mapping of str to SharedTensor, GridTensor or float32 array
         In the order of the network's specification.
+    coder : {"smallest", "context", "huffman"}, default "smallest"
+        See `Coder`.
 
     Returns
     -------
@@ -81,24 +99,26 @@ def encode_weights(tensors: Mapping[str, Tensor]) -> bytes:
         If a tensor cannot be stored exactly: more than 255 values, a codebook that is not sorted,
         holds zero or is no multiple of its scale, codes or levels out of range, too many weights.
     """
-    data, _ = _encode(tensors)
+    data, _ = _encode(tensors, coder)
     return data
 
 
-def stored_tensors(tensors: Mapping[str, Tensor]) -> list[StoredTensor]:
+def stored_tensors(tensors: Mapping[str, Tensor], coder: Coder = "smallest") -> list[StoredTensor]:
     """What each tensor would cost in the file that `encode_weights` writes.
 
     Parameters
     ----------
     tensors : mapping of str to SharedTensor, GridTensor or float32 array
         In the order of the network's specification.
+    coder : {"smallest", "context", "huffman"}, default "smallest"
+        See `Coder`.
 
     Returns
     -------
     list of StoredTensor
         One a tensor, in order.
     """
-    _, stored = _encode(tensors)
+    _, stored = _encode(tensors, coder)
     return stored
 
 
@@ -111,12 +131,35 @@ class _Coded:
     positions: NDArray[np.int64]  # of the weights that are not zero
 
 
-def _encode(tensors: Mapping[str, Tensor]) -> tuple[bytes, list[StoredTensor]]:
+def _encode(tensors: Mapping[str, Tensor], coder: Coder) -> tuple[bytes, list[StoredTensor]]:
+    if coder not in ("smallest", "context", "huffman"):
+        raise ConfigError(f"encode_weights: unknown coder {coder!r}")
     for name, tensor in tensors.items():
         _check_tensor(name, tensor)
-    shapes = {name: tensor.shape for name, tensor in tensors.items()}
-    if sum(int(np.prod(shape)) for shape in shapes.values()) > MAX_PARAMETERS:
+    if sum(int(np.prod(tensor.shape)) for tensor in tensors.values()) > MAX_PARAMETERS:
         raise ConfigError(f"encode_weights: more than {MAX_PARAMETERS} weights")
+    made = []
+    if coder != "huffman":
+        made.append(_by_context(tensors))
+    if coder != "context":
+        made.append(_by_huffman(tensors))
+    return min(made, key=lambda one: len(one[0]))
+
+
+def _file(tensors: Mapping[str, Tensor], version: int, body: bytes) -> bytes:
+    shapes = {name: tensor.shape for name, tensor in tensors.items()}
+    return MAGIC + bytes([version]) + checksum(shapes, body).to_bytes(4, "little") + body
+
+
+def _by_context(tensors: Mapping[str, Tensor]) -> tuple[bytes, list[StoredTensor]]:
+    body, spent = write_tensors(tensors)
+    stored = [
+        _stored(name, tensor, _kind(tensor), *spent[name]) for name, tensor in tensors.items()
+    ]
+    return _file(tensors, VERSION_CONTEXT, body), stored
+
+
+def _by_huffman(tensors: Mapping[str, Tensor]) -> tuple[bytes, list[StoredTensor]]:
     coded = {n: _prepare(t.codes) for n, t in tensors.items() if isinstance(t, SharedTensor)}
     run = min(range(len(LONGEST_RUNS)), key=lambda r: (_Tables(coded, r).total_bits(), r))
     tables = _Tables(coded, run)
@@ -125,27 +168,35 @@ def _encode(tensors: Mapping[str, Tensor]) -> tuple[bytes, list[StoredTensor]]:
     headers = [_write_header(writer, tensor, coded.get(name)) for name, tensor in tensors.items()]
     tables.write(writer)
     for (name, tensor), header_bits in zip(tensors.items(), headers, strict=True):
-        weights = dense(tensor)
         if isinstance(tensor, SharedTensor):
             kind = "sparse" if coded[name].is_sparse else "dense"
             payload_bits = tables.write_payload(writer, name)
         else:
-            kind = "grid" if isinstance(tensor, GridTensor) else "raw"
+            kind = _kind(tensor)
             payload_bits = _write_plain(writer, tensor)
-        stored.append(
-            StoredTensor(
-                name,
-                kind,
-                n_weights=weights.size,
-                n_nonzero=int(np.count_nonzero(weights)),
-                n_values=int(np.unique(weights[weights != 0]).size),
-                header_bits=header_bits,
-                payload_bits=payload_bits,
-            )
-        )
-    body = writer.getvalue()
-    head = MAGIC + bytes([VERSION]) + checksum(shapes, body).to_bytes(4, "little")
-    return head + body, stored
+        stored.append(_stored(name, tensor, kind, header_bits, payload_bits))
+    return _file(tensors, VERSION, writer.getvalue()), stored
+
+
+def _kind(tensor: Tensor) -> str:
+    if isinstance(tensor, SharedTensor):
+        return "shared"
+    return "grid" if isinstance(tensor, GridTensor) else "raw"
+
+
+def _stored(
+    name: str, tensor: Tensor, kind: str, header_bits: int, payload_bits: int
+) -> StoredTensor:
+    weights = dense(tensor)
+    return StoredTensor(
+        name,
+        kind,
+        n_weights=weights.size,
+        n_nonzero=int(np.count_nonzero(weights)),
+        n_values=int(np.unique(weights[weights != 0]).size),
+        header_bits=header_bits,
+        payload_bits=payload_bits,
+    )
 
 
 def _check_tensor(name: str, tensor: Tensor) -> None:
@@ -162,7 +213,7 @@ def _check_tensor(name: str, tensor: Tensor) -> None:
         elif tensor.scale is not None and not _is_scale(tensor.scale):
             wrong = f"has scale {tensor.scale}, which is not a short_float"
         elif tensor.scale is not None:
-            levels = _levels(values, tensor.scale)
+            levels = levels_of(values, tensor.scale)
             if not np.array_equal(levels.astype(np.float32) * np.float32(tensor.scale), values):
                 wrong = f"has values that are no multiples (at most 127) of {tensor.scale}"
     elif isinstance(tensor, GridTensor):
@@ -179,10 +230,6 @@ def _check_tensor(name: str, tensor: Tensor) -> None:
 
 def _is_scale(scale: float) -> bool:
     return 0 < scale <= MAX_SCALE and scale == short_float(scale)
-
-
-def _levels(values: NDArray[np.float32], scale: float) -> NDArray[np.int64]:
-    return np.clip(np.rint(values.astype(np.float64) / scale), -127, 127).astype(np.int64)
 
 
 def _gaps(positions: NDArray[np.int64]) -> NDArray[np.int64]:
@@ -300,9 +347,9 @@ def _write_header(writer: BitWriter, tensor: Tensor, coded: _Coded | None) -> in
         writer.field(tensor.values.size, 8)
         if tensor.scale is not None:
             writer.field(GRID_BOOK, 2)
-            writer.field(_short_bits(tensor.scale), 16)
-            writer.fields(_levels(tensor.values, tensor.scale) + 127, 8)
-        elif np.array_equal(_half(tensor.values), tensor.values):
+            writer.field(short_bits(tensor.scale), 16)
+            writer.fields(levels_of(tensor.values, tensor.scale) + 127, 8)
+        elif is_half(tensor.values):
             writer.field(HALF_BOOK, 2)
             writer.fields(tensor.values.astype(np.float16).view(np.uint16), 16)
         else:
@@ -311,11 +358,11 @@ def _write_header(writer: BitWriter, tensor: Tensor, coded: _Coded | None) -> in
     elif isinstance(tensor, GridTensor):
         writer.field(GRID, 2)
         writer.field(tensor.bits - 1, 3)
-        writer.field(_short_bits(tensor.scale), 16)
+        writer.field(short_bits(tensor.scale), 16)
     else:
         writer.field(RAW, 2)
         weights = dense(tensor)
-        writer.field(not np.array_equal(_half(weights), weights), 1)
+        writer.field(not is_half(weights), 1)
     return writer.n_bits - before
 
 
@@ -326,18 +373,8 @@ def _write_plain(writer: BitWriter, tensor: GridTensor | NDArray[np.float32]) ->
         writer.fields(tensor.levels.ravel().astype(np.int64) + top, tensor.bits)
         return int(tensor.bits * tensor.levels.size)
     weights = dense(tensor).ravel()
-    if np.array_equal(_half(weights), weights):
+    if is_half(weights):
         writer.fields(weights.astype(np.float16).view(np.uint16), 16)
         return 16 * weights.size
     writer.fields(weights.view(np.uint32), 32)
     return 32 * weights.size
-
-
-def _half(values: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Through float16 and back; what overflows becomes infinite and so compares unequal."""
-    with np.errstate(over="ignore"):
-        return values.astype(np.float16).astype(np.float32)
-
-
-def _short_bits(scale: float) -> int:
-    return int(np.float32(scale).view(np.uint32)) >> 16

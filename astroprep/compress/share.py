@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Literal
+from typing import Literal, Protocol, runtime_checkable
 
 import numpy as np
 import torch
@@ -13,10 +13,13 @@ from torch.nn.utils import parametrize
 
 from astroprep.compress.tensors import GridTensor, SharedTensor, Tensor, short_float
 from astroprep.errors import ConfigError
+from astroprep.model.factored import TensorTrain
 
 __all__ = [
     "Codebook",
+    "GridRounding",
     "Initialisation",
+    "Stored",
     "assign",
     "kmeans_1d",
     "share_weights",
@@ -160,6 +163,14 @@ def to_grid(values: NDArray[np.float32], bits: int = 8) -> tuple[NDArray[np.int8
     return np.clip(levels, -top, top).astype(np.int8), scale
 
 
+@runtime_checkable
+class Stored(Protocol):
+    """A parametrization that knows the form in which its weights go into the file."""
+
+    def stored(self, original: NDArray[np.float32]) -> Tensor:
+        """What the file holds."""
+
+
 class _SharedWeight(nn.Module):
     """Weight made of a trained codebook and fixed codes; the gradient adds up by code.
 
@@ -187,19 +198,30 @@ class _SharedWeight(nn.Module):
     def right_inverse(self, weight: torch.Tensor) -> torch.Tensor:
         return torch.from_numpy(self.centres).to(weight.dtype)
 
+    def stored(self, original: NDArray[np.float32]) -> Tensor:
+        """What the file holds."""
+        codes = self.codes.cpu().numpy().astype(np.uint8)
+        return _shared_tensor(original, codes, self.codebook)
 
-class _GridBias(nn.Module):
-    """Bias rounded to a grid on the way forward, untouched on the way back."""
+
+class GridRounding(nn.Module):
+    """Biases, or weights, rounded to a grid on the way forward, untouched on the way back."""
 
     def __init__(self, bits: int) -> None:
         super().__init__()
         self.bits = bits
 
     def forward(self, bias: torch.Tensor) -> torch.Tensor:
+        """Nearest levels."""
         return bias + (_round_to_grid(bias, self.bits) - bias).detach()
 
     def right_inverse(self, bias: torch.Tensor) -> torch.Tensor:
+        """The same."""
         return bias
+
+    def stored(self, original: NDArray[np.float32]) -> Tensor:
+        """What the file holds."""
+        return GridTensor(*to_grid(original, self.bits), self.bits)
 
 
 def _round_to_grid(values: torch.Tensor, bits: int) -> torch.Tensor:
@@ -263,8 +285,9 @@ def share_weights(
         parametrize.register_parametrization(
             layer, "weight", _SharedWeight(codes, centres, codebook)
         )
-        if layer.bias is not None:
-            parametrize.register_parametrization(layer, "bias", _GridBias(bias_bits))
+    for module in list(net.modules()):
+        if isinstance(module, nn.Conv1d | nn.Linear | TensorTrain) and module.bias is not None:
+            parametrize.register_parametrization(module, "bias", GridRounding(bias_bits))
 
 
 def stored_form(net: nn.Module) -> dict[str, Tensor]:
@@ -273,7 +296,7 @@ def stored_form(net: nn.Module) -> dict[str, Tensor]:
     Parameters
     ----------
     net : nn.Module
-        As left by `share_weights`, trained on or not.
+        As left by `share_weights` or `ternarize`, trained on or not.
 
     Returns
     -------
@@ -283,18 +306,15 @@ def stored_form(net: nn.Module) -> dict[str, Tensor]:
     """
     tensors: dict[str, Tensor] = {}
     for name, layer in net.named_modules():
-        if not isinstance(layer, nn.Conv1d | nn.Linear):
+        if not isinstance(layer, nn.Conv1d | nn.Linear | TensorTrain):
             continue
         parts = layer.parametrizations
         assert isinstance(parts, nn.ModuleDict)
         for part, chain in parts.items():
             assert isinstance(chain, parametrize.ParametrizationList)
             form, original = chain[0], chain.original.detach().cpu().numpy()
-            if isinstance(form, _SharedWeight):
-                codes = form.codes.cpu().numpy().astype(np.uint8)
-                tensors[f"{name}.{part}"] = _shared_tensor(original, codes, form.codebook)
-            elif isinstance(form, _GridBias):
-                tensors[f"{name}.{part}"] = GridTensor(*to_grid(original, form.bits), form.bits)
+            if isinstance(form, Stored):
+                tensors[f"{name}.{part}"] = form.stored(original)
     return tensors
 
 

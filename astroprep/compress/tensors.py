@@ -7,7 +7,21 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["GridTensor", "SharedTensor", "Tensor", "dense", "short_float"]
+__all__ = [
+    "MAX_SCALE",
+    "GridTensor",
+    "SharedTensor",
+    "Tensor",
+    "dense",
+    "from_short_bits",
+    "is_half",
+    "levels_of",
+    "short_bits",
+    "short_float",
+]
+
+MAX_SCALE = 1e30
+"""Largest scale of a codebook or of biases: 127 times as much is still finite."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -80,6 +94,27 @@ def short_float(value: float) -> float:
     if float(np.uint32(bits).view(np.float32)) < value:
         bits += 1
     return float(np.uint32((bits + 0xFFFF) & 0xFFFF0000).view(np.float32))
+
+
+def short_bits(value: float) -> int:
+    """The upper 16 bits of a `short_float`, which say all of it."""
+    return int(np.float32(value).view(np.uint32)) >> 16
+
+
+def from_short_bits(bits: int) -> float:
+    """The number whose upper 16 bits these are."""
+    return float(np.uint32((bits & 0xFFFF) << 16).view(np.float32))
+
+
+def is_half(values: NDArray[np.float32]) -> bool:
+    """Whether float16 holds all of these exactly."""
+    with np.errstate(over="ignore"):  # what overflows becomes infinite and compares unequal
+        return np.array_equal(values.astype(np.float16).astype(np.float32), values)
+
+
+def levels_of(values: NDArray[np.float32], scale: float) -> NDArray[np.int64]:
+    """Nearest whole multiples of a scale, -127 to 127."""
+    return np.clip(np.rint(values.astype(np.float64) / scale), -127, 127).astype(np.int64)
 
 
 def dense(tensor: Tensor) -> NDArray[np.float32]:

@@ -1,10 +1,11 @@
 """Read the weights file: every tensor of a network in one coded, checked stream of bits.
 
-Layout, version 1: ``AW``, the version (1 byte), a CRC-32 of the tensor names, shapes and the rest
-(4 bytes), then one bit stream (see `bits.BitWriter`): a header per tensor, the Huffman tables,
-the payload of each tensor. Names and shapes are not stored: they follow from the network's
-specification. Decoding is integer arithmetic, look-ups and products that are exact in float32, so
-the weights are the same to the bit on every machine.
+Layout: ``AW``, the version (1 byte), a CRC-32 of the tensor names, shapes and the rest (4 bytes),
+then the body. That of version 2 is one arithmetic-coded stream (see `context`), that of version 1
+one bit stream (see `bits.BitWriter`): a header per tensor, the Huffman tables, the payload of
+each tensor; a writer takes whichever is smaller. Names and shapes are not stored: they follow from
+the network's specification. Decoding is integer arithmetic, look-ups and products that are exact in
+float32, so the weights are the same to the bit on every machine.
 
 Three kinds of tensor:
 
@@ -25,15 +26,17 @@ import numpy as np
 from numpy.typing import NDArray
 
 from astroprep.compress.bits import BitReader
+from astroprep.compress.context import read_tensors
+from astroprep.compress.tensors import MAX_SCALE, dense
 from astroprep.errors import DataError
 
 __all__ = ["decode_weights"]
 
 MAGIC = b"AW"
 VERSION = 1
+VERSION_CONTEXT = 2
 HEADER_BYTES = 7
 MAX_PARAMETERS = 1 << 24  # a compact network has thousands; this bounds memory at 64 MiB
-MAX_SCALE = 1e30  # of a codebook or of biases: 127 times as much is still finite
 LONGEST_RUNS = (3, 7, 15, 31, 63, 127, 255, 511)  # zeros that one gap symbol can skip
 
 RAW, GRID, SHARED = 0, 1, 2
@@ -75,10 +78,10 @@ def decode_weights(
         )
     if len(data) < HEADER_BYTES or data[:2] != MAGIC:
         raise DataError(f"{source}: not a weights file ({len(data)} bytes, begins {data[:2]!r})")
-    if data[2] != VERSION:
+    if data[2] not in (VERSION, VERSION_CONTEXT):
         raise DataError(
-            f"{source}: weights file of version {data[2]}, this astroprep reads version {VERSION}; "
-            "use the astroprep that wrote it, or a newer one"
+            f"{source}: weights file of version {data[2]}, this astroprep reads {VERSION} and "
+            f"{VERSION_CONTEXT}; use the astroprep that wrote it, or a newer one"
         )
     body = data[HEADER_BYTES:]
     if int.from_bytes(data[3:7], "little") != checksum(shapes, body):
@@ -86,6 +89,8 @@ def decode_weights(
             f"{source}: the checksum does not match; the file is damaged or truncated, or belongs "
             "to a network of other shapes: fetch it again"
         )
+    if data[2] == VERSION_CONTEXT:
+        return {name: dense(t) for name, t in read_tensors(body, shapes, source).items()}
     return _decode(BitReader(body, source), shapes, sizes)
 
 

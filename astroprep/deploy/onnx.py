@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from math import prod
 from typing import Any
 
 from astroprep.errors import ConfigError, DataError
+from astroprep.model.spec import check_format, fire_layout
 from astroprep.optional import need
 
 __all__ = ["WEIGHTS_LOCATION", "build_graph", "check_graph"]
@@ -15,7 +17,20 @@ WEIGHTS_LOCATION = "weights.bin"
 
 OPSET = 17  # all that is used here is older; onnxruntime 1.13 and later run it
 IR_VERSION = 8
-OPERATORS = frozenset({"Add", "Concat", "Conv", "Gemm", "ReduceMax", "ReduceMean", "Relu", "Slice"})
+OPERATORS = frozenset(
+    {
+        "Add",
+        "Concat",
+        "Conv",
+        "Gemm",
+        "MatMul",
+        "ReduceMax",
+        "ReduceMean",
+        "Relu",
+        "Reshape",
+        "Slice",
+    }
+)
 """Operators that `build_graph` uses; `check_graph` refuses any other."""
 
 _FLOAT = 1  # TensorProto.FLOAT
@@ -46,10 +61,7 @@ def build_graph(spec: Mapping[str, Any], shapes: Mapping[str, Sequence[int]]) ->
     MissingExtraError
         If onnx is not installed.
     """
-    if spec.get("format") != "firenet-1":
-        raise ConfigError(
-            f"ONNX export knows networks of format 'firenet-1', got {spec.get('format')!r}"
-        )
+    check_format(spec, "ONNX export")
     try:
         return _Graph(spec, shapes).serialize()
     except KeyError as error:
@@ -98,14 +110,12 @@ class _Graph:
     def _network(self) -> str:
         spec = self.spec
         x = self._conv("folded", "stem", kernel=5)
-        width = int(spec["stem"])
-        for i, (_, expand, dilation) in enumerate(spec["fires"]):
+        for i, layout in enumerate(fire_layout(spec)):
             squeezed = self._conv(x, f"fires.{i}.squeeze", kernel=1)
             wide = self._conv(squeezed, f"fires.{i}.expand_1", kernel=1)
-            cyclic = self._conv(squeezed, f"fires.{i}.expand_3", kernel=3, dilation=dilation)
+            cyclic = self._conv(squeezed, f"fires.{i}.expand_3", kernel=3, dilation=layout.dilation)
             y = self._node("Concat", [wide, cyclic], axis=1)
-            x = self._node("Add", [x, y]) if width == 2 * expand else y
-            width = 2 * expand
+            x = self._node("Add", [x, y]) if layout.bypass else y
         joined = [
             self._node("ReduceMean", [x], axes=[2], keepdims=0),
             self._node("ReduceMax", [x], axes=[2], keepdims=0),
@@ -124,19 +134,41 @@ class _Graph:
         if pad:
             ends = [self._slice(x, -pad, 2**31 - 1), x, self._slice(x, 0, pad)]
             x = self._node("Concat", ends, axis=2)
-        weights = [f"{name}.conv.weight", f"{name}.conv.bias"]
         attributes = {"dilations": [dilation], "kernel_shape": [kernel]}
-        return self._node("Relu", [self._node("Conv", [x, *weights], **attributes)])
+        name = f"{name}.conv"
+        if name in self.spec.get("factors", {}):
+            x = self._node("Conv", [x, f"{name}.first.weight"], **attributes)
+            attributes, name = {"dilations": [1], "kernel_shape": [1]}, f"{name}.second"
+        return self._node(
+            "Relu", [self._node("Conv", [x, f"{name}.weight", f"{name}.bias"], **attributes)]
+        )
 
     def _slice(self, x: str, start: int, end: int) -> str:
         return self._node("Slice", [x, *(self._integer(k) for k in (start, end, 2))])
 
     def _dense(self, x: str, name: str) -> str:
+        factor = self.spec.get("factors", {}).get(name, {})
+        if "ranks" in factor:
+            return self._train(x, name, factor)
+        if factor:
+            x = self._node("Gemm", [x, f"{name}.first.weight"], transB=1)
+            name = f"{name}.second"
         return self._node("Gemm", [x, f"{name}.weight", f"{name}.bias"], transB=1)
 
-    def _integer(self, value: int) -> str:
-        name = f"int{value}"
-        self.integers[name] = [value]
+    def _train(self, x: str, name: str, factor: Mapping[str, Any]) -> str:
+        """Tensor train, as `astroprep.model.factored.TensorTrain` applies it."""
+        left = prod(factor["inputs"])
+        ranks = [1, *factor["ranks"]]
+        for k, n in enumerate(factor["inputs"]):
+            left //= n
+            x = self._node("Reshape", [x, self._integer(-1, ranks[k] * n, left)])
+            x = self._node("MatMul", [f"{name}.cores.{k}.weight", x])
+        x = self._node("Reshape", [x, self._integer(-1, prod(factor["outputs"]))])
+        return self._node("Add", [x, f"{name}.bias"])
+
+    def _integer(self, *values: int) -> str:
+        name = "int" + "_".join(str(value) for value in values)
+        self.integers[name] = list(values)
         return name
 
     def _node(self, operator: str, inputs: list[str], **attributes: Any) -> str:

@@ -15,6 +15,8 @@ import torch
 from torch import nn
 
 from astroprep.errors import ConfigError
+from astroprep.model.factored import TensorTrain, factored_layer, replace_layer
+from astroprep.model.spec import FORMAT, FireLayout, check_format, fire_layout
 
 __all__ = [
     "PRESETS",
@@ -28,7 +30,6 @@ __all__ = [
     "fold_batchnorm",
 ]
 
-FORMAT = "firenet-1"
 BATCH_NORM_EPS = 1e-5  # added to the variance
 
 # Fire modules are [squeeze width, width of each of the two expansions, dilation]: dilations of
@@ -123,7 +124,9 @@ class ConvUnit(nn.Module):
     ) -> None:
         super().__init__()
         self.pad = dilation * (kernel // 2)
-        self.conv = nn.Conv1d(n_in, n_out, kernel, dilation=dilation, bias=not batch_norm)
+        self.conv: nn.Module = nn.Conv1d(
+            n_in, n_out, kernel, dilation=dilation, bias=not batch_norm
+        )
         self.norm = nn.BatchNorm1d(n_out, eps=BATCH_NORM_EPS) if batch_norm else None
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
@@ -143,10 +146,11 @@ class Fire(nn.Module):
 
     Parameters
     ----------
-    n_in, squeeze, expand : int
-        Channels in, between, and out of *each* of the two expansions.
-    dilation : int
-        Bins between the three taps.
+    n_in : int
+        Channels in.
+    layout : FireLayout
+        Channels between, out of each of the two expansions, bins between the three taps, and
+        whether the input is added.
     batch_norm : bool
         False in a folded network.
 
@@ -155,17 +159,15 @@ class Fire(nn.Module):
     .. [1] Iandola et al. 2016, "SqueezeNet", section 3.2 and figure 2, arXiv:1602.07360
     """
 
-    def __init__(
-        self, n_in: int, squeeze: int, expand: int, dilation: int, batch_norm: bool
-    ) -> None:
+    def __init__(self, n_in: int, layout: FireLayout, batch_norm: bool) -> None:
         super().__init__()
+        squeeze, expand_1, expand_3, dilation, self.bypass = layout
         self.squeeze = ConvUnit(n_in, squeeze, 1, batch_norm=batch_norm)
-        self.expand_1 = ConvUnit(squeeze, expand, 1, batch_norm=batch_norm)
-        self.expand_3 = ConvUnit(squeeze, expand, 3, dilation, batch_norm=batch_norm)
-        self.bypass = n_in == 2 * expand
+        self.expand_1 = ConvUnit(squeeze, expand_1, 1, batch_norm=batch_norm)
+        self.expand_3 = ConvUnit(squeeze, expand_3, 3, dilation, batch_norm=batch_norm)
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
-        """Map (curve, channel, phase) to (curve, 2 * expand, phase)."""
+        """Map (curve, channel, phase) to (curve, expanded channel, phase)."""
         s = self.squeeze(x)
         y = torch.cat([self.expand_1(s), self.expand_3(s)], dim=1)  # (curve, channel, phase)
         return x + y if self.bypass else y
@@ -187,10 +189,7 @@ class FireNet(nn.Module):
 
     def __init__(self, spec: Mapping[str, Any]) -> None:
         super().__init__()
-        if spec.get("format") != FORMAT:
-            raise ConfigError(
-                f"a network of format {FORMAT!r} is needed, got {spec.get('format')!r}"
-            )
+        check_format(spec, "FireNet")
         try:
             self._build(spec)
         except KeyError as error:
@@ -202,20 +201,26 @@ class FireNet(nn.Module):
         width = int(spec["stem"])
         self.stem = ConvUnit(int(spec["n_channels"]), width, 5, batch_norm=norm)
         fires = []
-        for squeeze, expand, dilation in spec["fires"]:
-            fires.append(Fire(width, squeeze, expand, dilation, norm))
-            width = 2 * expand
+        for layout in fire_layout(spec):
+            fires.append(Fire(width, layout, norm))
+            width = layout.width
         self.fires = nn.ModuleList(fires)
         n_joined = 2 * width
-        self.auxiliary: nn.Linear | None = None
+        self.auxiliary: nn.Module | None = None
         if spec["n_auxiliary"]:
             self.auxiliary = nn.Linear(int(spec["n_auxiliary"]), int(spec["auxiliary_width"]))
             n_joined += int(spec["auxiliary_width"])
-        self.hidden: nn.Linear | None = None
+        self.hidden: nn.Module | None = None
         if spec["head_width"]:
             self.hidden = nn.Linear(n_joined, int(spec["head_width"]))
             n_joined = int(spec["head_width"])
-        self.head = nn.Linear(n_joined, int(spec["n_classes"]))
+        self.head: nn.Module = nn.Linear(n_joined, int(spec["n_classes"]))
+        for name, factor in spec.get("factors", {}).items():
+            try:
+                layer = self.get_submodule(name)
+            except AttributeError:
+                raise ConfigError(f"the network has no layer {name!r} to factor") from None
+            replace_layer(self, name, factored_layer(layer, factor, name))
 
     def forward(self, folded: torch.Tensor, auxiliary: torch.Tensor) -> torch.Tensor:
         """Logits of folded light curves.
@@ -297,7 +302,9 @@ def fold_batchnorm(net: FireNet) -> FireNet:
             for part in ("weight", "bias", "running_mean", "running_var")
         )
         scale = gamma / torch.sqrt(variance + BATCH_NORM_EPS)  # (channel,)
-        if kind == "weight":
+        if kind == "first.weight":  # the filters of a factored convolution: its mixing is scaled
+            tensors[name] = state[name]
+        elif kind in ("weight", "second.weight"):
             tensors[name] = state[name] * scale[:, None, None]
         else:
             tensors[name] = beta - scale * mean
@@ -318,13 +325,7 @@ def count_parameters(net: FireNet) -> int:
     int
         A folded convolution has one bias a channel.
     """
-    n = 0
-    for module in net.modules():
-        if isinstance(module, nn.Conv1d):
-            n += module.weight.numel() + module.out_channels
-        elif isinstance(module, nn.Linear):
-            n += module.weight.numel() + module.out_features
-    return n
+    return sum(tensor.numel() for tensor in fold_batchnorm(net).state_dict().values())
 
 
 def count_macs(net: FireNet) -> int:
@@ -341,9 +342,13 @@ def count_macs(net: FireNet) -> int:
         Convolutions cost their weights once a bin, dense layers their weights once.
     """
     n = 0
+    cores = set()
     for module in net.modules():
-        if isinstance(module, nn.Conv1d):
+        if isinstance(module, TensorTrain):
+            n += module.count_macs()
+            cores |= set(module.modules())
+        elif isinstance(module, nn.Conv1d):
             n += module.weight.numel() * int(net.spec["n_bins"])
-        elif isinstance(module, nn.Linear):
+        elif isinstance(module, nn.Linear) and module not in cores:
             n += module.weight.numel()
     return n

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import logging
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -30,7 +31,7 @@ from astroprep.pipeline.split import Roles, assign_roles
 from astroprep.quality import assess
 from astroprep.surveys import load_schema
 
-__all__ = ["RunOptions", "RunResult", "run"]
+__all__ = ["RunOptions", "RunResult", "opened", "prepared", "run"]
 
 log = logging.getLogger(__name__)
 
@@ -95,6 +96,21 @@ def run(
     DataError
         If the input cannot be read or there is nothing to learn.
     """
+    with opened(recipe, source, out, options, restart=restart, progress=progress) as job:
+        return _go(job)
+
+
+@contextmanager
+def opened(
+    recipe: Recipe,
+    source: str | Path,
+    out: str | Path,
+    options: RunOptions | None = None,
+    *,
+    restart: bool = False,
+    progress: Progress = silent,
+) -> Iterator[Job]:
+    """Check the inputs of a run and hold its folder; parameters as of `run`."""
     options = options or RunOptions()
     if options.period_column is not None:
         recipe = recipe.with_period_from("column")
@@ -120,10 +136,21 @@ def run(
             ) from error
     fingerprint = fingerprint_of(settings, path)
     with RunFolder(Path(out), fingerprint, restart=restart) as folder:
-        return _go(Job(recipe, path, folder, options, progress))
+        yield Job(recipe, path, folder, options, progress)
 
 
 def _go(job: Job) -> RunResult:
+    catalogue, roles = prepared(job)
+    data = learning_data(job, catalogue, roles)
+    net, history = train(job, data)
+    small = compress(job, net, data)
+    deploy(job, net, small, data)
+    metrics = measure_and_report(job, net, catalogue, roles, history)
+    return RunResult(job.folder.out, metrics, job.counts())
+
+
+def prepared(job: Job) -> tuple[pd.DataFrame, Roles]:
+    """Assess and prepare, or take up what was; the catalogue of the input and who is for what."""
     if job.folder.begun:
         log.info("%s: going on where an earlier run stopped", job.folder.out)
     _assess(job)
@@ -137,12 +164,7 @@ def _go(job: Job) -> RunResult:
     if job.options.prior not in ("train", "estimate"):
         read_shares(job.options.prior, roles.classes)  # a mistake is told before the work
     _prepare(job, roles)
-    data = learning_data(job, catalogue, roles)
-    net, history = train(job, data)
-    small = compress(job, net, data)
-    deploy(job, net, small, data)
-    metrics = measure_and_report(job, net, catalogue, roles, history)
-    return RunResult(job.folder.out, metrics, job.counts())
+    return catalogue, roles
 
 
 def _assess(job: Job) -> None:

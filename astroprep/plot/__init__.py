@@ -1,5 +1,11 @@
 """One picture, one function: each draws on given or new matplotlib Axes and returns them."""
 
+from astroprep.plot.compression import (
+    plot_pareto,
+    plot_sparsity,
+    plot_ternary,
+    plot_weights,
+)
 from astroprep.plot.features import (
     plot_correlation_map,
     plot_feature_importances,
@@ -47,6 +53,7 @@ __all__ = [
     "plot_merged",
     "plot_nights",
     "plot_o_minus_c",
+    "plot_pareto",
     "plot_periodogram",
     "plot_points_per_object",
     "plot_reliability",
@@ -55,8 +62,11 @@ __all__ = [
     "plot_selection_curve",
     "plot_separations",
     "plot_size_accuracy",
+    "plot_sparsity",
     "plot_stored",
     "plot_structure_function",
+    "plot_ternary",
     "plot_training",
+    "plot_weights",
     "plot_window",
 ]

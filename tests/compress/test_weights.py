@@ -60,6 +60,11 @@ def test_any_tensors_come_back_exactly(plans: list[Any], seed: int) -> None:
     shapes = {name: t.shape for name, t in tensors.items()}
 
     data = encode_weights(tensors)
+    for coder in ("huffman", "context"):
+        coded = encode_weights(tensors, coder)
+        assert len(data) <= len(coded)
+        for name, weights in decode_weights(coded, shapes).items():
+            np.testing.assert_array_equal(weights, dense(tensors[name]), strict=True)
     back = decode_weights(data, shapes)
 
     assert list(back) == list(tensors)
@@ -68,7 +73,7 @@ def test_any_tensors_come_back_exactly(plans: list[Any], seed: int) -> None:
         np.testing.assert_array_equal(back[name], dense(tensor), strict=True)
     assert encode_weights(tensors) == data
     bits = sum(t.header_bits + t.payload_bits for t in stored_tensors(tensors))
-    assert bits <= 8 * (len(data) - 7)
+    assert bits <= 8 * (len(data) - 7) + 32  # a short number may stand for the last four bytes
 
 
 def test_zero_weights_of_every_layer(caplog: Any) -> None:
@@ -134,15 +139,16 @@ def test_close_to_the_entropy() -> None:
             share = np.bincount(tensor.codes.ravel()) / tensor.codes.size
             share = share[share > 0]
             entropy -= tensor.codes.size * float(np.sum(share * np.log2(share)))
-    stored = [t for t in stored_tensors(tensors) if t.kind == "sparse"]
+    stored = [t for t in stored_tensors(tensors, "huffman") if t.kind == "sparse"]
     assert sum(t.payload_bits for t in stored) < 1.03 * entropy
 
 
-def test_every_flipped_byte_is_noticed() -> None:
+@pytest.mark.parametrize("coder", ["huffman", "context"])
+def test_every_flipped_byte_is_noticed(coder: Any) -> None:
     rng = np.random.default_rng(4)
     tensors = {"w": shared(rng, (40, 30), 15, 0.8, "grid"), "b": build(rng, ((40,), 0, 0, "bias"))}
     shapes = {n: t.shape for n, t in tensors.items()}
-    data = encode_weights(tensors)
+    data = encode_weights(tensors, coder)
     for i in range(len(data)):
         broken = bytearray(data)
         broken[i] ^= 1 << (i % 8)
@@ -152,7 +158,8 @@ def test_every_flipped_byte_is_noticed() -> None:
             decode_weights(data[:i], shapes, source="night.apz")
 
 
-def test_damage_behind_a_right_checksum_is_an_error_or_finite_weights() -> None:
+@pytest.mark.parametrize("coder", ["huffman", "context"])
+def test_damage_behind_a_right_checksum_is_an_error_or_finite_weights(coder: Any) -> None:
     """The checksum is no secret: the decoder must survive any bits."""
     from astroprep.compress import weights as module
 
@@ -163,9 +170,9 @@ def test_damage_behind_a_right_checksum_is_an_error_or_finite_weights() -> None:
         "r": build(rng, ((20,), 0, 0, "raw")),
     }
     shapes = {n: t.shape for n, t in tensors.items()}
-    data = encode_weights(tensors)
+    data = encode_weights(tensors, coder)
     refused = 0
-    for _ in range(2000):
+    for _ in range(1000):
         body = bytearray(data[7:])
         for _ in range(rng.integers(1, 4)):
             body[rng.integers(min(len(body), 200))] = rng.integers(256)
@@ -177,7 +184,7 @@ def test_damage_behind_a_right_checksum_is_an_error_or_finite_weights() -> None:
             refused += 1
         else:
             assert all(np.isfinite(back[n]).all() and back[n].shape == s for n, s in shapes.items())
-    assert refused > 500
+    assert refused > 250
 
 
 def test_other_shapes_or_names_are_refused() -> None:
