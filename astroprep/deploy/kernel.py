@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from concurrent.futures import ThreadPoolExecutor
+from typing import Any
 
 import numpy as np
 from numba import njit
@@ -19,6 +20,7 @@ _tile_4_bypass = make_tile(4, rescale=True, bypass=True)
 _tile_1 = make_tile(1, rescale=True)
 _tile_1_bypass = make_tile(1, rescale=True, bypass=True)
 _sums = make_tile(1, rescale=False)
+_peak: Any = peak  # called without the typing context that its signature begins with
 
 GROUP = 4 * LANES
 
@@ -195,7 +197,7 @@ def _pool(arena, lanes, p, steps, weights, outputs, sums, layout, column):  # ty
             packed |= min((total * layout[11] + half) >> layout[12], 255) << (8 * o)
         at = layout[9] // 4 + quad * LANES + column
         lanes[at] = packed
-        lanes[at + p[8] * LANES] = peak(arena, x, n_groups)
+        lanes[at + p[8] * LANES] = _peak(arena, x, n_groups)
 
 
 @njit(inline="always")

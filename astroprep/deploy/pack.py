@@ -224,8 +224,8 @@ class _Packing:
         outputs = np.zeros((4, 4 * n_quads), np.int32)
         outputs[2] = 1
         outputs[:, slots] = layer.bias, layer.multiplier, layer.shift, layer.bypass
-        outputs = outputs.reshape(4, n_quads, 4).transpose(1, 0, 2)
-        first = self._append(steps, np.ascontiguousarray(by_step).view(np.int32), outputs)
+        by_quad = outputs.reshape(4, n_quads, 4).transpose(1, 0, 2)
+        first = self._append(steps, np.ascontiguousarray(by_step).view(np.int32), by_quad)
         skip = bypassed if layer.bypass.any() else None
         return [
             x.at,

@@ -15,14 +15,15 @@ from __future__ import annotations
 
 from typing import Any
 
-from llvmlite import ir
+from llvmlite import ir  # type: ignore[import-untyped]
 from numba import types
-from numba.core import cgutils
+from numba.core import cgutils as untyped_cgutils
 from numba.core.typing.templates import Signature
 from numba.extending import intrinsic
 
 __all__ = ["LANES", "make_tile", "peak"]
 
+cgutils: Any = untyped_cgutils  # numba carries no types, and not all of it says so
 LANES = 16
 I8, I16, I32, I64 = (ir.IntType(bits) for bits in (8, 16, 32, 64))
 QUADS = ir.VectorType(I32, LANES)

@@ -193,7 +193,7 @@ def error_bound(x: NDArray[Any], weight: NDArray[Any], tile: Tile) -> float:
         total = w.reshape(len(w), -1).sum(axis=1).max(initial=0)
     roundings = n_in * (1 if tile else 3**n_axes) + (18 * n_axes if tile else 1)
     unit = roundings * float(np.finfo(x.dtype).eps) / 2
-    return float(total) * largest * unit / (1 - unit)
+    return float(total * largest * unit / (1 - unit))
 
 
 def _direct(x: NDArray[Any], weight: NDArray[Any], dilation: int) -> NDArray[Any]:
@@ -203,7 +203,7 @@ def _direct(x: NDArray[Any], weight: NDArray[Any], dilation: int) -> NDArray[Any
     channels = x.swapaxes(0, 1)
     rows = np.concatenate([np.roll(channels, shift, axes) for shift in shifts])
     matrix = np.moveaxis(weight, 1, -1).reshape(len(weight), -1)
-    out = matrix @ rows.reshape(len(rows), -1)
+    out: NDArray[Any] = matrix @ rows.reshape(len(rows), -1)
     return out.reshape(len(weight), len(x), *x.shape[2:]).swapaxes(0, 1)
 
 
@@ -222,7 +222,7 @@ def _fold(out: NDArray[Any], dilation: int, shape: tuple[int, ...]) -> NDArray[A
         return out
     n, _, *sizes = shape
     axes = len(sizes)
-    parts = out.reshape(n, *(dilation,) * axes, out.shape[1], *out.shape[2:])
+    parts: NDArray[Any] = out.reshape(n, *(dilation,) * axes, out.shape[1], *out.shape[2:])
     order = [0, axes + 1]
     for axis in range(axes):
         order += [axes + 2 + axis, 1 + axis]
@@ -245,10 +245,16 @@ def _tiled(x: NDArray[Any], points: NDArray[Any], tile: int) -> NDArray[Any]:
     order = [n_axes + 1, n_axes]
     for axis in range(n_axes):
         order += [n_axes + 2 + axis, axis]
-    whole = grid.transpose(order).reshape(shape[1], -1, *(tile * n_tiles for n_tiles in shape[2:]))
+    whole: NDArray[Any] = grid.transpose(order).reshape(
+        shape[1], -1, *(tile * n_tiles for n_tiles in shape[2:])
+    )
     whole = whole[(slice(None), slice(None), *(slice(size) for size in sizes))]
     unit = math.prod([_UNIT[tile]] * n_axes)
-    return whole // unit if whole.dtype.kind == "i" else whole * whole.dtype.type(1 / unit)
+    if whole.dtype.kind == "i":
+        whole //= unit
+    else:
+        whole *= whole.dtype.type(1 / unit)
+    return whole
 
 
 def _to_points(x: NDArray[Any], axis: int, tile: int) -> list[NDArray[Any]]:
