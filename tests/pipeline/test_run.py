@@ -309,7 +309,7 @@ def test_a_recipe_of_integers_runs_and_classifies_alike(recipe, result, survey_f
     from astroprep.deploy.runtime import Runtime
 
     tables = {**recipe.to_dict(), "deployment": {"engine": "integer"}}
-    whole = run(Recipe.model_validate(tables), survey_file, tmp_path / "out")
+    whole = run(type(recipe).model_validate(tables), survey_file, tmp_path / "out")
 
     assert Runtime(whole.out / "bundle.apz").engine == "integer"
     new = tmp_path / "new.parquet"
