@@ -3,7 +3,7 @@
 Winograd's F(m, 3) gives m outputs for m + 2 multiplications in place of 3 m. The price is paid in
 additions, in rounding, and in integers by wider numbers: transformed 8-bit activations need 10
 bits, so the 8-bit products of `astroprep.deploy.kernel`, which are twice as many an instruction
-as those of 16 bits, stay direct. In floats `convolve` chooses by what was measured.
+as those of 16 bits, stay direct. In floats `convolve` chooses by the number of channels.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ _OUTPUT: dict[int, Matrix] = {
     2: ((1, 1, 1, 0), (0, 1, -1, -1)),
     4: ((1, 1, 1, 1, 1, 0), (0, 1, -1, 2, -2, 0), (0, 1, 1, 4, 4, 0), (0, 1, -1, 8, -8, 1)),
 }
-FEW_PRODUCTS = 64 * 64  # of input and output channels below which tiles lost to direct products
+FEW_PRODUCTS = 64 * 64  # pairs of channels below which additions outweigh what tiles save; counted
 
 
 def multiplications(n_outputs: int, tile: Tile, n_axes: int = 1) -> int:
