@@ -16,7 +16,7 @@ from typing import Annotated, Any
 
 import typer
 
-from astroprep.cli import catalogues, merging, show
+from astroprep.cli import catalogues, deploying, merging, show
 from astroprep.errors import AstroprepError, ConfigError, DataError
 
 __all__ = ["app", "main"]
@@ -533,6 +533,8 @@ def assess(
 
 app.command()(catalogues.crossmatch)
 app.command()(merging.merge)
+app.command()(deploying.export)
+app.command()(deploying.bench)
 
 
 @app.command()

@@ -8,7 +8,8 @@ A bundle (``*.apz``) is a zip archive of plain parts. Nothing in it is ever exec
 ``model.json``     network, tensor shapes, classes, calibration, normalisation, feature names
 ``weights.bin``    the coded weights, see `astroprep.compress.weights`; stored as they are
 ``graph.onnx``     operators, and names of weights
-``golden.json``    a few inputs with the probabilities they must give
+``golden.json``    a few inputs with the logits they must give
+``integer.json``   where the network runs in integers: ranges, digest, exact golden logits
 ``versions.json``  what wrote it
 =================  ============================================================================
 
@@ -24,7 +25,7 @@ import struct
 import zipfile
 import zlib
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -32,6 +33,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from astroprep.compress.weights import decode_weights
+from astroprep.deploy.integer_part import IntegerPart, restore_network
 from astroprep.deploy.onnx import check_graph
 from astroprep.deploy.plain import UNREADABLE, from_json, to_json
 from astroprep.errors import ConfigError, DataError
@@ -50,7 +52,9 @@ PART_LIMITS = {  # bytes after inflating; a bundle of ours is a hundred times be
     "graph.onnx": 1 << 20,
     "golden.json": 1 << 20,
     "versions.json": 1 << 16,
+    "integer.json": 1 << 18,
 }
+OPTIONAL = {"integer.json"}
 FILE_LIMIT = 1 << 26
 ENTRY_LIMIT = 64  # directory entries; a million of them would fill the memory before any check
 _EPOCH = (1980, 1, 1, 0, 0, 0)  # of every part, so that equal content gives equal bytes
@@ -106,6 +110,8 @@ class Bundle:
         Proof that a runtime computes what was meant.
     versions : dict of str to str
         Of the packages that made it.
+    integer : IntegerPart, optional
+        Makes the runtime compute in integers.
     """
 
     classes: tuple[str, ...]
@@ -120,6 +126,7 @@ class Bundle:
     recipe: dict[str, Any]
     golden: Golden
     versions: dict[str, str] = field(default_factory=dict)
+    integer: IntegerPart | None = None
 
     @property
     def n_parameters(self) -> int:
@@ -191,6 +198,7 @@ def bundle_bytes(bundle: Bundle) -> bytes:
     """
     try:
         _check(bundle, "bundle to write")
+        _check_integer(bundle, "bundle to write")
     except DataError as error:
         raise ConfigError(str(error)) from None
     golden = bundle.golden
@@ -209,6 +217,8 @@ def bundle_bytes(bundle: Bundle) -> bytes:
         ),
         "versions.json": to_json(dict(sorted(bundle.versions.items())), "versions"),
     }
+    if bundle.integer is not None:
+        parts["integer.json"] = to_json(bundle.integer.to_dict(), "integer")
     for name, data in parts.items():
         if len(data) > PART_LIMITS[name]:
             raise ConfigError(
@@ -292,6 +302,9 @@ def parse_bundle(data: bytes, source: str) -> Bundle:
     golden = _Reader(parts["golden.json"], f"{source}: golden.json")
     recipe = _Reader(parts["recipe.json"], f"{source}: recipe.json")
     versions = _Reader(parts["versions.json"], f"{source}: versions.json")
+    integer = None
+    if "integer.json" in parts:
+        integer = _Reader(parts["integer.json"], f"{source}: integer.json").content
     bundle = Bundle(
         classes=model.texts("classes"),
         network=model.mapping("network"),
@@ -307,6 +320,10 @@ def parse_bundle(data: bytes, source: str) -> Bundle:
         versions={str(k): str(v) for k, v in versions.content.items()},
     )
     _check(bundle, source)
+    if integer is not None:
+        where = f"{source}: integer.json"
+        bundle = replace(bundle, integer=IntegerPart.from_dict(integer, bundle.network, where))
+        _check_integer(bundle, source)
     return bundle
 
 
@@ -353,10 +370,10 @@ def _read_parts(data: bytes, source: str) -> dict[str, bytes]:
         if isinstance(error, DataError):
             raise
         raise DataError(
-            f"{source}: not a readable bundle ({error}); the file is damaged or truncated, "
-            "fetch it again"
+            f"{source}: not a readable bundle ({str(error)[:200]}); the file is damaged or "
+            "truncated, fetch it again"
         ) from None
-    missing = [name for name in PART_LIMITS if name not in parts]
+    missing = [name for name in PART_LIMITS if name not in parts and name not in OPTIONAL]
     if missing:
         raise DataError(f"{source}: lacks {', '.join(missing)}; fetch the bundle again")
     return parts
@@ -385,7 +402,7 @@ def _check_manifest(parts: Mapping[str, bytes], source: str) -> None:
             f"{VERSION}; use the astroprep that wrote it, or a newer one"
         )
     listed = manifest.get("parts")
-    if not isinstance(listed, dict) or set(listed) != set(PART_LIMITS) - {MANIFEST}:
+    if not isinstance(listed, dict) or set(listed) != set(parts) - {MANIFEST}:
         raise DataError(f"{source}: {MANIFEST} does not list the parts of a bundle")
     for name, entry in listed.items():
         seen = {"bytes": len(parts[name]), "sha256": hashlib.sha256(parts[name]).hexdigest()}
@@ -433,10 +450,24 @@ def _check(bundle: Bundle, source: str) -> None:
             raise DataError(
                 f"{source}: golden.json: {name} has shape {array.shape}, finite {shape} is needed"
             )
-        if name != "logits" and not np.array_equal(array.astype(np.float16), array):
+        with np.errstate(over="ignore"):
+            half = array.astype(np.float16)
+        if name != "logits" and not np.array_equal(half, array):
             raise DataError(f"{source}: golden.json: {name} is not rounded to float16")
     decode_weights(bundle.weights, bundle.shapes, source=f"{source}: weights.bin")
     check_graph(bundle.graph, bundle.shapes, f"{source}: graph.onnx")
+
+
+def _check_integer(bundle: Bundle, source: str) -> None:
+    """Whether weights and ranges make the integer network that the bundle says."""
+    if bundle.integer is None:
+        return
+    if bundle.integer.logits.shape != bundle.golden.logits.shape:
+        raise DataError(
+            f"{source}: integer.json: logits have shape {bundle.integer.logits.shape}, "
+            f"{bundle.golden.logits.shape} is needed"
+        )
+    restore_network(bundle.integer, bundle.network, bundle.tensors(), f"{source}: integer.json")
 
 
 class _Reader:
@@ -447,7 +478,8 @@ class _Reader:
         try:
             self.content: dict[str, Any] = from_json(data)
         except UNREADABLE as error:
-            raise DataError(f"{source}: not readable ({error}); fetch the bundle again") from None
+            why = str(error)[:200]
+            raise DataError(f"{source}: not readable ({why}); fetch the bundle again") from None
         if not isinstance(self.content, dict):
             raise DataError(f"{source}: must be an object, is a {type(self.content).__name__}")
 
@@ -489,4 +521,5 @@ class _Reader:
         array = self._get(key, np.ndarray)
         if array.dtype.kind != "f":
             raise DataError(f"{self.source}: {key!r} must hold floats, holds {array.dtype}")
-        return np.asarray(array, dtype=np.float32)
+        with np.errstate(over="ignore"):  # becomes infinite, which is refused
+            return np.asarray(array, dtype=np.float32)

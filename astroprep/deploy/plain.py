@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import base64
 import json
+import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -124,8 +125,10 @@ def _array_from_plain(content: dict[str, Any]) -> NDArray[Any]:
     dtype, shape, values = content["dtype"], content["shape"], content.get("values", [])
     if dtype not in _DTYPES or not isinstance(shape, list) or not isinstance(values, list):
         raise ValueError("an array that is none")
-    size = int(np.prod(shape, dtype=object))
-    if len(shape) > 8 or size > ARRAY_LIMIT or any(n < 0 for n in shape):
+    if len(shape) > 8 or not all(type(n) is int and 0 <= n <= ARRAY_LIMIT for n in shape):
+        raise ValueError(f"an array of shape {str(shape)[:80]}")
+    size = math.prod(shape)
+    if size > ARRAY_LIMIT:
         raise ValueError(f"an array of shape {shape}")
     if dtype == "str":
         if len(values) != size or not all(isinstance(v, str) for v in values):
@@ -136,7 +139,8 @@ def _array_from_plain(content: dict[str, Any]) -> NDArray[Any]:
         data = base64.b64decode(content["base64"], validate=True)
         flat = np.frombuffer(data, dtype=kind.newbyteorder("<")).astype(kind)
     else:
-        flat = np.array([float(v) if isinstance(v, str) else v for v in values], dtype=kind)
+        with np.errstate(over="ignore"):
+            flat = np.array([float(v) if isinstance(v, str) else v for v in values], dtype=kind)
     if flat.shape != (size,):
         raise ValueError(f"an array of shape {shape} with {flat.size} values")
     return flat.reshape(shape)

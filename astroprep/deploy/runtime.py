@@ -1,19 +1,24 @@
-"""Classify with a bundle: ONNX Runtime and numpy, no torch."""
+"""Classify with a bundle: the integer kernel or ONNX Runtime, and numpy; no torch."""
 
 from __future__ import annotations
 
 import os
 from collections.abc import Mapping
+from typing import Literal, get_args
 
 import numpy as np
 from numpy.typing import NDArray
 
 from astroprep.deploy.bundle import Bundle, Golden, read_bundle
+from astroprep.deploy.integer_part import IntegerPart, restore_network
+from astroprep.deploy.kernel import IntegerKernel
 from astroprep.errors import ConfigError, DataError
 from astroprep.model.outputs import Outputs
 from astroprep.optional import need
 
-__all__ = ["GOLDEN_TOLERANCE", "Runtime", "golden_vectors"]
+__all__ = ["GOLDEN_TOLERANCE", "Engine", "Runtime", "golden_vectors"]
+
+Engine = Literal["auto", "float", "integer"]
 
 BATCH_SIZE = 64
 """Curves in every call of the graph, the last one filled up with zeros."""
@@ -34,13 +39,23 @@ class Runtime:
         What to run; a path is opened and checked.
     n_threads : int, default 1
         Threads inside one call.
+    engine : {"auto", "float", "integer"}
+        Integers on the kernel, the same bits on every machine; floats on ONNX Runtime, equal to
+        rounding. By default integers where the bundle says how, which is what it was
+        calibrated for.
+
+    Attributes
+    ----------
+    engine : {"float", "integer"}
+        What was chosen.
 
     Raises
     ------
     DataError
-        If the bundle is damaged, or this machine does not reproduce its golden vectors.
+        If the bundle is damaged, or this machine does not reproduce its golden vectors: all bits
+        of them in integers.
     ConfigError
-        If ``n_threads`` is below 1.
+        If ``n_threads`` is below 1, or the bundle has no integers and they are asked for.
 
     Attributes
     ----------
@@ -49,18 +64,36 @@ class Runtime:
 
     Notes
     -----
-    Every call of the graph has the same shape, and a row's result does not depend on its
+    Every call of the float graph has the same shape, and a row's result does not depend on its
     neighbours: the same object gives the same bits alone, in a crowd and in any order.
     """
 
-    def __init__(self, bundle: Bundle | str | os.PathLike[str], n_threads: int = 1) -> None:
+    def __init__(
+        self,
+        bundle: Bundle | str | os.PathLike[str],
+        n_threads: int = 1,
+        *,
+        engine: Engine = "auto",
+    ) -> None:
         if n_threads < 1:
             raise ConfigError(f"n_threads must be at least 1, got {n_threads!r}")
+        if engine not in get_args(Engine):
+            raise ConfigError(f"engine must be one of {get_args(Engine)}, got {engine!r}")
         self.source = "bundle" if isinstance(bundle, Bundle) else str(bundle)
         self.bundle = bundle if isinstance(bundle, Bundle) else read_bundle(bundle)
+        part = self.bundle.integer
+        if engine == "integer" and part is None:
+            raise ConfigError(f"{self.source}: holds no integer network; use engine='float'")
         tensors = self.bundle.tensors()
-        self._session = _Session(self.bundle.graph, tensors, n_threads, self.source)
-        self._prove()
+        self.engine: Engine = "integer" if part is not None and engine != "float" else "float"
+        self._kernel: IntegerKernel | None = None
+        if part is not None and self.engine == "integer":
+            network = restore_network(part, self.bundle.network, tensors, self.source)
+            self._kernel = IntegerKernel(network, n_threads)
+            self._prove_integers(part)
+        else:
+            self._session = _Session(self.bundle.graph, tensors, n_threads, self.source)
+            self._prove()
         self.outputs = self._restored()
 
     def logits(
@@ -86,7 +119,10 @@ class Runtime:
             If a shape is not the network's, or a value is not finite.
         """
         folded, auxiliary = self._checked(folded, auxiliary)
-        return self._session.logits(folded, auxiliary)
+        if self._kernel is None:
+            return self._session.logits(folded, auxiliary)
+        levels = self._kernel.logits(folded, auxiliary)
+        return levels.astype(np.float32) * np.float32(self._kernel.network.logit_scale)
 
     def predict_proba(
         self,
@@ -160,7 +196,20 @@ class Runtime:
                     f"{self.source}: {name!r} must be finite, but row {int(np.argmax(bad))} is "
                     f"not; {int(bad.sum())} of {bad.size} rows are like this. Reject them first."
                 )
-        return folded.astype(np.float32, copy=False), auxiliary.astype(np.float32, copy=False)
+        return (
+            np.ascontiguousarray(folded, dtype=np.float32),
+            np.ascontiguousarray(auxiliary, dtype=np.float32),
+        )
+
+    def _prove_integers(self, part: IntegerPart) -> None:
+        golden = self.bundle.golden
+        assert self._kernel is not None
+        seen = self._kernel.logits(golden.folded, golden.auxiliary)
+        if not np.array_equal(seen, part.logits):
+            raise DataError(
+                f"{self.source}: the integer kernel gives other golden logits than were stored; "
+                "the bundle was put together wrongly, or this processor is miscompiled for"
+            )
 
     def _prove(self) -> None:
         golden = self.bundle.golden

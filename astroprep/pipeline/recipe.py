@@ -16,7 +16,14 @@ from astroprep.errors import ConfigError
 from astroprep.model.taxonomy import Taxonomy
 from astroprep.pipeline.steps import closest, step_from_table, step_to_table
 
-__all__ = ["Recipe", "SplitTable", "read_recipe", "resolved", "settings_from_table"]
+__all__ = [
+    "DeploymentTable",
+    "Recipe",
+    "SplitTable",
+    "read_recipe",
+    "resolved",
+    "settings_from_table",
+]
 
 PERIOD_STEPS = ("PeriodSearch", "UseCataloguePeriod")
 
@@ -61,6 +68,23 @@ class NetworkTable(_Table):
     preset: str = "small"
 
 
+class DeploymentTable(_Table):
+    """What the bundle computes in.
+
+    Parameters
+    ----------
+    engine : {"float", "integer"}
+        Floats on ONNX Runtime, or 8-bit integers on a kernel that gives the same bits on every
+        machine and is exported to C.
+    calibration : {"mse", "percentile", "minmax"}
+        How the ranges of the integers are found, on training curves; see
+        `astroprep.compress.quantize.calibrate_ranges`.
+    """
+
+    engine: Literal["float", "integer"] = "float"
+    calibration: Literal["mse", "percentile", "minmax"] = "mse"
+
+
 class Recipe(_Table):
     """Everything that a run does, resolved and checked.
 
@@ -76,9 +100,9 @@ class Recipe(_Table):
         What steps do with a curve that they cannot serve, where they do not say themselves.
     steps : list of tables
         ``step`` (class name) and its settings, in order.
-    split, network, training, compression : tables
-        See `SplitTable`, `NetworkTable`, `astroprep.model.train.TrainSettings` and
-        `astroprep.compress.chain.CompressSettings`.
+    split, network, training, compression, deployment : tables
+        See `SplitTable`, `NetworkTable`, `astroprep.model.train.TrainSettings`,
+        `astroprep.compress.chain.CompressSettings` and `DeploymentTable`.
     taxonomy : nested tables
         Groups of the classes, see `astroprep.model.taxonomy.Taxonomy`; may be left out.
     false_unknown_rate : float
@@ -96,6 +120,7 @@ class Recipe(_Table):
     compression: dict[str, Any] = {}
     taxonomy: dict[str, Any] = {}
     false_unknown_rate: float = Field(default=0.02, gt=0, lt=1)
+    deployment: DeploymentTable = DeploymentTable()
 
     def make_steps(self) -> list[Transformer]:
         """Fresh steps in order, with the recipe's ``on_bad`` where they have none of their own."""
@@ -233,6 +258,7 @@ def recipe_from_tables(tables: Mapping[str, Any], *, source: str) -> Recipe:
                 "": Recipe.model_fields,
                 "split": SplitTable.model_fields,
                 "network": NetworkTable.model_fields,
+                "deployment": DeploymentTable.model_fields,
             }
             where = f" in [{table}]" if table else ""
             mistakes.append(_explain(found, list(known.get(table, ()))) + where)

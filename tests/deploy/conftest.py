@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
+import dataclasses
 from typing import Any
 
 import numpy as np
 import pytest
+import torch
 
 from astroprep.compress.chain import CompressedNetwork, store_network
 from astroprep.compress.encode import encode_weights
+from astroprep.compress.integer import IntegerNetwork
 from astroprep.compress.prune import apply_masks, magnitude_masks, prunable_layers
+from astroprep.compress.quantize import calibrate_ranges, quantize_network
 from astroprep.compress.share import share_weights, stored_form
 from astroprep.compress.weights import decode_weights
 from astroprep.deploy.bundle import Bundle
+from astroprep.deploy.integer_part import make_integer_part
 from astroprep.deploy.onnx import build_graph
 from astroprep.deploy.runtime import golden_vectors
 from astroprep.model.firenet import FireNet, build_network, firenet_spec, fold_batchnorm
@@ -86,3 +91,26 @@ def bundle(compressed: CompressedNetwork, make_inputs: Any) -> Bundle:
         golden=golden_vectors(graph, compressed.weights, *make_inputs(4, seed=9)),
         versions={"astroprep": "0.1.0"},
     )
+
+
+@pytest.fixture(scope="session")
+def make_integer(make_network: Any, make_inputs: Any) -> Any:
+    """Factory of an integer network and its quantized inputs."""
+
+    def make(preset: str, n_auxiliary: int, n: int = 40) -> tuple[IntegerNetwork, Any, Any]:
+        net = make_network(preset, n_auxiliary)
+        inputs = make_inputs(n, n_auxiliary=n_auxiliary)
+        network = quantize_network(net, calibrate_ranges(net, *inputs))
+        return network, inputs, network.quantize(*inputs)
+
+    return make
+
+
+@pytest.fixture(scope="session")
+def integer_bundle(bundle: Bundle, make_inputs: Any) -> Bundle:
+    """The bundle with an integer network."""
+    net = build_network(bundle.network)
+    net.load_state_dict({name: torch.from_numpy(a) for name, a in bundle.tensors().items()})
+    network = quantize_network(net, calibrate_ranges(net, *make_inputs(50)))
+    part = make_integer_part(network, bundle.golden.folded, bundle.golden.auxiliary)
+    return dataclasses.replace(bundle, integer=part)

@@ -302,3 +302,19 @@ class TestBadInput:
         with pytest.raises(DataError, match=r"bad\.apz"):
             classify(bad, survey_file, tmp_path / "p.parquet")
         assert not (tmp_path / "p.parquet").exists()
+
+
+def test_a_recipe_of_integers_runs_and_classifies_alike(recipe, result, survey_file, tmp_path):
+    """The same network, so the decisions are those of the floats but for near ties."""
+    from astroprep.deploy.runtime import Runtime
+
+    tables = {**recipe.to_dict(), "deployment": {"engine": "integer"}}
+    whole = run(type(recipe).model_validate(tables), survey_file, tmp_path / "out")
+
+    assert Runtime(whole.out / "bundle.apz").engine == "integer"
+    new = tmp_path / "new.parquet"
+    classify(whole.out / "bundle.apz", survey_file, new)
+    mine, again = (pq.read_table(p).to_pandas() for p in (whole.out / "predictions.parquet", new))
+    floats = pq.read_table(result.out / "predictions.parquet").to_pandas()
+    assert mine["predicted"].equals(again["predicted"])
+    assert (mine["predicted"].fillna("") == floats["predicted"].fillna("")).mean() > 0.9
