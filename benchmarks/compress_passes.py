@@ -65,7 +65,7 @@ def rows_of(
             measure(name, network, first, logits, held.test_label, held.classes, milliseconds=ms)
         )
         gap = bootstrap_difference(
-            truth, base, names[logits.argmax(axis=1)], held.classes, n_resamples=500
+            truth, base, names[logits.argmax(axis=1)], held.classes, n_resamples=100
         )
         differences.append(
             {

@@ -1,4 +1,9 @@
-"""Ternary weights four to a byte, and a product that reads them as they are."""
+"""Ternary weights four to a byte, and a product that reads them as they are.
+
+It saves memory, not time: against BLAS it takes 2 to 3 times as long at 90 % zeros and about 10
+times at 50 % (``benchmarks/compress_ternary.py``), because adding rows one by one keeps its sums
+in the cache and not in registers.
+"""
 
 from __future__ import annotations
 
