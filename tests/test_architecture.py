@@ -80,13 +80,16 @@ def test_every_module_says_what_it_is_for():
         assert ast.get_docstring(ast.parse(path.read_text())), path
 
 
-HEAVY = "torch onnx onnxruntime matplotlib lightkurve lsdb"
+HEAVY = (
+    "torch onnx onnxruntime matplotlib lightkurve lsdb deltalake fastavro cramjam confluent_kafka"
+)
 LEAN = [
     "import astroprep",
     "import astroprep.io, astroprep.clean, astroprep.detrend, astroprep.period",
     "import astroprep.features, astroprep.represent, astroprep.quality",
     "import astroprep.deploy.bundle, astroprep.deploy.runtime",
     "import astroprep.pipeline.classify, astroprep.cli.main",
+    "import astroprep.nightly, astroprep.io.avro",
 ]
 
 

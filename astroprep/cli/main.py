@@ -16,7 +16,7 @@ from typing import Annotated, Any
 
 import typer
 
-from astroprep.cli import catalogues, merging, show
+from astroprep.cli import catalogues, merging, night, show
 from astroprep.errors import AstroprepError, ConfigError, DataError
 
 __all__ = ["app", "main"]
@@ -489,6 +489,9 @@ def assess(
 
 app.command()(catalogues.crossmatch)
 app.command()(merging.merge)
+app.command()(night.nightly)
+app.command()(night.state)
+app.command()(night.few_points)
 
 
 @app.command()

@@ -248,8 +248,11 @@ class AvroDecoder:
         found: list[tuple[int, str, NDArray[np.int64]]] = []
         failed = []
         for i, message in enumerate(messages):
+            before = len(found)
             try:
                 found.extend((i, name, self._rows.copy()) for name in self._records(message))
+                if len(found) == before:
+                    failed.append((i, "it holds no record"))
             except DataError as error:
                 failed.append((i, str(error)))
         ends = np.array([rows for _, _, rows in found], np.int64).reshape(-1, n_tables)
@@ -351,7 +354,7 @@ def _as_kind(
     if kind == "int":
         return np.where(present, raw, 0)
     if kind == "bool":
-        return present & (raw == 1)
+        return np.asarray(present & (raw == 1))
     text = np.full(raw.size, None, object)
     for i in np.flatnonzero(present):
         first, size = divmod(int(raw[i]), 65536)

@@ -65,7 +65,7 @@ def _varint(data: NDArray[np.uint8], at: int, end: int) -> tuple[int, int]:
         shift += np.uint64(7)
         if shift > np.uint64(63):
             return 0, -4
-    return np.int64(value >> np.uint64(1)) ^ -np.int64(value & np.uint64(1)), at
+    return int(np.int64(value >> np.uint64(1)) ^ -np.int64(value & np.uint64(1))), at
 
 
 @njit(nogil=True, cache=True)

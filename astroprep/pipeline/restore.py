@@ -58,6 +58,8 @@ class Note(_Part):
         In order.
     priors : tuple of float
         Class shares that the probabilities assume.
+    bands : tuple of str
+        Of the survey that it was trained on; none where it did not say.
     """
 
     name: str
@@ -66,6 +68,7 @@ class Note(_Part):
     trained_with: Literal["search", "column"]
     steps: tuple[StepNote, ...]
     priors: tuple[NonNegativeFloat, ...]
+    bands: tuple[str, ...] = ()
 
 
 def read_note(bundle: Bundle) -> Note:
