@@ -20,6 +20,7 @@ import warnings
 from pathlib import Path
 from typing import Any
 
+import numba
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -34,6 +35,7 @@ from astroprep.nightly.objects import OBJECTS
 from astroprep.nightly.sources import Message
 from astroprep.synthetic import simulate_alerts
 
+numba.config.THREADING_LAYER = "workqueue"  # GNU OpenMP does not survive a fork
 TABLES = ("observations", "objects", "classifications", "dead_letters")
 BAND = ("ztf_r=V",)
 
