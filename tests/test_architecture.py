@@ -86,13 +86,16 @@ def test_kernels_are_compiled_once(path):
     assert "parallel=True" not in path.read_text()
 
 
-HEAVY = "torch onnx onnxruntime matplotlib lightkurve lsdb"
+HEAVY = (
+    "torch onnx onnxruntime matplotlib lightkurve lsdb deltalake fastavro cramjam confluent_kafka"
+)
 LEAN = [
     "import astroprep",
     "import astroprep.io, astroprep.clean, astroprep.detrend, astroprep.period",
     "import astroprep.features, astroprep.represent, astroprep.quality",
     "import astroprep.deploy.bundle, astroprep.deploy.runtime",
     "import astroprep.pipeline.classify, astroprep.cli.main",
+    "import astroprep.nightly, astroprep.io.avro",
 ]
 
 

@@ -16,7 +16,7 @@ from typing import Annotated, Any
 
 import typer
 
-from astroprep.cli import catalogues, deploying, merging, show
+from astroprep.cli import catalogues, deploying, merging, night, show
 from astroprep.errors import AstroprepError, ConfigError, DataError
 
 __all__ = ["app", "main"]
@@ -535,6 +535,9 @@ app.command()(catalogues.crossmatch)
 app.command()(merging.merge)
 app.command()(deploying.export)
 app.command()(deploying.bench)
+app.command()(night.nightly)
+app.command()(night.state)
+app.command()(night.few_points)
 
 
 @app.command()

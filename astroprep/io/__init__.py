@@ -1,6 +1,7 @@
 """Survey files in and out, one format a file, all through `open_survey`."""
 
 from astroprep.io.astrotable import AstroTable, astro_bytes, read_astro_table
+from astroprep.io.avro import AvroDecoder, AvroField, AvroRequest
 from astroprep.io.columns import ColumnNames
 from astroprep.io.csv import LongCsvReader, write_long_csv
 from astroprep.io.door import Survey, open_survey, source_sha256, write_survey
@@ -16,6 +17,9 @@ from astroprep.io.schema_reader import SchemaReader, read_head
 
 __all__ = [
     "AstroTable",
+    "AvroDecoder",
+    "AvroField",
+    "AvroRequest",
     "ColumnNames",
     "HatsCatalog",
     "HatsReader",

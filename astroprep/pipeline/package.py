@@ -138,6 +138,7 @@ def _draft(job: Job, small: Small, data: LearningData, priors: NDArray[np.float6
             "trained_with": job.recipe.period_source(),
             "quantity": meta.quantity,
             "survey": meta.survey,
+            "bands": list(meta.bands),
             "training_summary": _training_summary(job, data),
         },
         golden=golden_vectors(

@@ -71,6 +71,8 @@ class Note(_Part):
         Those of the training objects; empty in bundles that were written before there were any.
     prior : str
         Where ``priors`` came from: ``"train"``, ``"estimate"`` or ``"file"``.
+    bands : tuple of str
+        Of the survey that it was trained on; none where it did not say.
     """
 
     name: str
@@ -81,6 +83,7 @@ class Note(_Part):
     priors: tuple[NonNegativeFloat, ...]
     train_shares: tuple[NonNegativeFloat, ...] = ()
     prior: str = "train"
+    bands: tuple[str, ...] = ()
 
 
 def read_note(bundle: Bundle) -> Note:

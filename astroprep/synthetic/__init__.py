@@ -1,5 +1,6 @@
 """Seeded stars with known truth, for samples, tests, notebooks and benchmarks."""
 
+from astroprep.synthetic.alerts import AlertNight, AlertStars, simulate_alerts
 from astroprep.synthetic.several import SEVERAL_SURVEYS, SurveyDesign, simulate_several
 from astroprep.synthetic.space import EVENT_BITS, SPACE_SHARES, simulate_space
 from astroprep.synthetic.stars import CLASSES, Stars, draw_stars, magnitude
@@ -11,11 +12,14 @@ __all__ = [
     "EVENT_BITS",
     "SEVERAL_SURVEYS",
     "SPACE_SHARES",
+    "AlertNight",
+    "AlertStars",
     "Stars",
     "SurveyDesign",
     "content_sha256",
     "draw_stars",
     "magnitude",
+    "simulate_alerts",
     "simulate_several",
     "simulate_space",
     "simulate_survey",

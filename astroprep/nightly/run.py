@@ -1,0 +1,391 @@
+"""A night: alerts in, history joined, what changed classified, everything stored at once."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import logging
+import time as clock
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from astroprep.errors import ConfigError, DataError
+from astroprep.nightly.classify import NightClassifier, Verdicts
+from astroprep.nightly.histories import object_histories
+from astroprep.nightly.ingest import SURVEYS, AlertReader, Incoming, survey_of
+from astroprep.nightly.merge import latest_objects, merge_observations
+from astroprep.nightly.objects import CLASSIFICATIONS
+from astroprep.nightly.rows import OBSERVATIONS
+from astroprep.nightly.sources import AlertSource, Message, open_alerts, schema_registry
+from astroprep.nightly.state import State, open_state
+
+__all__ = ["COUNTS", "NightOptions", "NightResult", "run_night"]
+
+log = logging.getLogger(__name__)
+
+BATCH = 20_000  # alerts that are stored together: 100 MB of rows, and few files a night
+SNIFFED = 100  # packets that are looked at to tell the survey
+COUNTS = (
+    "received",
+    "new",
+    "duplicate",
+    "dead",
+    "limits",
+    "observations",
+    "withdrawn",
+    "changed",
+    "classified",
+    "rejected",
+    "by_features",
+    "class_changes",
+    "unknown",
+    "searched",
+    "verified",
+)
+"""What is counted: received = new + duplicate + dead, changed = classified + rejected."""
+
+
+@dataclass(frozen=True)
+class NightOptions:
+    """Choices of a night.
+
+    Parameters
+    ----------
+    night : str
+        Name of the night, such as ``2026-11-30``; the UTC date of the start if empty.
+    survey : str
+        Of a new state, where packets shall not be asked.
+    band_map, unknown_below, few
+        See `NightClassifier`.
+    batch : int
+        Alerts that are stored together.
+    order : int
+        HEALPix order of a new state.
+    registry : str
+        See `schema_registry`; none if empty.
+    follow : bool
+        Wait for more alerts.
+    storage_options : mapping
+        Of an object store.
+    """
+
+    night: str = ""
+    survey: str = ""
+    band_map: tuple[str, ...] = ()
+    unknown_below: float = 0.5
+    few: str | Path | None = None
+    batch: int = BATCH
+    order: int = 2
+    registry: str = ""
+    follow: bool = False
+    storage_options: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, eq=False)
+class NightResult:
+    """What came of a night.
+
+    Parameters
+    ----------
+    night : str
+        Its name.
+    counts : dict of str to int
+        See `COUNTS`, of all batches of this call and of those that an interrupted one had stored.
+    classifications : pyarrow.Table
+        Rows of `CLASSIFICATIONS` of these batches.
+    seconds, cpu_seconds : float
+        That this call took.
+    runs : tuple of int
+        In the ledger.
+    """
+
+    night: str
+    counts: dict[str, int]
+    classifications: pa.Table
+    seconds: float
+    cpu_seconds: float
+    runs: tuple[int, ...]
+
+
+def run_night(
+    state: str,
+    bundle: str | Path,
+    alerts: str | AlertSource,
+    options: NightOptions | None = None,
+    after_batch: Callable[[NightResult], None] | None = None,
+) -> NightResult:
+    """Take in the alerts of a night and classify what they changed.
+
+    Parameters
+    ----------
+    state : str
+        Folder or address of the state; begun if it is not there.
+    bundle : path
+        Made by ``astroprep run``.
+    alerts : str or AlertSource
+        See `open_alerts`.
+    options : NightOptions, optional
+        The default ones otherwise.
+    after_batch : callable, optional
+        Told what came of each batch when it is stored, before the source is told.
+
+    Returns
+    -------
+    NightResult
+        With ``follow`` its classifications are those of the last batch only.
+
+    Raises
+    ------
+    ConfigError
+        If a setting is wrong, the bands do not fit, or somebody else writes to the state.
+    DataError
+        If bundle or state are damaged, or the state cannot be written.
+
+    Notes
+    -----
+    Alerts are stored in batches, each with everything that follows from it. Killed at any
+    instant and started again with the same night and source, the run goes on behind the last
+    batch that was stored whole.
+    """
+    chosen = options or NightOptions()
+    if chosen.batch < 1:
+        raise ConfigError(f"--batch must be at least 1, got {chosen.batch}")
+    source = open_alerts(alerts, follow=chosen.follow) if isinstance(alerts, str) else alerts
+    name = alerts if isinstance(alerts, str) else type(alerts).__name__
+    started = clock.perf_counter(), clock.process_time()
+    try:
+        with _Night(state, bundle, name, source, chosen) as night:
+            for messages in night.batches():
+                one = night.take(messages)
+                if after_batch is not None:
+                    after_batch(one)
+                source.commit()
+            night.finish()
+            seconds = clock.perf_counter() - started[0], clock.process_time() - started[1]
+            return NightResult(
+                night.name, dict(night.counts), night.said(), *seconds, tuple(night.runs)
+            )
+    finally:
+        source.close()
+
+
+class _Night:
+    """One call of `run_night`."""
+
+    def __init__(
+        self,
+        url: str,
+        bundle: str | Path,
+        source_name: str,
+        source: AlertSource,
+        options: NightOptions,
+    ) -> None:
+        self.options = options
+        self.name = options.night or datetime.now(UTC).strftime("%Y-%m-%d")
+        self.source_name = source_name
+        registry = schema_registry(options.registry) if options.registry else None
+        self._batches = source.batches(options.batch)
+        self._first = next(self._batches, [])
+        self.state = self._open(url, registry)
+        try:
+            survey = SURVEYS[self.state.about.survey]
+            self.survey = survey
+            self.reader = AlertReader(survey, self.state.about.order, registry)
+            self.classifier = NightClassifier(
+                bundle,
+                survey,
+                band_map=options.band_map,
+                unknown_below=options.unknown_below,
+                few=options.few,
+            )
+        except BaseException:
+            self.state.close()
+            raise
+        self.counts = dict.fromkeys(COUNTS, 0)
+        self.runs: list[int] = []
+        self._said: list[pa.Table] = []
+        self._done = self._unfinished()
+        self._index = 0
+
+    def __enter__(self) -> _Night:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.state.close()
+
+    def _open(self, url: str, registry: Any) -> State:
+        """The state for writing; a new one gets the survey of the packets."""
+        settings = {"order": self.options.order, "storage_options": self.options.storage_options}
+        survey = self.options.survey
+        if survey and survey not in SURVEYS:
+            raise ConfigError(f"--survey {survey} is none of {', '.join(SURVEYS)}")
+        if not survey:
+            try:
+                with open_state(url, storage_options=self.options.storage_options) as known:
+                    survey = known.about.survey
+            except (ConfigError, DataError):  # not there, or killed while it was begun
+                survey = survey_of(self._first[:SNIFFED], registry).name
+        return open_state(url, write=True, survey=survey, **settings)  # type: ignore[arg-type]
+
+    def _unfinished(self) -> dict[int, dict[str, Any]]:
+        """Batches that an interrupted run of this night has stored, by number."""
+        rows = self.state.runs.to_pylist()
+        mine = [r for r in rows if r["kind"] == "night" and r["night"] == self.name]
+        mine = [r for r in mine if r["source"] == self.source_name]
+        last = max((i for i, r in enumerate(mine) if r["closed"]), default=-1)
+        return {int(row["batch"]): row for row in mine[last + 1 :]}
+
+    def batches(self) -> Iterator[list[Message]]:
+        """Batches that are not stored yet."""
+        while self._first:
+            messages, self._first = self._first, []
+            done = self._done.pop(self._index, None)
+            if done is not None and done["digest"] == _digest(messages):
+                log.info("batch %d of night %s is stored already", self._index, self.name)
+                self._count(json.loads(done["counts"]))
+                self._remember(int(done["run"]))
+            else:
+                self._done.clear()
+                yield messages
+            self._index += 1
+            self._first = next(self._batches, [])
+
+    def take(self, messages: list[Message]) -> NightResult:
+        """Join a batch to the history, classify what changed and store all of it."""
+        begun = clock.perf_counter(), clock.process_time()
+        incoming = self.reader.read(messages)
+        digest = _digest(messages)
+        messages.clear()  # tens of kilobytes each, not needed any more
+        known, stored = self._history(incoming.observations)
+        merged = merge_observations(stored, incoming.observations)
+        fresh = merged.current.filter(pa.array(merged.is_new))
+        names = pc.unique(fresh["object_id"].combine_chunks())
+        names = names.filter(pc.not_equal(names, "")).sort()
+        histories = object_histories(merged.current, names, self.survey)
+        verdicts = self.classifier.classify(histories, known, self.name)
+        counts = _counted(incoming, fresh, verdicts)
+        run = self.state.commit(
+            "night",
+            {
+                "observations": fresh,
+                "objects": verdicts.objects,
+                "classifications": verdicts.classifications,
+                "dead_letters": self._new_dead(incoming.dead),
+            },
+            counts=counts,
+            night=self.name,
+            source=self.source_name,
+            batch=self._index,
+            closed=False,
+            digest=digest,
+            bundle=self.classifier.bundle_sha256,
+        )
+        self._count(counts)
+        self._remember(run, verdicts.classifications)
+        seconds = clock.perf_counter() - begun[0], clock.process_time() - begun[1]
+        log.info(
+            "stored batch",
+            extra={
+                "night": self.name,
+                "batch": self._index,
+                "run": run,
+                "seconds": round(seconds[0], 3),
+                **counts,
+            },
+        )
+        every = {**dict.fromkeys(COUNTS, 0), **counts}
+        return NightResult(self.name, every, verdicts.classifications, *seconds, (run,))
+
+    def finish(self) -> None:
+        """Close the night in the ledger, so that its next run is a replay."""
+        self.runs.append(
+            self.state.commit(
+                "night",
+                {},
+                counts=self.counts,
+                night=self.name,
+                source=self.source_name,
+                batch=self._index,
+                closed=True,
+                bundle=self.classifier.bundle_sha256,
+            )
+        )
+
+    def said(self) -> pa.Table:
+        """Classifications of this night's batches."""
+        schema = pa.schema([one for one in CLASSIFICATIONS if one.name != "run"])
+        return pa.concat_tables([schema.empty_table(), *self._said])
+
+    # -- inside -----------------------------------------------------------------------------
+
+    def _history(self, observations: pa.Table) -> tuple[pa.Table, pa.Table]:
+        """Latest rows of the objects in a batch, and all that is stored of them."""
+        names = pc.unique(observations["object_id"].combine_chunks())
+        names = names.filter(pc.not_equal(names, ""))
+        known = latest_objects(self.state.read("objects", where=pc.field("object_id").isin(names)))
+        pixels = set(np.unique(observations["pixel"].to_numpy()).tolist())
+        pixels |= set(pc.unique(known["pixels"].combine_chunks().flatten()).to_pylist())
+        where = pc.field("object_id").isin(names)
+        orphans = observations.filter(pc.equal(observations["object_id"], ""))
+        if orphans.num_rows:
+            keys = pc.unique(orphans["source_id"].combine_chunks())
+            where = where | ((pc.field("object_id") == "") & pc.field("source_id").isin(keys))
+        columns = [name for name in OBSERVATIONS.names if name != "run"]
+        stored = self.state.read(
+            "observations", columns, pc.field("pixel").isin(sorted(pixels)) & where
+        )
+        schema = pa.schema([OBSERVATIONS.field(name) for name in columns])
+        return known, stored.select(columns).cast(schema)
+
+    def _new_dead(self, dead: pa.Table) -> pa.Table:
+        """Dead letters that are not stored yet, each once."""
+        if not dead.num_rows:
+            return dead
+        digest = dead["sha256"].to_numpy(zero_copy_only=False)
+        _, first = np.unique(digest.astype(str), return_index=True)
+        dead = dead.take(pa.array(np.sort(first)))
+        where = pc.field("sha256").isin(dead["sha256"].combine_chunks())
+        stored = self.state.read("dead_letters", ["sha256"], where)
+        old = pc.is_in(dead["sha256"], value_set=stored["sha256"].combine_chunks())
+        return dead.filter(pc.invert(old))
+
+    def _count(self, counts: Mapping[str, int]) -> None:
+        for name in COUNTS:
+            self.counts[name] += counts.get(name, 0)
+
+    def _remember(self, run: int, rows: pa.Table | None = None) -> None:
+        self.runs.append(run)
+        if rows is None:
+            rows = self.state.read("classifications", where=pc.field("run") == run)
+            rows = rows.drop_columns(["run"])
+        if self.options.follow:  # for ever, perhaps
+            self._said.clear()
+        self._said.append(rows)
+
+
+def _digest(messages: Sequence[Message]) -> str:
+    """Tells whether a batch holds the same packets."""
+    sizes = "".join(f"{one.origin}\n{len(one.data)}\n" for one in messages)
+    return hashlib.sha256(sizes.encode()).hexdigest()
+
+
+def _counted(incoming: Incoming, fresh: pa.Table, verdicts: Verdicts) -> dict[str, int]:
+    new = int(pc.sum(pc.equal(fresh["quality"], 1)).as_py() or 0)
+    dead = incoming.dead.num_rows
+    return {
+        "received": incoming.n_received,
+        "new": new,
+        "duplicate": incoming.n_received - new - dead,
+        "dead": dead,
+        "limits": incoming.n_limits,
+        "observations": fresh.num_rows,
+        "withdrawn": int(pc.sum(fresh["withdrawn"]).as_py() or 0),
+        **verdicts.counts,
+    }

@@ -1,0 +1,284 @@
+"""Where alert packets come from: a file, a folder, a tar archive or a Kafka topic."""
+
+from __future__ import annotations
+
+import logging
+import tarfile
+import time
+import urllib.request
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Protocol
+from urllib.parse import parse_qs, urlsplit
+
+from astroprep.errors import ConfigError, DataError
+from astroprep.io.files import first_line
+from astroprep.optional import need
+
+__all__ = ["AlertSource", "FileAlerts", "KafkaAlerts", "Message", "open_alerts", "schema_registry"]
+
+log = logging.getLogger(__name__)
+
+ARCHIVES = (".tar", ".tar.gz", ".tgz", ".tar.bz2", ".tar.xz", ".tar.zst")
+LARGEST = 1 << 28  # bytes of a packet; more is something else
+
+
+@dataclass(frozen=True)
+class Message:
+    """A packet as it came.
+
+    Parameters
+    ----------
+    data : bytes
+        Its content.
+    origin : str
+        File, member of an archive, or topic, partition and offset.
+    fault : str
+        Why it could not be fetched whole, or empty.
+    """
+
+    data: bytes
+    origin: str
+    fault: str = ""
+
+
+class AlertSource(Protocol):
+    """Gives packets one after the other."""
+
+    def batches(self, size: int) -> Iterator[list[Message]]:
+        """Packets, at most `size` at a time, always cut at the same places."""
+        ...
+
+    def commit(self) -> None:
+        """Told when everything given so far is stored."""
+        ...
+
+    def close(self) -> None:
+        """Let go of files and connections."""
+        ...
+
+
+def open_alerts(source: str, *, follow: bool = False, poll: float = 5.0) -> AlertSource:
+    """Open a source of packets.
+
+    Parameters
+    ----------
+    source : str
+        An Avro file, a folder of them (searched to the bottom, in the order of the names), a tar
+        archive, or ``kafka://HOST:PORT/TOPIC?group=NAME``; further parameters of the address are
+        settings of the client, such as ``security.protocol``.
+    follow : bool, default False
+        Wait for more instead of ending: new files of a folder, new messages of a topic.
+    poll : float, default 5
+        Seconds between looks at a folder, and that a batch of a topic is waited for.
+
+    Raises
+    ------
+    ConfigError
+        If there is no such file, or an archive or single file is to be followed.
+    MissingExtraError
+        If confluent-kafka is needed and not installed.
+    """
+    if source.startswith("kafka://"):
+        return KafkaAlerts(source, follow=follow, wait=poll)
+    path = Path(source)
+    if not path.exists():
+        raise ConfigError(f"--alerts {source}: there is no such file or folder")
+    if follow and not path.is_dir():
+        raise ConfigError(f"--follow needs a folder or a Kafka topic, {source} is neither")
+    return FileAlerts(path, follow=follow, poll=poll)
+
+
+class FileAlerts:
+    """Packets of files; see `open_alerts`."""
+
+    def __init__(self, path: Path, *, follow: bool = False, poll: float = 5.0) -> None:
+        self.path = path
+        self.follow = follow
+        self.poll = poll
+
+    def batches(self, size: int) -> Iterator[list[Message]]:
+        """Packets, at most `size` at a time; fewer when there is nothing more for now."""
+        batch: list[Message] = []
+        for message in self._messages():
+            if message is not None:
+                batch.append(message)
+            if len(batch) >= size or (message is None and batch):
+                yield batch
+                batch = []
+        if batch:
+            yield batch
+
+    def commit(self) -> None:
+        """Files stay where they are."""
+
+    def close(self) -> None:
+        """No file is held open between packets."""
+
+    def _messages(self) -> Iterator[Message | None]:
+        """Packets; None when there is nothing more for now."""
+        seen: set[Path] = set()
+        while True:
+            for path in self._files():
+                if path not in seen:
+                    seen.add(path)
+                    if path.name.endswith(ARCHIVES):
+                        yield from _of_archive(path)
+                    else:
+                        yield _of_file(path)
+            yield None
+            if not self.follow:
+                return
+            time.sleep(self.poll)
+
+    def _files(self) -> list[Path]:
+        if not self.path.is_dir():
+            return [self.path]
+        return sorted(
+            path
+            for path in self.path.rglob("*")
+            if path.is_file() and not any(p.startswith(".") for p in path.parts[-1:])
+        )
+
+
+def _of_file(path: Path) -> Message:
+    try:
+        if path.stat().st_size > LARGEST:
+            return Message(b"", str(path), "it is absurdly large")
+        return Message(path.read_bytes(), str(path))
+    except OSError as error:
+        return Message(b"", str(path), f"it cannot be read ({error.strerror or error})")
+
+
+def _of_archive(path: Path) -> Iterator[Message]:
+    """Packets of a tar archive, streamed; what is damaged ends it."""
+    try:
+        with tarfile.open(path, "r|*") as archive:
+            for member in archive:
+                if not member.isfile():
+                    continue
+                origin = f"{path}:{member.name}"
+                if member.size > LARGEST:
+                    yield Message(b"", origin, "it is absurdly large")
+                    continue
+                file = archive.extractfile(member)
+                data = b"" if file is None else file.read()
+                short = len(data) != member.size
+                yield Message(data, origin, "the archive ends within it" if short else "")
+    except (tarfile.TarError, OSError, EOFError, ValueError) as error:
+        yield Message(b"", str(path), f"the archive is damaged here ({first_line(error)})")
+    except Exception as error:  # zlib.error and lzma.LZMAError have no common parent
+        if type(error).__module__ not in ("zlib", "_lzma", "lzma", "bz2"):
+            raise
+        yield Message(b"", str(path), f"the archive is damaged here ({first_line(error)})")
+
+
+class KafkaAlerts:
+    """Packets of a Kafka topic; offsets are committed when their alerts are stored.
+
+    Parameters
+    ----------
+    address : str
+        See `open_alerts`.
+    follow : bool, default False
+        Go on when there is no message for `wait` seconds.
+    wait : float, default 5
+        Seconds that a batch is waited for.
+    consumer : object, optional
+        With the methods of ``confluent_kafka.Consumer``; made from the address otherwise.
+    """
+
+    def __init__(
+        self, address: str, *, follow: bool = False, wait: float = 5.0, consumer: Any = None
+    ) -> None:
+        parts = urlsplit(address)
+        topic = parts.path.strip("/")
+        if not parts.netloc or not topic:
+            raise ConfigError(f"--alerts {address}: write kafka://HOST:PORT/TOPIC?group=NAME")
+        settings = {key: values[-1] for key, values in parse_qs(parts.query).items()}
+        group = settings.pop("group", "astroprep")
+        if consumer is None:
+            kafka = need("confluent_kafka", extra="stream", who="A Kafka topic")
+            consumer = kafka.Consumer(
+                {
+                    "bootstrap.servers": parts.netloc,
+                    "auto.offset.reset": "earliest",
+                    **settings,
+                    "group.id": group,
+                    "enable.auto.commit": False,  # only what is stored is done
+                }
+            )
+        self._consumer = consumer
+        self._consumer.subscribe([topic])
+        self.follow = follow
+        self.wait = wait
+        self._given = False
+
+    def batches(self, size: int) -> Iterator[list[Message]]:
+        """Messages, at most `size` at a time; fewer when they are slow to come."""
+        while True:
+            batch = []
+            for one in self._consumer.consume(size, self.wait):
+                if one.error() is not None:
+                    if one.error().fatal():
+                        raise DataError(f"Kafka: {one.error().str()}")
+                    log.warning("Kafka: %s", one.error().str())
+                    continue
+                origin = f"{one.topic()}[{one.partition()}]@{one.offset()}"
+                batch.append(Message(one.value() or b"", origin))
+            if batch:
+                self._given = True
+                yield batch
+            elif not self.follow:
+                return
+
+    def commit(self) -> None:
+        """Tell the broker that what was given is done."""
+        if self._given:
+            self._consumer.commit(asynchronous=False)
+            self._given = False
+
+    def close(self) -> None:
+        """Leave the group."""
+        self._consumer.close()
+
+
+def schema_registry(place: str) -> Callable[[int], bytes]:
+    """Schemas by number, for messages in Confluent's framing.
+
+    Parameters
+    ----------
+    place : str
+        Address of a registry (``https://...``), or a folder of files ``NUMBER.avsc``.
+
+    Returns
+    -------
+    callable
+        Gives the JSON of a number; raises `DataError` where there is none.
+    """
+    known: dict[int, bytes | str] = {}
+
+    def fetch(number: int) -> bytes:
+        if place.startswith(("http://", "https://")):
+            import json
+
+            address = f"{place.rstrip('/')}/schemas/ids/{number}"
+            with urllib.request.urlopen(address, timeout=30) as answer:
+                return str(json.load(answer)["schema"]).encode()
+        return (Path(place) / f"{number}.avsc").read_bytes()
+
+    def get(number: int) -> bytes:
+        if number not in known:
+            if len(known) > 10_000:  # damaged messages name any number
+                known.clear()
+            try:
+                known[number] = fetch(number)
+            except (OSError, ValueError, KeyError, TypeError) as error:
+                known[number] = f"the registry has no schema {number} ({first_line(error)})"
+        found = known[number]
+        if isinstance(found, str):
+            raise DataError(found)
+        return found
+
+    return get
