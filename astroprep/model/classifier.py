@@ -17,11 +17,11 @@ from astroprep.errors import ConfigError, DataError
 from astroprep.model.calibrate import correct_priors, fit_temperature, softmax, tempered_priors
 from astroprep.model.evaluate import split_validation
 from astroprep.model.firenet import PRESETS, build_network, firenet_spec, fold_batchnorm
+from astroprep.model.parallel import fit_parallel
 from astroprep.model.train import (
     TrainingArrays,
     TrainSettings,
     class_weights,
-    fit_network,
     predict_logits,
 )
 from astroprep.represent import AuxiliaryScale
@@ -95,8 +95,9 @@ class FireNetClassifier(ClassifierMixin, BaseEstimator):
     preset : {"nano", "micro", "small", "reference"}, default "small"
         Size, see `firenet_spec`.
     max_epochs, batch_size, learning_rate, weight_decay, class_power, label_smoothing, \
-averaging, patience, seed, n_threads
-        As in `TrainSettings`; the seed also makes the initial weights and the split.
+averaging, patience, seed, n_threads, processes, parallel
+        As in `TrainSettings`; the seed also makes the initial weights and the split. With
+        several processes every batch is divided among them, by default its objects.
     validation_fraction : float, default 0.15
         Share of each class that steers the training and fits the temperature.
     prior_power : float, default 0.0
@@ -135,6 +136,8 @@ averaging, patience, seed, n_threads
         prior_power: float = 0.0,
         seed: int = 0,
         n_threads: int = 2,
+        processes: int = 1,
+        parallel: str = "data",
     ) -> None:
         self.preset = preset
         self.max_epochs = max_epochs
@@ -149,6 +152,8 @@ averaging, patience, seed, n_threads
         self.prior_power = prior_power
         self.seed = seed
         self.n_threads = n_threads
+        self.processes = processes
+        self.parallel = parallel
 
     def settings(self) -> TrainSettings:
         """Parameters that say how to train.
@@ -183,12 +188,14 @@ averaging, patience, seed, n_threads
         is_validation : bool array, shape (n_curves,), optional
             Which objects only steer; chosen by `split_validation` by default.
         progress, checkpoint
-            As in `fit_network`.
+            As in `fit_parallel`.
 
         Raises
         ------
         ConfigError
             If a parameter is out of its range.
+        ProcessError
+            If one of several processes was killed, failed or fell silent.
         DataError
             If labels or folded channels are missing, or there are fewer than two classes.
         """
@@ -231,7 +238,9 @@ averaging, patience, seed, n_threads
             n_classes=len(classes),
         )
         net = build_network(spec, self.seed)
-        self.history_ = fit_network(net, arrays, settings, progress=progress, checkpoint=checkpoint)
+        self.history_ = fit_parallel(
+            net, arrays, settings, progress=progress, checkpoint=checkpoint
+        )
         self.net_ = fold_batchnorm(net)
         values = {str(value): value for value in label.tolist()}
         self.classes_ = np.array([values[name] for name in classes], dtype=object)

@@ -171,6 +171,14 @@ class Fire(nn.Module):
         return x + y if self.bypass else y
 
 
+class CirclePool(nn.Module):
+    """Mean and maximum over the circle, which do not know where it starts."""
+
+    def forward(self, x: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        """Map (curve, channel, phase) to two of (curve, channel)."""
+        return x.mean(dim=-1), x.amax(dim=-1)
+
+
 class FireNet(nn.Module):
     """The network: stem, fire modules, pooling over the circle, auxiliaries, head.
 
@@ -206,6 +214,7 @@ class FireNet(nn.Module):
             fires.append(Fire(width, squeeze, expand, dilation, norm))
             width = 2 * expand
         self.fires = nn.ModuleList(fires)
+        self.pool: nn.Module = CirclePool()
         n_joined = 2 * width
         self.auxiliary: nn.Linear | None = None
         if spec["n_auxiliary"]:
@@ -235,7 +244,7 @@ class FireNet(nn.Module):
         x = self.stem(folded)  # (curve, channel, phase)
         for fire in self.fires:
             x = fire(x)  # (curve, channel, phase)
-        joined = [x.mean(dim=-1), x.amax(dim=-1)]  # 2 x (curve, channel)
+        joined = [*self.pool(x)]  # 2 x (curve, channel)
         if self.auxiliary is not None:
             joined.append(torch.relu(self.auxiliary(auxiliary)))  # (curve, auxiliary)
         y = torch.cat(joined, dim=1)  # (curve, joined)
