@@ -12,6 +12,7 @@ from typing import Any
 
 from claims_features import CLAIMS as FEATURES
 from claims_integrate import CLAIMS as INTEGRATE
+from claims_parallel import parallel
 
 ROOT = Path(__file__).parents[1]
 BEGIN, END = "<!-- measured -->", "<!-- /measured -->"
@@ -278,6 +279,7 @@ CLAIMS = {
     "detrend_k2": roll,
     **FEATURES,
     **INTEGRATE,
+    "classify_parallel": parallel,
 }
 
 

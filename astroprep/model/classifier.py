@@ -18,12 +18,12 @@ from astroprep.model.calibrate import tempered_priors
 from astroprep.model.evaluate import split_validation
 from astroprep.model.firenet import PRESETS, build_network, firenet_spec, fold_batchnorm
 from astroprep.model.outputs import COVERAGE, Outputs
+from astroprep.model.parallel import fit_parallel
 from astroprep.model.priors import PriorEstimate, check_shares, estimate_shares
 from astroprep.model.train import (
     TrainingArrays,
     TrainSettings,
     class_weights,
-    fit_network,
     predict_logits,
 )
 from astroprep.model.unknown import UnknownScore
@@ -98,8 +98,9 @@ class FireNetClassifier(ClassifierMixin, BaseEstimator):
     preset : {"nano", "micro", "small", "reference"}, default "small"
         Size, see `firenet_spec`.
     max_epochs, batch_size, learning_rate, weight_decay, class_power, label_smoothing, \
-averaging, patience, seed, n_threads
-        As in `TrainSettings`; the seed also makes the initial weights and the split.
+averaging, patience, seed, n_threads, processes, parallel
+        As in `TrainSettings`; the seed also makes the initial weights and the split. With
+        several processes every batch is divided among them, by default its objects.
     validation_fraction : float, default 0.15
         Share of each class that steers the training and fits calibration, conformal scores and
         the threshold of the unknown.
@@ -144,6 +145,8 @@ averaging, patience, seed, n_threads
         false_unknown_rate: float = 0.02,
         seed: int = 0,
         n_threads: int = 2,
+        processes: int = 1,
+        parallel: str = "data",
     ) -> None:
         self.preset = preset
         self.max_epochs = max_epochs
@@ -159,6 +162,8 @@ averaging, patience, seed, n_threads
         self.false_unknown_rate = false_unknown_rate
         self.seed = seed
         self.n_threads = n_threads
+        self.processes = processes
+        self.parallel = parallel
 
     def settings(self) -> TrainSettings:
         """Parameters that say how to train.
@@ -193,12 +198,14 @@ averaging, patience, seed, n_threads
         is_validation : bool array, shape (n_curves,), optional
             Which objects only steer; chosen by `split_validation` by default.
         progress, checkpoint
-            As in `fit_network`.
+            As in `fit_parallel`.
 
         Raises
         ------
         ConfigError
             If a parameter is out of its range.
+        ProcessError
+            If one of several processes was killed, failed or fell silent.
         DataError
             If labels or folded channels are missing, or there are fewer than two classes.
         """
@@ -241,7 +248,9 @@ averaging, patience, seed, n_threads
             n_classes=len(classes),
         )
         net = build_network(spec, self.seed)
-        self.history_ = fit_network(net, arrays, settings, progress=progress, checkpoint=checkpoint)
+        self.history_ = fit_parallel(
+            net, arrays, settings, progress=progress, checkpoint=checkpoint
+        )
         self.net_ = fold_batchnorm(net)
         values = {str(value): value for value in label.tolist()}
         self.classes_ = np.array([values[name] for name in classes], dtype=object)

@@ -173,6 +173,14 @@ class Fire(nn.Module):
         return x + y if self.bypass else y
 
 
+class CirclePool(nn.Module):
+    """Mean and maximum over the circle, which do not know where it starts."""
+
+    def forward(self, x: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        """Map (curve, channel, phase) to two of (curve, channel)."""
+        return x.mean(dim=-1), x.amax(dim=-1)
+
+
 class FireNet(nn.Module):
     """The network: stem, fire modules, pooling over the circle, auxiliaries, head.
 
@@ -205,6 +213,7 @@ class FireNet(nn.Module):
             fires.append(Fire(width, layout, norm))
             width = layout.width
         self.fires = nn.ModuleList(fires)
+        self.pool: nn.Module = CirclePool()
         n_joined = 2 * width
         self.auxiliary: nn.Module | None = None
         if spec["n_auxiliary"]:
@@ -240,7 +249,7 @@ class FireNet(nn.Module):
         x = self.stem(folded)  # (curve, channel, phase)
         for fire in self.fires:
             x = fire(x)  # (curve, channel, phase)
-        joined = [x.mean(dim=-1), x.amax(dim=-1)]  # 2 x (curve, channel)
+        joined = [*self.pool(x)]  # 2 x (curve, channel)
         if self.auxiliary is not None:
             joined.append(torch.relu(self.auxiliary(auxiliary)))  # (curve, auxiliary)
         y = torch.cat(joined, dim=1)  # (curve, joined)

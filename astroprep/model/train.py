@@ -90,7 +90,11 @@ class TrainSettings:
     seed : int, default 0
         Of the order of objects.
     n_threads : int, default 2
-        Threads of torch while it trains.
+        Threads of torch while it trains, of all processes together.
+    processes : int, default 1
+        Processes that `astroprep.model.parallel.fit_parallel` starts; `fit_network` is one.
+    parallel : {"data", "region", "output"}, default "data"
+        What is divided among the processes, see `astroprep.model.parallel`.
 
     Raises
     ------
@@ -109,6 +113,8 @@ class TrainSettings:
     distillation: float = 0.0
     seed: int = 0
     n_threads: int = 2
+    processes: int = 1
+    parallel: str = "data"
 
     def __post_init__(self) -> None:
         rules = {
@@ -122,6 +128,8 @@ class TrainSettings:
             "patience": self.patience >= 0,
             "distillation": 0 <= self.distillation <= 1,
             "n_threads": self.n_threads >= 1,
+            "processes": 1 <= self.processes <= self.batch_size,
+            "parallel": self.parallel in ("data", "region", "output"),
             "seed": isinstance(self.seed, int) and self.seed >= 0,
         }
         wrong = [f"{name} = {getattr(self, name)!r}" for name, good in rules.items() if not good]
@@ -143,11 +151,15 @@ class History:
         Epoch whose weights were kept; -1 before the first.
     stopped_early : bool
         True where `TrainSettings.patience` ended it.
+    bytes_per_step : dict of str to float
+        Where several processes trained: bytes that each handed over in a step of the optimiser,
+        by purpose (``"gradients"``, ``"norm"`` ...), validation included.
     """
 
     epochs: list[dict[str, float]] = field(default_factory=list)
     best_epoch: int = -1
     stopped_early: bool = False
+    bytes_per_step: dict[str, float] = field(default_factory=dict)
 
 
 @contextmanager

@@ -16,7 +16,8 @@ from astroprep.compress.chain import compress_network
 from astroprep.errors import DataError
 from astroprep.io import replaced
 from astroprep.model.firenet import FireNet, build_network, firenet_spec
-from astroprep.model.train import TrainingArrays, fit_network
+from astroprep.model.parallel import fit_parallel
+from astroprep.model.train import TrainingArrays
 from astroprep.pipeline.job import Job
 from astroprep.pipeline.prepare import Prepared
 from astroprep.pipeline.split import Roles
@@ -150,7 +151,7 @@ def train(job: Job, data: LearningData) -> tuple[FireNet, dict[str, Any]]:
         return net.eval(), job.folder.get_json("history.json")
     with job.folder.stage("train"):
         total = job.training.max_epochs
-        history = fit_network(
+        history = fit_parallel(
             net,
             data.arrays,
             job.training,

@@ -187,3 +187,15 @@ def test_says_sets_shares_and_what_is_unknown(fitted, batch):
     assert fitted.is_unknown(odd).mean() > 0.9
     with pytest.raises(NotFittedError):
         FireNetClassifier().unknown_score(batch)
+
+
+def test_two_processes_learn_what_one_does(batch, fitted):
+    rows = []
+    divided = FireNetClassifier(**SETTINGS, processes=2).fit(batch, progress=rows.append)
+
+    assert rows == divided.history_.epochs
+    assert divided.history_.bytes_per_step["gradients"] > 0
+    # in float32, where AdamW divides by gradients as small as their rounding
+    np.testing.assert_allclose(divided.predict_proba(batch), fitted.predict_proba(batch), atol=2e-3)
+    for one, two in zip(fitted.history_.epochs, divided.history_.epochs, strict=True):
+        assert two["loss"] == pytest.approx(one["loss"], rel=1e-3)
