@@ -84,15 +84,15 @@ def fit_in_team(
     """
     if checkpoint is not None and settings.parallel != "data":
         raise ConfigError(f"a checkpoint needs parallel = 'data', not {settings.parallel!r}")
-    divided: nn.Module
-    before = team.n_bytes.copy()
-    if settings.parallel == "data":
-        divided = Replicated(copy.deepcopy(net), team)
-    elif settings.parallel == "region":
-        arrays = _region(arrays, int(net.spec["n_bins"]), team)
-        divided = Replicated(divide_circle(net, team), team, by_rows=False)
-    else:
-        divided = divide_dense(net, team)
+    before, n_epochs = team.n_bytes.copy(), 0
+
+    def seen(row: dict[str, float]) -> None:
+        nonlocal n_epochs  # of this call: a checkpoint brings others
+        n_epochs += 1
+        if progress is not None and team.rank == 0:
+            progress(row)
+
+    divided, arrays = _divided(net, arrays, settings.parallel, team)
     threads = max(1, settings.n_threads // team.size)
     with tempfile.TemporaryDirectory() as folder:
         if checkpoint is not None:
@@ -101,11 +101,11 @@ def fit_in_team(
             divided,
             arrays,
             replace(settings, n_threads=threads, processes=1),
-            progress=progress if team.rank == 0 else None,
+            progress=seen,
             checkpoint=checkpoint,
         )
     learned = int((~arrays.is_validation).sum())
-    steps = len(history.epochs) * max(1, learned // settings.batch_size)
+    steps = max(1, n_epochs) * max(1, learned // settings.batch_size)
     handed = team.n_bytes - before
     history.bytes_per_step = {name: n / steps for name, n in sorted(handed.items())}
     whole = joined_state(divided, team) if settings.parallel == "output" else divided.state_dict()
@@ -114,11 +114,19 @@ def fit_in_team(
     return history
 
 
-def _region(arrays: TrainingArrays, n_bins: int, team: Team) -> TrainingArrays:
+def _divided(
+    net: FireNet, arrays: TrainingArrays, parallel: str, team: Team
+) -> tuple[nn.Module, TrainingArrays]:
+    """A copy of the network that shares the work, and what this process feeds it."""
+    if parallel == "data":
+        return Replicated(copy.deepcopy(net), team), arrays
+    if parallel == "output":
+        return divide_dense(net, team), arrays
+    n_bins = int(net.spec["n_bins"])
     mine = region_of(n_bins, team)
-    if arrays.folded.shape[2] == mine.stop - mine.start != n_bins:
-        return arrays
-    return replace(arrays, folded=np.ascontiguousarray(arrays.folded[:, :, mine]))
+    if arrays.folded.shape[2] == n_bins:
+        arrays = replace(arrays, folded=np.ascontiguousarray(arrays.folded[:, :, mine]))
+    return Replicated(divide_circle(net, team), team, by_rows=False), arrays
 
 
 def _own_checkpoint(checkpoint: Path, folder: Path, team: Team) -> Path:
@@ -173,7 +181,8 @@ def fit_parallel(
     -----
     Losses are those of one process but for rounding, because batch norm, class weights and the
     order of objects are those of the whole batch. As in one process, the same call on the same
-    machine gives the same weights.
+    machine gives the same weights. Every process holds the arrays in memory, for ``"region"``
+    its bins of the folds.
     """
     if settings.processes == 1:
         return fit_network(net, arrays, settings, progress=progress, checkpoint=checkpoint)

@@ -10,6 +10,7 @@ Where parameters are *divided*, each process keeps the exact gradient of its own
 from __future__ import annotations
 
 from collections import Counter
+from datetime import timedelta
 from typing import Any, Self
 
 import torch
@@ -29,6 +30,11 @@ __all__ = [
 class Team:
     """The processes that work together, seen from one of them.
 
+    Parameters
+    ----------
+    timeout : timedelta
+        How long one process waits for another.
+
     Attributes
     ----------
     rank, size : int
@@ -42,12 +48,12 @@ class Team:
     DistributedDataParallel overlaps gradients with the backward pass.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, timeout: timedelta) -> None:
         self.rank = distributed.get_rank()
         self.size = distributed.get_world_size()
         self.n_bytes: Counter[str] = Counter()
         self.n_calls: Counter[str] = Counter()
-        self._group = distributed.new_group()
+        self._group = distributed.new_group(timeout=timeout)
 
     def __deepcopy__(self, memo: dict[int, Any]) -> Self:
         return self  # a copy of a network talks to the same processes

@@ -41,17 +41,21 @@ class _Normalize(torch.autograd.Function):
         ctx.save_for_backward(x, gamma, *known, n)
         ctx.eps, ctx.team = eps, team
         ctx.mark_non_differentiable(mean, variance, n)
-        return functional.batch_norm(x, *known, gamma, beta, eps=eps), mean, variance, n
+        y = functional.batch_norm(x, *known, gamma, beta, eps=eps) if len(x) else x.clone()
+        return y, mean, variance, n
 
     @staticmethod
     def backward(
         ctx: Any, grad: torch.Tensor, *_: Any
     ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor, None, None]:
         x, gamma, mean, variance, n = ctx.saved_tensors
-        # torch's fused kernel, as if the moments were constants
-        direct, mine_gamma, mine_beta = torch.ops.aten.native_batch_norm_backward(
-            grad, x, gamma, mean, variance, None, None, False, ctx.eps, [True, True, True]
-        )
+        direct = grad.clone()
+        mine_gamma, mine_beta = torch.zeros_like(gamma), torch.zeros_like(gamma)
+        if len(x):  # without a row, torch's kernels divide by zero and end the process
+            # torch's fused kernel, as if the moments were constants
+            direct, mine_gamma, mine_beta = torch.ops.aten.native_batch_norm_backward(
+                grad, x, gamma, mean, variance, None, None, False, ctx.eps, [True, True, True]
+            )
         # and what goes through them (Ioffe & Szegedy 2015, arXiv:1502.03167, section 3)
         sums = ctx.team.sum(torch.stack([mine_gamma, mine_beta]), "norm") / n.to(x.dtype)
         scale = torch.rsqrt(variance + ctx.eps)
@@ -88,7 +92,7 @@ class SharedBatchNorm1d(nn.BatchNorm1d):
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         """Normalise (curve, channel, phase)."""
         if not self.training:
-            return super().forward(x)
+            return super().forward(x) if len(x) else x
         y: torch.Tensor
         y, mean, variance, n = _Normalize.apply(  # type: ignore[no-untyped-call]
             x.to(self.weight.dtype), self.weight, self.bias, self.eps, self.team

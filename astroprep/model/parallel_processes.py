@@ -140,11 +140,13 @@ def _pass_on(
 def _all_well(workers: list[subprocess.Popen[bytes]], folder: Path) -> bool:
     """Whether processes still work; False when all are done, an error when one failed."""
     codes = [worker.poll() for worker in workers]
+    if not any(codes):
+        return None in codes
+    # once more and of all: the one that failed first may end after those that missed it
+    codes = [worker.poll() for worker in workers]
     failed = [rank for rank, code in enumerate(codes) if code]
-    if not failed:
-        return any(code is None for code in codes)
     killed = [rank for rank in failed if (codes[rank] or 0) < 0]
-    told = [rank for rank in failed if (folder / f"error-{rank}.json").exists()]
+    told = [rank for rank in range(len(workers)) if (folder / f"error-{rank}.json").exists()]
     if killed or not told:  # the errors of the others only say that it is gone
         raise ProcessError(_last_words(killed[0] if killed else failed[0], codes, folder))
     causes = [json.loads((folder / f"error-{rank}.json").read_text()) for rank in told]
@@ -207,7 +209,7 @@ def process_group(
     else:
         raise ConfigError("process_group needs a store where torchrun did not start the processes")
     try:
-        yield Team()
+        yield Team(wait)
     finally:
         distributed.destroy_process_group()
 
