@@ -97,7 +97,15 @@ def _by_columns(net: FireNet) -> dict[str, nn.Linear]:
     layers = {"auxiliary": net.auxiliary, "hidden": net.hidden}
     if net.hidden is None:
         layers["head"] = net.head
-    return {name: layer for name, layer in layers.items() if layer is not None}
+    return {name: _dense(name, layer) for name, layer in layers.items() if layer is not None}
+
+
+def _dense(name: str, layer: nn.Module) -> nn.Linear:
+    if not isinstance(layer, nn.Linear):
+        raise ConfigError(
+            f"layer {name!r} is factored and cannot be divided by its outputs: train it by objects"
+        )
+    return layer
 
 
 def check_outputs(net: FireNet, n_processes: int) -> None:
@@ -150,7 +158,7 @@ def divide_dense(net: FireNet, team: Team) -> FireNet:
     for name, layer in _by_columns(net).items():
         setattr(divided, name, ColumnLinear(layer, team, gather=name != "hidden"))
     if net.hidden is not None:
-        divided.head = RowLinear(net.head, team)  # type: ignore[assignment]
+        divided.head = RowLinear(_dense("head", net.head), team)
     return divided
 
 

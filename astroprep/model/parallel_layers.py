@@ -20,6 +20,7 @@ from torch.nn import functional
 from astroprep.errors import ConfigError
 from astroprep.model.firenet import FireNet
 from astroprep.model.parallel_collectives import Team
+from astroprep.model.spec import fire_layout
 
 __all__ = ["LayerPipeline", "layer_bounds"]
 
@@ -131,11 +132,10 @@ class LayerPipeline:
                 f"got {n_micro!r} and {schedule!r}"
             )
         self.team, self.n_micro, self.schedule = team, n_micro, schedule
-        layers = [net.stem, *net.fires]
+        layers: list[nn.Module] = [net.stem, *net.fires]
         costs = [sum(p.numel() for p in layer.parameters() if p.ndim == 3) for layer in layers]
         self.bounds = layer_bounds(costs, team.size)
-        widths = [net.stem.conv.out_channels]
-        widths += [2 * int(expand) for _, expand, _ in net.spec["fires"]]
+        widths = [int(net.spec["stem"]), *(fire.width for fire in fire_layout(net.spec))]
         self._spec = net.spec
         self._widths = [int(net.spec["n_channels"]), *(widths[b - 1] for b in self.bounds[1:-1])]
         self.stage = _stage(net, self.bounds[team.rank], self.bounds[team.rank + 1])
