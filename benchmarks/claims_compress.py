@@ -30,3 +30,23 @@ def passes(result: dict[str, Any]) -> list[tuple[str, str]]:
         )
         for row in result["rows"]
     ]
+
+
+def runtimes(result: dict[str, Any]) -> list[tuple[str, str]]:
+    """Claims of `inference_runtimes.py`: light curves a second on one core, weights random."""
+    speed = {(r["network"], r["engine"]): r for r in result["rows"]}
+    claims = []
+    for row in result["ratios"]:
+        kernel = speed[row["network"], "integer kernel"][f"per_second_{row['batch']}"]
+        claims.append(
+            (
+                f"integer kernel, {row['network']} network, {row['batch']} at a time, one core",
+                f"{kernel:,.0f} light curves a second: "
+                f"{row['over_ort_int8']:.1f} times ONNX Runtime int8, "
+                f"{row['over_ort_fp32']:.1f} times its fp32, {row['over_torch']:.0f} times torch",
+            )
+        )
+    return claims
+
+
+CLAIMS = {"compress_coder": coder, "compress_passes": passes, "runtime": runtimes}

@@ -10,7 +10,9 @@ import re
 from pathlib import Path
 from typing import Any
 
+from claims_compress import CLAIMS as COMPRESS
 from claims_features import CLAIMS as FEATURES
+from claims_honest import CLAIMS as HONEST
 from claims_integrate import CLAIMS as INTEGRATE
 from claims_parallel import parallel
 
@@ -279,6 +281,8 @@ CLAIMS = {
     "detrend_k2": roll,
     **FEATURES,
     **INTEGRATE,
+    **HONEST,
+    **COMPRESS,
     "classify_parallel": parallel,
 }
 
