@@ -13,9 +13,12 @@ __all__ = ["WEIGHTS_LOCATION", "build_graph", "check_graph"]
 WEIGHTS_LOCATION = "weights.bin"
 """Where the graph says its weights are: the runtime hands them over under their names."""
 
+FORMATS = ("firenet-1", "firenet-periods-1")
 OPSET = 17  # all that is used here is older; onnxruntime 1.13 and later run it
 IR_VERSION = 8
-OPERATORS = frozenset({"Add", "Concat", "Conv", "Gemm", "ReduceMax", "ReduceMean", "Relu", "Slice"})
+OPERATORS = frozenset(
+    {"Add", "Concat", "Conv", "Gemm", "ReduceMax", "ReduceMean", "Relu", "Reshape", "Slice"}
+)
 """Operators that `build_graph` uses; `check_graph` refuses any other."""
 
 _FLOAT = 1  # TensorProto.FLOAT
@@ -46,9 +49,10 @@ def build_graph(spec: Mapping[str, Any], shapes: Mapping[str, Sequence[int]]) ->
     MissingExtraError
         If onnx is not installed.
     """
-    if spec.get("format") != "firenet-1":
+    if spec.get("format") not in FORMATS:
         raise ConfigError(
-            f"ONNX export knows networks of format 'firenet-1', got {spec.get('format')!r}"
+            f"ONNX export knows networks of format {' or '.join(map(repr, FORMATS))}, "
+            f"got {spec.get('format')!r}"
         )
     try:
         return _Graph(spec, shapes).serialize()
@@ -97,7 +101,11 @@ class _Graph:
 
     def _network(self) -> str:
         spec = self.spec
-        x = self._conv("folded", "stem", kernel=5)
+        x, n_periods = "folded", int(spec.get("n_periods", 1))
+        if n_periods > 1:  # every period is a curve of its own
+            shape = (-1, int(spec["n_channels"]) // n_periods, int(spec["n_bins"]))
+            x = self._node("Reshape", [x, self._integer(*shape)])
+        x = self._conv(x, "stem", kernel=5)
         width = int(spec["stem"])
         for i, (_, expand, dilation) in enumerate(spec["fires"]):
             squeezed = self._conv(x, f"fires.{i}.squeeze", kernel=1)
@@ -110,6 +118,14 @@ class _Graph:
             self._node("ReduceMean", [x], axes=[2], keepdims=0),
             self._node("ReduceMax", [x], axes=[2], keepdims=0),
         ]
+        if n_periods > 1:
+            pooled = self._node("Concat", joined, axis=1)
+            pooled = self._node("Reshape", [pooled, self._integer(-1, n_periods, 2 * width)])
+            chosen = self._slice(pooled, 0, 1, axis=1)
+            joined = [
+                self._node("Reshape", [chosen, self._integer(-1, 2 * width)]),
+                self._node("ReduceMax", [pooled], axes=[1], keepdims=0),
+            ]
         if spec["n_auxiliary"]:
             joined.append(self._node("Relu", [self._dense("auxiliary", "auxiliary")]))
         y = self._node("Concat", joined, axis=1)
@@ -128,15 +144,15 @@ class _Graph:
         attributes = {"dilations": [dilation], "kernel_shape": [kernel]}
         return self._node("Relu", [self._node("Conv", [x, *weights], **attributes)])
 
-    def _slice(self, x: str, start: int, end: int) -> str:
-        return self._node("Slice", [x, *(self._integer(k) for k in (start, end, 2))])
+    def _slice(self, x: str, start: int, end: int, axis: int = 2) -> str:
+        return self._node("Slice", [x, *(self._integer(k) for k in (start, end, axis))])
 
     def _dense(self, x: str, name: str) -> str:
         return self._node("Gemm", [x, f"{name}.weight", f"{name}.bias"], transB=1)
 
-    def _integer(self, value: int) -> str:
-        name = f"int{value}"
-        self.integers[name] = [value]
+    def _integer(self, *values: int) -> str:
+        name = "int" + "_".join(str(value) for value in values)
+        self.integers[name] = list(values)
         return name
 
     def _node(self, operator: str, inputs: list[str], **attributes: Any) -> str:

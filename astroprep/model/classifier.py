@@ -17,6 +17,8 @@ from astroprep.errors import ConfigError, DataError
 from astroprep.model.calibrate import correct_priors, fit_temperature, softmax, tempered_priors
 from astroprep.model.evaluate import split_validation
 from astroprep.model.firenet import PRESETS, build_network, firenet_spec, fold_batchnorm
+from astroprep.model.refold import AugmentSettings, Refold
+from astroprep.model.settings import Precision
 from astroprep.model.train import (
     TrainingArrays,
     TrainSettings,
@@ -24,7 +26,7 @@ from astroprep.model.train import (
     fit_network,
     predict_logits,
 )
-from astroprep.represent import AuxiliaryScale
+from astroprep.represent import AuxiliaryScale, FoldedChannels
 
 __all__ = ["FireNetClassifier", "training_arrays"]
 
@@ -94,9 +96,15 @@ class FireNetClassifier(ClassifierMixin, BaseEstimator):
     ----------
     preset : {"nano", "micro", "small", "reference"}, default "small"
         Size, see `firenet_spec`.
-    max_epochs, batch_size, learning_rate, weight_decay, class_power, label_smoothing, \
-averaging, patience, seed, n_threads
+    max_epochs, batch_size, learning_rate, weight_decay, class_power, effective_number, focus, \
+label_smoothing, averaging, equal_averaging, patience, precision, device, seed, n_threads
         As in `TrainSettings`; the seed also makes the initial weights and the split.
+    n_periods : int, default 1
+        Periods that the light curves are folded at: 1 + ``n_candidates`` of `FoldedChannels`.
+    augment : AugmentSettings, optional
+        Change and fold the light curves anew for every epoch; their folds must come from `fold`.
+    fold : FoldedChannels, optional
+        Step that made ``objects["folded"]``; needed to augment.
     validation_fraction : float, default 0.15
         Share of each class that steers the training and fits the temperature.
     prior_power : float, default 0.0
@@ -128,9 +136,17 @@ averaging, patience, seed, n_threads
         learning_rate: float = 3e-3,
         weight_decay: float = 0.05,
         class_power: float = 0.5,
+        effective_number: float = 0.0,
+        focus: float = 0.0,
         label_smoothing: float = 0.0,
         averaging: float = 0.998,
+        equal_averaging: float = 0.0,
         patience: int = 10,
+        precision: Precision = "float32",
+        device: str = "cpu",
+        n_periods: int = 1,
+        augment: AugmentSettings | None = None,
+        fold: FoldedChannels | None = None,
         validation_fraction: float = 0.15,
         prior_power: float = 0.0,
         seed: int = 0,
@@ -142,9 +158,17 @@ averaging, patience, seed, n_threads
         self.learning_rate = learning_rate
         self.weight_decay = weight_decay
         self.class_power = class_power
+        self.effective_number = effective_number
+        self.focus = focus
         self.label_smoothing = label_smoothing
         self.averaging = averaging
+        self.equal_averaging = equal_averaging
         self.patience = patience
+        self.precision = precision
+        self.device = device
+        self.n_periods = n_periods
+        self.augment = augment
+        self.fold = fold
         self.validation_fraction = validation_fraction
         self.prior_power = prior_power
         self.seed = seed
@@ -213,6 +237,13 @@ averaging, patience, seed, n_threads
                 f"FireNetClassifier needs two classes at least, got {sorted(set(label.tolist()))} "
                 f"on {label.size} labelled curves"
             )
+        names, count = np.unique(label.astype(str), return_counts=True)
+        if count.min() < settings.min_class_objects:
+            raise DataError(
+                f"FireNetClassifier needs {settings.min_class_objects} curves of every class at "
+                f"least, but {names[count.argmin()]!r} has {count.min()}; merge it with another "
+                "class, or leave its label empty"
+            )
         if is_validation is None:
             is_validation = split_validation(
                 label,
@@ -229,9 +260,17 @@ averaging, patience, seed, n_threads
             n_bins=arrays.folded.shape[2],
             n_auxiliary=self.scale_.n_auxiliary,
             n_classes=len(classes),
+            n_periods=self.n_periods,
         )
         net = build_network(spec, self.seed)
-        self.history_ = fit_network(net, arrays, settings, progress=progress, checkpoint=checkpoint)
+        self.history_ = fit_network(
+            net,
+            arrays,
+            settings,
+            augment=self._refold(batch, arrays),
+            progress=progress,
+            checkpoint=checkpoint,
+        )
         self.net_ = fold_batchnorm(net)
         values = {str(value): value for value in label.tolist()}
         self.classes_ = np.array([values[name] for name in classes], dtype=object)
@@ -248,6 +287,18 @@ averaging, patience, seed, n_threads
             )
             self.temperature_ = fit_temperature(logits, code, weight[code])
         return self
+
+    def _refold(self, batch: LightCurveBatch, arrays: TrainingArrays) -> Refold | None:
+        if self.augment is None:
+            return None
+        if self.fold is None:
+            raise ConfigError("FireNetClassifier needs the step that folded the curves to augment")
+        made = Refold.of_batch(batch, arrays.label, self.fold, self.augment)
+        if not np.array_equal(made.plain(np.arange(min(batch.n_curves, 8))), arrays.folded[:8]):
+            raise ConfigError(
+                "FireNetClassifier: objects['folded'] was not made by the step given as fold"
+            )
+        return made
 
     def predict_logits(self, batch: LightCurveBatch) -> NDArray[np.float32]:
         """Logits before temperature and priors, float32, shape (n_curves, n_classes)."""

@@ -29,6 +29,7 @@ __all__ = [
 ]
 
 FORMAT = "firenet-1"
+FORMAT_PERIODS = "firenet-periods-1"  # of networks that look at several periods
 BATCH_NORM_EPS = 1e-5  # added to the variance
 
 # Fire modules are [squeeze width, width of each of the two expansions, dilation]: dilations of
@@ -63,7 +64,13 @@ PRESETS: dict[str, dict[str, Any]] = {
 
 
 def firenet_spec(
-    preset: str, *, n_channels: int, n_bins: int, n_auxiliary: int, n_classes: int
+    preset: str,
+    *,
+    n_channels: int,
+    n_bins: int,
+    n_auxiliary: int,
+    n_classes: int,
+    n_periods: int = 1,
 ) -> dict[str, Any]:
     """Description of a network, plain enough for JSON, from which `build_network` makes it.
 
@@ -78,22 +85,30 @@ def firenet_spec(
         Number of auxiliaries, may be 0.
     n_classes : int
         At least 2.
+    n_periods : int, default 1
+        Periods that the channels are folded at, the chosen one first, as many channels for each
+        (``FoldedChannels(n_candidates=...)``): all go through the same layers, and the head sees
+        the chosen one and the strongest response to any.
 
     Returns
     -------
     dict
         Keys ``format``, ``n_channels``, ``n_bins``, ``n_auxiliary``, ``n_classes``,
-        ``batch_norm`` and those of `PRESETS`.
+        ``batch_norm``, those of `PRESETS` and, for several periods, ``n_periods``.
 
     Raises
     ------
     ConfigError
-        Unknown preset.
+        Unknown preset, or channels that do not divide among the periods.
     """
     if preset not in PRESETS:
         raise ConfigError(f"unknown network preset {preset!r}; there are {', '.join(PRESETS)}")
+    if n_periods < 1 or n_channels % n_periods:
+        raise ConfigError(f"{n_channels} channels do not divide among {n_periods} periods")
+    several = {"n_periods": n_periods} if n_periods > 1 else {}
     return {
-        "format": FORMAT,
+        "format": FORMAT_PERIODS if several else FORMAT,
+        **several,
         "n_channels": n_channels,
         "n_bins": n_bins,
         "n_auxiliary": n_auxiliary,
@@ -187,7 +202,7 @@ class FireNet(nn.Module):
 
     def __init__(self, spec: Mapping[str, Any]) -> None:
         super().__init__()
-        if spec.get("format") != FORMAT:
+        if spec.get("format") not in (FORMAT, FORMAT_PERIODS):
             raise ConfigError(
                 f"a network of format {FORMAT!r} is needed, got {spec.get('format')!r}"
             )
@@ -200,13 +215,15 @@ class FireNet(nn.Module):
     def _build(self, spec: Mapping[str, Any]) -> None:
         norm = bool(spec["batch_norm"])
         width = int(spec["stem"])
-        self.stem = ConvUnit(int(spec["n_channels"]), width, 5, batch_norm=norm)
+        self.n_periods = int(spec.get("n_periods", 1))
+        n_channels = int(spec["n_channels"]) // self.n_periods
+        self.stem = ConvUnit(n_channels, width, 5, batch_norm=norm)
         fires = []
         for squeeze, expand, dilation in spec["fires"]:
             fires.append(Fire(width, squeeze, expand, dilation, norm))
             width = 2 * expand
         self.fires = nn.ModuleList(fires)
-        n_joined = 2 * width
+        n_joined = 2 * width * (1 if self.n_periods == 1 else 2)
         self.auxiliary: nn.Linear | None = None
         if spec["n_auxiliary"]:
             self.auxiliary = nn.Linear(int(spec["n_auxiliary"]), int(spec["auxiliary_width"]))
@@ -232,10 +249,17 @@ class FireNet(nn.Module):
         float32 tensor, shape (n_curves, n_classes)
             Logits.
         """
+        if self.n_periods > 1:  # every period is a curve of its own
+            n_channels = folded.shape[1] // self.n_periods
+            folded = folded.reshape(-1, n_channels, folded.shape[2])  # (curve x period, ...)
         x = self.stem(folded)  # (curve, channel, phase)
         for fire in self.fires:
             x = fire(x)  # (curve, channel, phase)
         joined = [x.mean(dim=-1), x.amax(dim=-1)]  # 2 x (curve, channel)
+        if self.n_periods > 1:
+            pooled = torch.cat(joined, dim=1)  # (curve x period, channel)
+            pooled = pooled.reshape(-1, self.n_periods, pooled.shape[1])
+            joined = [pooled[:, 0], pooled.amax(dim=1)]  # 2 x (curve, channel)
         if self.auxiliary is not None:
             joined.append(torch.relu(self.auxiliary(auxiliary)))  # (curve, auxiliary)
         y = torch.cat(joined, dim=1)  # (curve, joined)
@@ -343,7 +367,7 @@ def count_macs(net: FireNet) -> int:
     n = 0
     for module in net.modules():
         if isinstance(module, nn.Conv1d):
-            n += module.weight.numel() * int(net.spec["n_bins"])
+            n += module.weight.numel() * int(net.spec["n_bins"]) * net.n_periods
         elif isinstance(module, nn.Linear):
             n += module.weight.numel()
     return n

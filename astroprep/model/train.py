@@ -101,21 +101,22 @@ class _Run:
         self.order = torch.Generator().manual_seed(settings.seed)
         # A last batch of one object would leave batch norm without a variance.
         self.n_batches = max(1, n_training // settings.batch_size)
-        n_steps = settings.max_epochs * self.n_batches
         self.first_equal = settings.max_epochs  # epoch at which the equal average begins
         if settings.equal_averaging:
             self.first_equal -= max(1, round(settings.equal_averaging * settings.max_epochs))
         self.optimizer = torch.optim.AdamW(
             net.parameters(), lr=settings.learning_rate, weight_decay=settings.weight_decay
         )
-        warm = max(1, n_steps // 10)
-        last = self.first_equal * self.n_batches
-        self.schedule = torch.optim.lr_scheduler.LambdaLR(
-            self.optimizer,
-            lambda step: min(
-                (step + 1) / warm, 0.5 * (1 + math.cos(math.pi * min(step, last) / n_steps))
-            ),
-        )
+        self.step = 0
+
+    def _set_rate(self) -> None:
+        """Rise for a tenth of the steps, then fall along a cosine, until weights are averaged."""
+        n_steps = self.settings.max_epochs * self.n_batches
+        fall = min(self.step, self.first_equal * self.n_batches) / n_steps
+        rise = (self.step + 1) / max(1, n_steps // 10)
+        rate = self.settings.learning_rate * min(rise, 0.5 * (1 + math.cos(math.pi * fall)))
+        for group in self.optimizer.param_groups:
+            group["lr"] = rate
 
     @property
     def epoch(self) -> int:
@@ -153,7 +154,7 @@ class _Run:
             "best": self.best,
             "n_equal": self.n_equal,
             "optimizer": self.optimizer.state_dict(),
-            "schedule": self.schedule.state_dict(),
+            "step": self.step,
             "scaler": self.precision.scaler.state_dict(),
             "order": self.order.get_state(),
             "global_order": torch.get_rng_state(),
@@ -166,7 +167,7 @@ class _Run:
         self.best = state["best"]
         self.n_equal = state["n_equal"]
         self.optimizer.load_state_dict(state["optimizer"])
-        self.schedule.load_state_dict(state["schedule"])
+        self.step = state["step"]
         self.precision.scaler.load_state_dict(state["scaler"])
         self.order.set_state(state["order"])
         torch.set_rng_state(state["global_order"])
@@ -180,12 +181,13 @@ class _Run:
         with self.precision.sums(self.net):
             for batch in torch.tensor_split(order, self.n_batches):
                 rows = batch.to(side.label.device)
+                self._set_rate()
                 self.optimizer.zero_grad()
                 with self.precision.products():
                     logits = self.net(side.folded[rows], side.auxiliary[rows])  # (curve, class)
                 loss = side.loss(logits, rows)
                 self.precision.step(loss, self.net, self.optimizer)
-                self.schedule.step()
+                self.step += 1
                 if after_step is not None:
                     after_step(self.net)
                 if self.settings.averaging and self.epoch < self.first_equal:
@@ -319,8 +321,8 @@ def _one_epoch(
         learn.folded = torch.tensor(augment(learn.rows, run.epoch), device=learn.label.device)
     row = {
         "epoch": float(run.epoch),
-        "learning_rate": float(run.optimizer.param_groups[0]["lr"]),
         "loss": run.train_epoch(learn, after_step),
+        "learning_rate": float(run.optimizer.param_groups[0]["lr"]),
     }
     kept = run.end_epoch()
     if after_step is not None and kept is not run.net:

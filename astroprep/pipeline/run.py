@@ -18,7 +18,7 @@ from astroprep.io import open_survey, replaced
 from astroprep.pipeline.account import Counts, Progress, silent
 from astroprep.pipeline.classify import BATCH_OBJECTS, spare_inputs
 from astroprep.pipeline.job import Job, RunOptions
-from astroprep.pipeline.learn import compress, learning_data, train
+from astroprep.pipeline.learn import compress, learning_data, teach, train
 from astroprep.pipeline.package import deploy
 from astroprep.pipeline.prepare import Prepared, fit_steps, learns, prepare
 from astroprep.pipeline.recipe import Recipe
@@ -126,7 +126,7 @@ def _go(job: Job) -> RunResult:
         given=job.options.split_column is not None or bool((catalogue["split"] != "").any()),
     )
     _prepare(job, roles)
-    data = learning_data(job, catalogue, roles)
+    data = teach(job, learning_data(job, catalogue, roles))
     net, history = train(job, data)
     small = compress(job, net, data)
     deploy(job, net, small, data)
