@@ -52,7 +52,7 @@ from astroprep.pipeline.recipe import SplitTable
 from astroprep.pipeline.split import assign_roles
 from astroprep.represent import AuxiliaryScale, FoldLayout
 
-LAYOUT = FoldLayout(multiples=(0.5, 1.0, 2.0))
+LAYOUT = FoldLayout(multiples=(1.0, 2.0))
 FEATURE_NAMES = [n for n, f in FEATURES.items() if f.group not in ("cadence", "brightness")]
 FIT = TrainSettings(max_epochs=40, batch_size=256, learning_rate=5e-3, patience=0, n_threads=1)
 TEACHER = TeacherSettings()

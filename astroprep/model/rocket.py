@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from itertools import combinations
-from typing import Self
+from typing import NamedTuple, Self
 
 import numpy as np
 import torch
@@ -15,6 +15,7 @@ __all__ = ["CircularRocket"]
 
 TAPS = 9  # of every kernel: three weigh 2, six weigh -1
 BLOCK = 512  # curves that are convolved at a time
+SAMPLE = 256  # curves that thresholds are taken from
 
 
 def _kernels() -> NDArray[np.float32]:
@@ -23,6 +24,29 @@ def _kernels() -> NDArray[np.float32]:
     for k, heavy in enumerate(combinations(range(TAPS), 3)):
         kernels[k, list(heavy)] = 2.0
     return kernels
+
+
+class _Sums(NamedTuple):
+    """What a weighted ridge regression needs of its objects."""
+
+    normal: NDArray[np.float32]
+    cross: NDArray[np.float32]
+    middle: NDArray[np.float32]
+    level: NDArray[np.float32]
+
+    @classmethod
+    def of(
+        cls, x: NDArray[np.float32], target: NDArray[np.float32], root: NDArray[np.float32]
+    ) -> Self:
+        share = root**2 / (root**2).sum()
+        middle, level = (share * x).sum(axis=0), (share * target).sum(axis=0)
+        a = root * (x - middle)
+        return cls(a.T @ a, a.T @ (root * (target - level)), middle, level)
+
+    def solve(self, penalty: float) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+        eye = np.eye(len(self.normal), dtype=np.float32)
+        slope = np.linalg.solve(self.normal + np.float32(penalty) * eye, self.cross)
+        return slope, self.level - self.middle @ slope
 
 
 class CircularRocket:
@@ -35,12 +59,14 @@ class CircularRocket:
     ----------
     dilations : tuple of int, default (1, 2, 4)
         Bins between the taps.
+    n_views : int, default 2
+        Channels that each kernel is convolved with, drawn for each dilation anew.
     n_thresholds : int, default 2
-        For each kernel, dilation and channel, quantiles of its response to training curves.
+        For each of these, quantiles of the response to training curves.
     penalties : tuple of float, default (1, 10, 100, 1000)
         Of the ridge, in objects; the one of least squared error on curves left out is kept.
     seed : int, default 0
-        Of the curves that thresholds are taken from and of those left out.
+        Of the channels, the curves that thresholds are taken from and those left out.
 
     References
     ----------
@@ -50,34 +76,31 @@ class CircularRocket:
     def __init__(
         self,
         dilations: tuple[int, ...] = (1, 2, 4),
+        n_views: int = 2,
         n_thresholds: int = 2,
         penalties: tuple[float, ...] = (1.0, 10.0, 100.0, 1000.0),
         seed: int = 0,
     ) -> None:
         self.dilations = dilations
+        self.n_views = n_views
         self.n_thresholds = n_thresholds
         self.penalties = penalties
         self.seed = seed
 
-    def _responses(self, folded: NDArray[np.float32], dilation: int) -> torch.Tensor:
-        """Shape (curve, channel, kernel, phase)."""
-        n, channels, bins = folded.shape
-        x = torch.tensor(folded).reshape(n * channels, 1, bins)
-        pad = dilation * (TAPS // 2)
-        where = torch.arange(-pad, bins + pad) % bins  # more than once around for few bins
-        weight = torch.tensor(_kernels())[:, None]
-        y = torch.nn.functional.conv1d(x[..., where], weight, dilation=dilation)
-        return y.reshape(n, channels, len(weight), bins)
+    def _responses(self, folded: NDArray[np.float32], k: int) -> torch.Tensor:
+        """Of one dilation: shape (curve, kernel x view, phase)."""
+        bins, dilation = folded.shape[2], self.dilations[k]
+        where = np.arange(-dilation * (TAPS // 2), bins + dilation * (TAPS // 2)) % bins
+        x = torch.tensor(folded[:, self.channels_[k]])[..., where]
+        return torch.nn.functional.conv1d(x, self.weight_, dilation=dilation, groups=x.shape[1])
 
     def _shares(self, folded: NDArray[np.float32]) -> NDArray[np.float32]:
         parts = []
         for i in range(0, max(len(folded), 1), BLOCK):
             block = []
-            for dilation, threshold in zip(self.dilations, self.thresholds_, strict=True):
-                y = self._responses(folded[i : i + BLOCK], dilation)
-                for level in threshold:  # (channel, kernel)
-                    share = (y > level[..., None]).float().mean(dim=-1)
-                    block.append(share.reshape(len(y), -1).numpy())
+            for k, thresholds in enumerate(self.thresholds_):
+                y = self._responses(folded[i : i + BLOCK], k)
+                block += [(y > level[:, None]).float().mean(dim=-1).numpy() for level in thresholds]
             parts.append(np.concatenate(block, axis=1))
         return np.concatenate(parts)
 
@@ -118,12 +141,18 @@ class CircularRocket:
             raise DataError(f"CircularRocket needs 10 objects at least, got {len(folded)}")
         rng = np.random.default_rng(self.seed)
         order = rng.permutation(len(folded))
-        levels = (np.arange(self.n_thresholds) + 0.5) / self.n_thresholds * 0.8 + 0.1
-        self.thresholds_: list[torch.Tensor] = []
-        for dilation in self.dilations:
-            y = self._responses(folded[order[:256]], dilation)
-            flat = y.permute(1, 2, 0, 3).flatten(2).numpy()  # (channel, kernel, response)
-            self.thresholds_.append(torch.tensor(np.quantile(flat, levels, axis=2)).float())
+        n_views = min(self.n_views, folded.shape[1])
+        kernels = _kernels()
+        self.weight_ = torch.tensor(np.repeat(kernels, n_views, axis=0))[:, None]
+        self.channels_ = [
+            np.concatenate([rng.permutation(folded.shape[1])[:n_views] for _ in kernels])
+            for _ in self.dilations
+        ]
+        levels = 0.1 + 0.8 * (np.arange(self.n_thresholds) + 0.5) / self.n_thresholds
+        self.thresholds_ = []
+        for k in range(len(self.dilations)):
+            y = self._responses(folded[order[:SAMPLE]], k).transpose(0, 1).flatten(1)
+            self.thresholds_.append(torch.tensor(np.quantile(y.numpy(), levels, axis=1)).float())
         x = self._inputs(folded, auxiliary)
         self.mean_ = x.mean(axis=0)
         self.sigma_ = np.maximum(x.std(axis=0), 1e-3)
@@ -133,27 +162,15 @@ class CircularRocket:
         left = np.zeros(len(x), bool)
         left[order[: len(x) // 5]] = True
         errors = []
+        kept = _Sums.of(x[~left], target[~left], root[~left])
         for penalty in self.penalties:
-            self._solve(x[~left], target[~left], root[~left], penalty)
-            miss = root[left] * (x[left] @ self.slope_ + self.level_ - target[left])
+            slope, level = kept.solve(penalty)
+            miss = root[left] * (x[left] @ slope + level - target[left])
             errors.append(float((miss**2).mean()))
         self.penalty_ = self.penalties[int(np.argmin(errors))]
-        self._solve(x, target, root, self.penalty_)
+        whole = _Sums.of(x, target, root)
+        self.slope_, self.level_ = whole.solve(self.penalty_)
         return self
-
-    def _solve(
-        self,
-        x: NDArray[np.float32],
-        target: NDArray[np.float32],
-        root: NDArray[np.float32],
-        penalty: float,
-    ) -> None:
-        share = root**2 / (root**2).sum()
-        middle, level = (share * x).sum(axis=0), (share * target).sum(axis=0)
-        a = root * (x - middle)
-        normal = a.T @ a + penalty * np.eye(x.shape[1], dtype=np.float32)
-        self.slope_ = np.linalg.solve(normal, a.T @ (root * (target - level)))
-        self.level_ = level - middle @ self.slope_
 
     def scores(
         self, folded: NDArray[np.float32], auxiliary: NDArray[np.float32]

@@ -97,7 +97,7 @@ class TrainSettings:
     device : str, default "cpu"
         Where to train: a torch device such as "cuda".
     min_class_objects : int, default 2
-        Training objects that every class needs.
+        Objects, validation included, that every class needs.
     seed : int, default 0
         Of the order of objects.
     n_threads : int, default 2
@@ -206,12 +206,13 @@ def check_arrays(arrays: TrainingArrays, settings: TrainSettings) -> None:
     if n and arrays.label.min() < 0:
         raise DataError(f"training needs class codes from 0, got {int(arrays.label.min())}")
     learned = arrays.label[~arrays.is_validation]
-    found, count = np.unique(learned, return_counts=True)
+    found = np.unique(learned)
     if len(found) < 2:
         raise DataError(
             f"training needs objects of two classes at least, got {learned.size} objects of "
             f"{len(found)}"
         )
+    count = np.bincount(arrays.label)[found]
     few = count < settings.min_class_objects
     if few.any():
         raise DataError(

@@ -8,38 +8,21 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from sklearn.ensemble import HistGradientBoostingClassifier
 
 from astroprep.errors import ConfigError, DataError
 from astroprep.model.calibrate import fit_temperature, softmax
 from astroprep.model.evaluate import balanced_accuracy, macro_f1, split_validation
-from astroprep.model.firenet import PRESETS, build_network, firenet_spec
-from astroprep.model.rocket import CircularRocket
-from astroprep.model.train import (
-    TrainingArrays,
-    TrainSettings,
-    class_weights,
-    fit_network,
-    predict_logits,
-)
-from astroprep.model.trunks import build_trunk
+from astroprep.model.loss import class_weights
+from astroprep.model.members import MEMBERS, Logits, fit_member
+from astroprep.model.settings import TrainingArrays, TrainSettings
 
-__all__ = ["MEMBERS", "Teacher", "TeacherSettings", "select_members", "train_teacher"]
-
-Logits = Callable[[NDArray[np.float32], NDArray[np.float32]], NDArray[np.float32]]
-
-MEMBERS = (*PRESETS, "resnet", "tcn", "features", "rocket", "trees")
-"""Kinds of members: presets of `FireNet`, other trunks, fixed convolutions and boosted trees."""
-
-TREES = {
-    "max_iter": 100,
-    "learning_rate": 0.1,
-    "max_leaf_nodes": 15,
-    "min_samples_leaf": 20,
-    "l2_regularization": 1.0,
-    "max_features": 0.3,
-    "early_stopping": False,
-}
+__all__ = [
+    "Teacher",
+    "TeacherSettings",
+    "join_members",
+    "select_members",
+    "train_teacher",
+]
 
 
 @dataclass(frozen=True)
@@ -128,7 +111,7 @@ class Teacher:
             if member["weight"] > 0
         ]
         weights = [member["weight"] for member in self.members if member["weight"] > 0]
-        return _join(np.stack(said), np.array(weights))
+        return join_members(np.stack(said), np.array(weights))
 
 
 def _log_probability(logits: list[NDArray[np.float32]], temperature: float) -> NDArray[Any]:
@@ -137,8 +120,23 @@ def _log_probability(logits: list[NDArray[np.float32]], temperature: float) -> N
     return np.log(np.maximum(p, 1e-7))
 
 
-def _join(log_p: NDArray[Any], weight: NDArray[np.float64]) -> NDArray[np.float32]:
-    """Late fusion: the normalised geometric mean of (member, object, class)."""
+def join_members(log_p: NDArray[Any], weight: NDArray[np.float64]) -> NDArray[np.float32]:
+    """Late fusion: the normalised geometric mean of what several classifiers say.
+
+    The classifiers may look at different inputs, such as folds, features and dm-dt images.
+
+    Parameters
+    ----------
+    log_p : float array, shape (n_members, n_objects, n_classes)
+        Logarithms of probabilities.
+    weight : float64 array, shape (n_members,)
+        Not negative; such as `select_members` finds.
+
+    Returns
+    -------
+    float32 array, shape (n_objects, n_classes)
+        Probabilities.
+    """
     mixed = np.tensordot(weight / weight.sum(), log_p, axes=1)
     return np.asarray(softmax(mixed, 1.0), dtype=np.float32)
 
@@ -244,9 +242,8 @@ def train_teacher(
         parts: list[Logits] = []
         for p in range(settings.n_parts):
             seen, out = learn[part != p], learn[part == p]
-            predict = _fit(
-                kind, arrays, seen, n_classes, settings, fit, seed=fit.seed + 100 * k + p
-            )
+            how = _how(settings, fit, seed=fit.seed + 100 * k + p)
+            predict = fit_member(kind, arrays, seen, n_classes, how)
             for rows, share in ((out, 1.0), (check, 1.0 / settings.n_parts)):
                 logits[rows] += share * predict(arrays.folded[rows], arrays.auxiliary[rows])
             parts.append(predict)
@@ -265,9 +262,21 @@ def train_teacher(
         shares = select_members(table[:, check], truth, trust)
     for member, share in zip(members, shares, strict=True):
         member["weight"] = float(share)
-    probability = _join(table, shares)
+    probability = join_members(table, shares)
     joined = _measure(np.log(np.maximum(probability[check], 1e-7)), truth, trust)
     return Teacher(members, probability, joined, fitted)
+
+
+def _how(settings: TeacherSettings, fit: TrainSettings, seed: int) -> TrainSettings:
+    """Training of the networks among the members."""
+    return replace(
+        fit,
+        max_epochs=settings.max_epochs,
+        keep="best" if settings.early_stopping else "last",
+        patience=fit.patience if settings.early_stopping else 0,
+        distillation=0.0,
+        seed=seed,
+    )
 
 
 def _parts(
@@ -303,72 +312,3 @@ def _measure(
         "balanced_accuracy": balanced_accuracy(names, best, classes),
         "macro_f1": macro_f1(names, best, classes),
     }
-
-
-def _fit(
-    kind: str,
-    arrays: TrainingArrays,
-    seen: NDArray[np.intp],
-    n_classes: int,
-    settings: TeacherSettings,
-    fit: TrainSettings,
-    seed: int,
-) -> Logits:
-    """Train one classifier on some of the objects; gives its logits as a function."""
-    label = arrays.label[seen]
-    weight = class_weights(label, n_classes, fit.class_power)[label]
-    if arrays.weight is not None:
-        weight = weight * arrays.weight[seen]
-    if kind == "trees":
-        return _fit_trees(arrays.auxiliary[seen], label, weight, n_classes, seed)
-    if kind == "rocket":
-        rocket = CircularRocket(seed=seed)
-        rocket.fit(arrays.folded[seen], arrays.auxiliary[seen], label, weight, n_classes)
-        return lambda folded, auxiliary: 10.0 * rocket.scores(folded, auxiliary)
-    shape = {"n_channels": arrays.folded.shape[1], "n_auxiliary": arrays.auxiliary.shape[1]}
-    if kind in PRESETS:
-        spec = firenet_spec(kind, n_bins=arrays.folded.shape[2], n_classes=n_classes, **shape)
-        net: Any = build_network(spec, seed)
-    else:
-        net = build_trunk(kind, n_classes=n_classes, seed=seed, **shape)
-    used = np.concatenate([seen, np.flatnonzero(arrays.is_validation)])
-    fit_network(
-        net,
-        TrainingArrays(
-            arrays.folded[used],
-            arrays.auxiliary[used],
-            arrays.label[used],
-            arrays.is_validation[used],
-            None if arrays.weight is None else arrays.weight[used],
-        ),
-        replace(
-            fit,
-            max_epochs=settings.max_epochs,
-            keep="best" if settings.early_stopping else "last",
-            patience=fit.patience if settings.early_stopping else 0,
-            distillation=0.0,
-            seed=seed,
-        ),
-    )
-    return lambda folded, auxiliary: predict_logits(net, folded, auxiliary)
-
-
-def _fit_trees(
-    auxiliary: NDArray[np.float32],
-    label: NDArray[np.int64],
-    weight: NDArray[np.float64],
-    n_classes: int,
-    seed: int,
-) -> Logits:
-    if not auxiliary.shape[1]:
-        raise ConfigError("boosted trees need auxiliaries; there are none")
-    trees = HistGradientBoostingClassifier(random_state=seed, **TREES)
-    trees.fit(auxiliary, label, sample_weight=weight / weight.mean())
-
-    def logits(_: NDArray[np.float32], new: NDArray[np.float32]) -> NDArray[np.float32]:
-        out = np.full((len(new), n_classes), np.log(1e-7), np.float32)
-        if len(new):
-            out[:, trees.classes_] = np.log(np.maximum(trees.predict_proba(new), 1e-7))
-        return out
-
-    return logits

@@ -103,6 +103,13 @@ def learning_data(job: Job, catalogue: pd.DataFrame, roles: Roles) -> LearningDa
         log.warning("no training object of %s survived preparation", ", ".join(lost))
     known = np.isin(label[row], classes)
     row, is_validation = row[known], is_validation[known]
+    least = job.training.min_class_objects
+    for name in classes:
+        if (n := int((label[row] == name).sum())) < least:
+            raise DataError(
+                f"training needs {least} objects of every class at least, but {name!r} has {n}; "
+                "merge it with another class, or leave its labels empty"
+            )
     codes = {name: i for i, name in enumerate(classes)}
     code = np.array([codes[name] for name in label[row]], dtype=np.int64)
     features = np.concatenate([part.features for part in kept])[known]

@@ -47,7 +47,7 @@ def test_several_periods_equal_torch() -> None:
 
     golden = golden_vectors(graph, stored.weights, folded, auxiliary)
 
-    expected = predict_logits(stored.net, folded, auxiliary)
+    expected = predict_logits(stored.net, golden.folded, golden.auxiliary)
     np.testing.assert_allclose(golden.logits, expected, atol=1e-5 * np.abs(expected).max())
 
 

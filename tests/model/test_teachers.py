@@ -54,16 +54,16 @@ def test_images_and_features_are_inputs_too():
 
 
 def test_rocket_counts_what_brute_force_counts(arrays):
-    rocket = CircularRocket(dilations=(2,), n_thresholds=1)
+    rocket = CircularRocket(dilations=(2,), n_views=1, n_thresholds=1)
     weight = np.ones(240)
     rocket.fit(arrays.folded, arrays.auxiliary, arrays.label, weight, 2)
     shares = rocket._shares(arrays.folded[:2])
 
     kernel = np.full(9, -1.0)
     kernel[[0, 1, 2]] = 2.0  # the first of the 84
-    curve = arrays.folded[1, 0].astype(float)
+    curve = arrays.folded[1, rocket.channels_[0][0]].astype(float)
     response = [sum(kernel[t] * curve[(i + 2 * (t - 4)) % 16] for t in range(9)) for i in range(16)]
-    level = float(rocket.thresholds_[0][0, 0, 0])
+    level = float(rocket.thresholds_[0][0, 0])
     assert shares[1, 0] == pytest.approx(np.mean(np.array(response) > level))
     rolled = rocket.scores(np.roll(arrays.folded, 5, axis=-1), arrays.auxiliary)
     np.testing.assert_allclose(rolled, rocket.scores(arrays.folded, arrays.auxiliary), atol=1e-4)

@@ -26,7 +26,11 @@ def test_runs_on_the_sample(path, period_column, tmp_path):
         "compression": {**recipe.compression, **short},
     }
     if recipe.is_distilled():
-        changes["teachers"] = {"members": ["trees", "rocket", "nano"], "n_parts": 2, "max_epochs": 4}
+        changes["teachers"] = {
+            "members": ["trees", "rocket", "nano"],
+            "n_parts": 2,
+            "max_epochs": 4,
+        }
         changes["distillation"] = {"temperatures": [2.0], "shares": [0.5, 0.9], "trial_epochs": 2}
     recipe = recipe.model_copy(update=changes)
     result = run(
