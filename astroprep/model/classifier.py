@@ -241,8 +241,8 @@ label_smoothing, averaging, equal_averaging, patience, precision, device, seed, 
         if count.min() < settings.min_class_objects:
             raise DataError(
                 f"FireNetClassifier needs {settings.min_class_objects} curves of every class at "
-                f"least, but {str(names[count.argmin()])!r} has {count.min()}; merge it with another "
-                "class, or leave its label empty"
+                f"least, but {str(names[count.argmin()])!r} has {count.min()}; merge it with "
+                "another class, or leave its label empty"
             )
         if is_validation is None:
             is_validation = split_validation(
