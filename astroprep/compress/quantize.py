@@ -107,8 +107,8 @@ def _whole(net: FireNet) -> FireNet:
     """Batch norms folded; layers must be as the preset made them."""
     if net.spec["format"] != FORMAT:
         raise ConfigError(
-            "integers need a network of whole layers, and these were factored or narrowed: deploy "
-            "it in floats, or quantize it before"
+            f"integers need a network of format {FORMAT!r}, of one period and whole layers, got "
+            f"{net.spec['format']!r}: deploy it in floats"
         )
     return fold_batchnorm(net)
 

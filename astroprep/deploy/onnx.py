@@ -109,7 +109,11 @@ class _Graph:
 
     def _network(self) -> str:
         spec = self.spec
-        x = self._conv("folded", "stem", kernel=5)
+        x, n_periods = "folded", int(spec.get("n_periods", 1))
+        if n_periods > 1:  # every period is a curve of its own
+            shape = (-1, int(spec["n_channels"]) // n_periods, int(spec["n_bins"]))
+            x = self._node("Reshape", [x, self._integer(*shape)])
+        x = self._conv(x, "stem", kernel=5)
         for i, layout in enumerate(fire_layout(spec)):
             squeezed = self._conv(x, f"fires.{i}.squeeze", kernel=1)
             wide = self._conv(squeezed, f"fires.{i}.expand_1", kernel=1)
@@ -120,6 +124,15 @@ class _Graph:
             self._node("ReduceMean", [x], axes=[2], keepdims=0),
             self._node("ReduceMax", [x], axes=[2], keepdims=0),
         ]
+        if n_periods > 1:
+            width = fire_layout(spec)[-1].width if spec["fires"] else int(spec["stem"])
+            pooled = self._node("Concat", joined, axis=1)
+            pooled = self._node("Reshape", [pooled, self._integer(-1, n_periods, 2 * width)])
+            chosen = self._slice(pooled, 0, 1, axis=1)
+            joined = [
+                self._node("Reshape", [chosen, self._integer(-1, 2 * width)]),
+                self._node("ReduceMax", [pooled], axes=[1], keepdims=0),
+            ]
         if spec["n_auxiliary"]:
             joined.append(self._node("Relu", [self._dense("auxiliary", "auxiliary")]))
         y = self._node("Concat", joined, axis=1)
@@ -143,8 +156,8 @@ class _Graph:
             "Relu", [self._node("Conv", [x, f"{name}.weight", f"{name}.bias"], **attributes)]
         )
 
-    def _slice(self, x: str, start: int, end: int) -> str:
-        return self._node("Slice", [x, *(self._integer(k) for k in (start, end, 2))])
+    def _slice(self, x: str, start: int, end: int, axis: int = 2) -> str:
+        return self._node("Slice", [x, *(self._integer(k) for k in (start, end, axis))])
 
     def _dense(self, x: str, name: str) -> str:
         factor = self.spec.get("factors", {}).get(name, {})

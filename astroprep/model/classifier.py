@@ -20,6 +20,8 @@ from astroprep.model.firenet import PRESETS, build_network, firenet_spec, fold_b
 from astroprep.model.outputs import COVERAGE, Outputs
 from astroprep.model.parallel import fit_parallel
 from astroprep.model.priors import PriorEstimate, check_shares, estimate_shares
+from astroprep.model.refold import AugmentSettings, Refold
+from astroprep.model.settings import Precision
 from astroprep.model.train import (
     TrainingArrays,
     TrainSettings,
@@ -27,7 +29,7 @@ from astroprep.model.train import (
     predict_logits,
 )
 from astroprep.model.unknown import UnknownScore
-from astroprep.represent import AuxiliaryScale
+from astroprep.represent import AuxiliaryScale, FoldedChannels
 
 __all__ = ["FireNetClassifier", "training_arrays"]
 
@@ -97,10 +99,17 @@ class FireNetClassifier(ClassifierMixin, BaseEstimator):
     ----------
     preset : {"nano", "micro", "small", "reference"}, default "small"
         Size, see `firenet_spec`.
-    max_epochs, batch_size, learning_rate, weight_decay, class_power, label_smoothing, \
-averaging, patience, seed, n_threads, processes, parallel
+    max_epochs, batch_size, learning_rate, weight_decay, class_power, effective_number, focus, \
+label_smoothing, averaging, equal_averaging, patience, precision, device, seed, n_threads, \
+processes, parallel
         As in `TrainSettings`; the seed also makes the initial weights and the split. With
         several processes every batch is divided among them, by default its objects.
+    n_periods : int, default 1
+        Periods that the light curves are folded at: 1 + ``n_candidates`` of `FoldedChannels`.
+    augment : AugmentSettings, optional
+        Change and fold the light curves anew for every epoch; their folds must come from `fold`.
+    fold : FoldedChannels, optional
+        Step that made ``objects["folded"]``; needed to augment.
     validation_fraction : float, default 0.15
         Share of each class that steers the training and fits calibration, conformal scores and
         the threshold of the unknown.
@@ -137,9 +146,17 @@ averaging, patience, seed, n_threads, processes, parallel
         learning_rate: float = 3e-3,
         weight_decay: float = 0.05,
         class_power: float = 0.5,
+        effective_number: float = 0.0,
+        focus: float = 0.0,
         label_smoothing: float = 0.0,
         averaging: float = 0.998,
+        equal_averaging: float = 0.0,
         patience: int = 10,
+        precision: Precision = "float32",
+        device: str = "cpu",
+        n_periods: int = 1,
+        augment: AugmentSettings | None = None,
+        fold: FoldedChannels | None = None,
         validation_fraction: float = 0.15,
         prior_power: float = 0.0,
         false_unknown_rate: float = 0.02,
@@ -154,9 +171,17 @@ averaging, patience, seed, n_threads, processes, parallel
         self.learning_rate = learning_rate
         self.weight_decay = weight_decay
         self.class_power = class_power
+        self.effective_number = effective_number
+        self.focus = focus
         self.label_smoothing = label_smoothing
         self.averaging = averaging
+        self.equal_averaging = equal_averaging
         self.patience = patience
+        self.precision = precision
+        self.device = device
+        self.n_periods = n_periods
+        self.augment = augment
+        self.fold = fold
         self.validation_fraction = validation_fraction
         self.prior_power = prior_power
         self.false_unknown_rate = false_unknown_rate
@@ -230,6 +255,13 @@ averaging, patience, seed, n_threads, processes, parallel
                 f"FireNetClassifier needs two classes at least, got {sorted(set(label.tolist()))} "
                 f"on {label.size} labelled curves"
             )
+        names, count = np.unique(label.astype(str), return_counts=True)
+        if count.min() < settings.min_class_objects:
+            raise DataError(
+                f"FireNetClassifier needs {settings.min_class_objects} curves of every class at "
+                f"least, but {str(names[count.argmin()])!r} has {count.min()}; merge it with "
+                "another class, or leave its label empty"
+            )
         if is_validation is None:
             is_validation = split_validation(
                 label,
@@ -246,10 +278,16 @@ averaging, patience, seed, n_threads, processes, parallel
             n_bins=arrays.folded.shape[2],
             n_auxiliary=self.scale_.n_auxiliary,
             n_classes=len(classes),
+            n_periods=self.n_periods,
         )
         net = build_network(spec, self.seed)
         self.history_ = fit_parallel(
-            net, arrays, settings, progress=progress, checkpoint=checkpoint
+            net,
+            arrays,
+            settings,
+            augment=self._refold(batch, arrays),
+            progress=progress,
+            checkpoint=checkpoint,
         )
         self.net_ = fold_batchnorm(net)
         values = {str(value): value for value in label.tolist()}
@@ -278,6 +316,18 @@ averaging, patience, seed, n_threads, processes, parallel
         self.outputs_ = replace(outputs, unknown=unknown)
         self.temperature_ = outputs.temperature
         self._validation = outputs.calibrated(logits), code[check]
+
+    def _refold(self, batch: LightCurveBatch, arrays: TrainingArrays) -> Refold | None:
+        if self.augment is None:
+            return None
+        if self.fold is None:
+            raise ConfigError("FireNetClassifier needs the step that folded the curves to augment")
+        made = Refold.of_batch(batch, arrays.label, self.fold, self.augment)
+        if not np.array_equal(made.plain(np.arange(min(batch.n_curves, 8))), arrays.folded[:8]):
+            raise ConfigError(
+                "FireNetClassifier: objects['folded'] was not made by the step given as fold"
+            )
+        return made
 
     def predict_logits(self, batch: LightCurveBatch) -> NDArray[np.float32]:
         """Logits before temperature and priors, float32, shape (n_curves, n_classes)."""

@@ -16,7 +16,7 @@ from torch import nn
 
 from astroprep.errors import ConfigError
 from astroprep.model.factored import TensorTrain, factored_layer, replace_layer
-from astroprep.model.spec import FORMAT, FireLayout, check_format, fire_layout
+from astroprep.model.spec import FORMAT, FORMAT_PERIODS, FireLayout, check_format, fire_layout
 
 __all__ = [
     "PRESETS",
@@ -64,7 +64,13 @@ PRESETS: dict[str, dict[str, Any]] = {
 
 
 def firenet_spec(
-    preset: str, *, n_channels: int, n_bins: int, n_auxiliary: int, n_classes: int
+    preset: str,
+    *,
+    n_channels: int,
+    n_bins: int,
+    n_auxiliary: int,
+    n_classes: int,
+    n_periods: int = 1,
 ) -> dict[str, Any]:
     """Description of a network, plain enough for JSON, from which `build_network` makes it.
 
@@ -79,22 +85,30 @@ def firenet_spec(
         Number of auxiliaries, may be 0.
     n_classes : int
         At least 2.
+    n_periods : int, default 1
+        Periods that the channels are folded at, the chosen one first, as many channels for each
+        (``FoldedChannels(n_candidates=...)``): all go through the same layers, and the head sees
+        the chosen one and the strongest response to any.
 
     Returns
     -------
     dict
         Keys ``format``, ``n_channels``, ``n_bins``, ``n_auxiliary``, ``n_classes``,
-        ``batch_norm`` and those of `PRESETS`.
+        ``batch_norm``, those of `PRESETS` and, for several periods, ``n_periods``.
 
     Raises
     ------
     ConfigError
-        Unknown preset.
+        Unknown preset, or channels that do not divide among the periods.
     """
     if preset not in PRESETS:
         raise ConfigError(f"unknown network preset {preset!r}; there are {', '.join(PRESETS)}")
+    if n_periods < 1 or n_channels % n_periods:
+        raise ConfigError(f"{n_channels} channels do not divide among {n_periods} periods")
+    several = {"n_periods": n_periods} if n_periods > 1 else {}
     return {
-        "format": FORMAT,
+        "format": FORMAT_PERIODS if several else FORMAT,
+        **several,
         "n_channels": n_channels,
         "n_bins": n_bins,
         "n_auxiliary": n_auxiliary,
@@ -207,14 +221,16 @@ class FireNet(nn.Module):
     def _build(self, spec: Mapping[str, Any]) -> None:
         norm = bool(spec["batch_norm"])
         width = int(spec["stem"])
-        self.stem = ConvUnit(int(spec["n_channels"]), width, 5, batch_norm=norm)
+        self.n_periods = int(spec.get("n_periods", 1))
+        n_channels = int(spec["n_channels"]) // self.n_periods
+        self.stem = ConvUnit(n_channels, width, 5, batch_norm=norm)
         fires = []
         for layout in fire_layout(spec):
             fires.append(Fire(width, layout, norm))
             width = layout.width
         self.fires = nn.ModuleList(fires)
         self.pool: nn.Module = CirclePool()
-        n_joined = 2 * width
+        n_joined = 2 * width * (1 if self.n_periods == 1 else 2)
         self.auxiliary: nn.Module | None = None
         if spec["n_auxiliary"]:
             self.auxiliary = nn.Linear(int(spec["n_auxiliary"]), int(spec["auxiliary_width"]))
@@ -246,10 +262,17 @@ class FireNet(nn.Module):
         float32 tensor, shape (n_curves, n_classes)
             Logits.
         """
+        if self.n_periods > 1:  # every period is a curve of its own
+            n_channels = folded.shape[1] // self.n_periods
+            folded = folded.reshape(-1, n_channels, folded.shape[2])  # (curve x period, ...)
         x = self.stem(folded)  # (curve, channel, phase)
         for fire in self.fires:
             x = fire(x)  # (curve, channel, phase)
         joined = [*self.pool(x)]  # 2 x (curve, channel)
+        if self.n_periods > 1:
+            pooled = torch.cat(joined, dim=1)  # (curve x period, channel)
+            pooled = pooled.reshape(-1, self.n_periods, pooled.shape[1])
+            joined = [pooled[:, 0], pooled.amax(dim=1)]  # 2 x (curve, channel)
         if self.auxiliary is not None:
             joined.append(torch.relu(self.auxiliary(auxiliary)))  # (curve, auxiliary)
         y = torch.cat(joined, dim=1)  # (curve, joined)
@@ -357,7 +380,7 @@ def count_macs(net: FireNet) -> int:
             n += module.count_macs()
             cores |= set(module.modules())
         elif isinstance(module, nn.Conv1d):
-            n += module.weight.numel() * int(net.spec["n_bins"])
+            n += module.weight.numel() * int(net.spec["n_bins"]) * net.n_periods
         elif isinstance(module, nn.Linear) and module not in cores:
             n += module.weight.numel()
     return n

@@ -25,6 +25,7 @@ import torch
 from torch import distributed, nn
 
 from astroprep.errors import ConfigError
+from astroprep.model.checkpoint import Augment
 from astroprep.model.firenet import FireNet, build_network
 from astroprep.model.parallel_collectives import Team
 from astroprep.model.parallel_data import Replicated
@@ -143,6 +144,7 @@ def fit_parallel(
     arrays: TrainingArrays,
     settings: TrainSettings,
     *,
+    augment: Augment | None = None,
     progress: Callable[[dict[str, float]], None] | None = None,
     checkpoint: Path | None = None,
     timeout: float = TIMEOUT,
@@ -157,6 +159,8 @@ def fit_parallel(
         Written to a temporary folder once, which all processes read.
     settings : TrainSettings
         ``processes``, and ``parallel``: what is divided among them.
+    augment : Augment, optional
+        As in `fit_network`; for one process only.
     progress : callable, optional
         As in `fit_network`.
     checkpoint : Path, optional
@@ -173,7 +177,8 @@ def fit_parallel(
     Raises
     ------
     ConfigError, DataError
-        As `fit_network`; or if the network cannot be divided among so many processes.
+        As `fit_network`; or if the network cannot be divided among so many processes; or augmented
+        curves, low precision or another device together with several processes.
     ProcessError
         If a process was killed, failed or fell silent; all have then been ended.
 
@@ -185,7 +190,16 @@ def fit_parallel(
     its bins of the folds.
     """
     if settings.processes == 1:
-        return fit_network(net, arrays, settings, progress=progress, checkpoint=checkpoint)
+        return fit_network(
+            net, arrays, settings, augment=augment, progress=progress, checkpoint=checkpoint
+        )
+    if augment is not None or settings.precision != "float32" or settings.device != "cpu":
+        raise ConfigError(
+            "several processes train in float32 on the processor, on curves as they are: leave "
+            "out augmentation, precision and device, or set processes = 1"
+        )
+    if net.n_periods > 1 and settings.parallel != "data":
+        raise ConfigError('a network of several periods is divided by objects: parallel = "data"')
     if settings.parallel != "data":
         check = check_regions if settings.parallel == "region" else check_outputs
         check(net, settings.processes)

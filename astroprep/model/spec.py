@@ -7,9 +7,19 @@ from typing import Any, NamedTuple
 
 from astroprep.errors import ConfigError
 
-__all__ = ["FORMAT", "FORMAT_RESHAPED", "FireLayout", "check_format", "fire_layout", "reshaped"]
+__all__ = [
+    "FORMAT",
+    "FORMAT_PERIODS",
+    "FORMAT_RESHAPED",
+    "FireLayout",
+    "check_format",
+    "fire_layout",
+    "reshaped",
+]
 
 FORMAT = "firenet-1"
+FORMAT_PERIODS = "firenet-periods-1"
+"""Of networks that look at several periods, ``n_periods`` of them."""
 FORMAT_RESHAPED = "firenet-2"
 """Of networks whose layers were narrowed or factored after training, with more keys:
 
@@ -69,11 +79,12 @@ def check_format(spec: Mapping[str, Any], who: str) -> None:
     Raises
     ------
     ConfigError
-        If the format is neither of the two.
+        If the format is none of the three.
     """
-    if spec.get("format") not in (FORMAT, FORMAT_RESHAPED):
+    formats = (FORMAT, FORMAT_PERIODS, FORMAT_RESHAPED)
+    if spec.get("format") not in formats:
         raise ConfigError(
-            f"{who} needs a network of format {FORMAT!r} or {FORMAT_RESHAPED!r}, got "
+            f"{who} needs a network of format {' or '.join(map(repr, formats))}, got "
             f"{spec.get('format')!r}"
         )
 

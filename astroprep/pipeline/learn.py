@@ -13,17 +13,20 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from astroprep.compress.chain import compress_network
+from astroprep.compress.distil import DistilSettings, distil
 from astroprep.errors import DataError
 from astroprep.io import replaced
 from astroprep.model.firenet import FireNet, build_network, firenet_spec
 from astroprep.model.parallel import fit_parallel
-from astroprep.model.train import TrainingArrays
+from astroprep.model.teachers import TeacherSettings, train_teacher
+from astroprep.model.train import TrainingArrays, TrainSettings
 from astroprep.pipeline.job import Job
 from astroprep.pipeline.prepare import Prepared
+from astroprep.pipeline.recipe import settings_from_table
 from astroprep.pipeline.split import Roles
 from astroprep.represent import AuxiliaryScale
 
-__all__ = ["LearningData", "Small", "compress", "learning_data", "train"]
+__all__ = ["LearningData", "Small", "compress", "learning_data", "teach", "train"]
 
 log = logging.getLogger(__name__)
 
@@ -101,6 +104,13 @@ def learning_data(job: Job, catalogue: pd.DataFrame, roles: Roles) -> LearningDa
         log.warning("no training object of %s survived preparation", ", ".join(lost))
     known = np.isin(label[row], classes)
     row, is_validation = row[known], is_validation[known]
+    least = job.training.min_class_objects
+    for name in classes:
+        if (n := int((label[row] == name).sum())) < least:
+            raise DataError(
+                f"training needs {least} objects of every class at least, but {name!r} has {n}; "
+                "merge it with another class, or leave its labels empty"
+            )
     codes = {name: i for i, name in enumerate(classes)}
     code = np.array([codes[name] for name in label[row]], dtype=np.int64)
     features = np.concatenate([part.features for part in kept])[known]
@@ -129,6 +139,31 @@ def _reasons_in_words(job: Job) -> str:
     return "rejected: " + ("; ".join(f"{n} x {why}" for why, n in most) or "none")
 
 
+def teach(job: Job, data: LearningData) -> LearningData:
+    """Add what teachers say of the objects, where the recipe asks for teachers."""
+    if not job.recipe.is_distilled():
+        return data
+    path = job.folder.work / "teacher.npy"
+    if not job.folder.is_done("teach"):
+        settings: TeacherSettings = settings_from_table(TeacherSettings, job.recipe.teachers)
+        with job.folder.stage("teach"):
+            made = train_teacher(
+                data.arrays,
+                len(data.classes),
+                settings,
+                job.training,
+                progress=lambda done, total: job.progress("teach", done, total),
+            )
+            with replaced(path) as temporary, temporary.open("wb") as file:
+                np.save(file, made.probability)
+            job.folder.put_json("teacher.json", {"members": made.members, "joined": made.joined})
+    try:
+        teacher = np.load(path)
+    except (OSError, ValueError) as error:
+        raise DataError(f"{path} is damaged; pass --restart to begin anew") from error
+    return replace(data, arrays=replace(data.arrays, teacher=teacher))
+
+
 def train(job: Job, data: LearningData) -> tuple[FireNet, dict[str, Any]]:
     """Train, or take up the trained network; gives it with its history."""
     import torch
@@ -140,6 +175,7 @@ def train(job: Job, data: LearningData) -> tuple[FireNet, dict[str, Any]]:
         n_bins=folded.shape[2],
         n_auxiliary=data.arrays.auxiliary.shape[1],
         n_classes=len(data.classes),
+        n_periods=job.recipe.network.n_periods,
     )
     net = build_network(spec, seed=job.recipe.seed)
     path = job.folder.work / "network.pt"
@@ -151,17 +187,45 @@ def train(job: Job, data: LearningData) -> tuple[FireNet, dict[str, Any]]:
         return net.eval(), job.folder.get_json("history.json")
     with job.folder.stage("train"):
         total = job.training.max_epochs
-        history = fit_parallel(
-            net,
-            data.arrays,
-            job.training,
-            checkpoint=job.folder.work / "training.pt",
-            progress=lambda row: job.progress("train", int(row["epoch"]) + 1, total),
-        )
+
+        def progress(row: dict[str, float]) -> None:
+            job.progress("train", int(row["epoch"]) + 1, total)
+
+        notes: dict[str, Any] = {}
+        if job.recipe.is_distilled():
+            chosen: DistilSettings = settings_from_table(DistilSettings, job.recipe.distillation)
+            made = distil(spec, data.arrays, chosen, job.training, progress=progress)
+            net, history = made.net, made.history
+            notes = {
+                "teacher": job.folder.get_json("teacher.json"),
+                "trials": made.trials,
+                "temperature": made.fit.distillation_temperature,
+                "share": made.fit.distillation,
+            }
+        else:
+            history = fit_parallel(
+                net,
+                data.arrays,
+                job.training,
+                checkpoint=job.folder.work / "training.pt",
+                progress=progress,
+            )
         with replaced(path) as temporary:
             torch.save(net.state_dict(), temporary)
-        job.folder.put_json("history.json", dataclasses.asdict(history))
+        job.folder.put_json("history.json", dataclasses.asdict(history) | notes)
     return net, job.folder.get_json("history.json")
+
+
+def _settings_of_network(job: Job) -> TrainSettings:
+    """How the network was trained: the recipe's settings, and what distillation chose."""
+    history = job.folder.get_json("history.json")
+    if "share" not in history:
+        return job.training
+    return replace(
+        job.training,
+        distillation=history["share"],
+        distillation_temperature=history["temperature"],
+    )
 
 
 def compress(job: Job, net: FireNet, data: LearningData) -> Small:
@@ -175,7 +239,9 @@ def compress(job: Job, net: FireNet, data: LearningData) -> Small:
                 epochs += 1
                 job.progress("compress", epochs, None)
 
-            made = compress_network(net, data.arrays, job.compression, job.training, progress=count)
+            made = compress_network(
+                net, data.arrays, job.compression, _settings_of_network(job), progress=count
+            )
             with replaced(job.folder.work / "weights.bin") as path:
                 path.write_bytes(made.data)
             job.folder.put_json(

@@ -25,6 +25,7 @@ __all__ = [
     "settings_from_table",
 ]
 
+OPTIONAL = ("teachers", "distillation")  # tables that mean nothing where both are empty
 PERIOD_STEPS = ("PeriodSearch", "UseCataloguePeriod")
 
 
@@ -63,9 +64,12 @@ class NetworkTable(_Table):
     ----------
     preset : str
         One of ``astroprep.model.firenet.PRESETS``.
+    n_periods : int
+        Periods that the light curves are folded at: 1 + ``n_candidates`` of FoldedChannels.
     """
 
     preset: str = "small"
+    n_periods: int = Field(default=1, ge=1)
 
 
 class DeploymentTable(_Table):
@@ -103,6 +107,10 @@ class Recipe(_Table):
     split, network, training, compression, deployment : tables
         See `SplitTable`, `NetworkTable`, `astroprep.model.train.TrainSettings`,
         `astroprep.compress.chain.CompressSettings` and `DeploymentTable`.
+    teachers, distillation : tables
+        See `astroprep.model.teachers.TeacherSettings` and
+        `astroprep.compress.distil.DistilSettings`. Where either has a key, the network is taught
+        by teachers; otherwise by labels alone.
     taxonomy : nested tables
         Groups of the classes, see `astroprep.model.taxonomy.Taxonomy`; may be left out.
     false_unknown_rate : float
@@ -121,6 +129,8 @@ class Recipe(_Table):
     taxonomy: dict[str, Any] = {}
     false_unknown_rate: float = Field(default=0.02, gt=0, lt=1)
     deployment: DeploymentTable = DeploymentTable()
+    teachers: dict[str, Any] = {}
+    distillation: dict[str, Any] = {}
 
     def make_steps(self) -> list[Transformer]:
         """Fresh steps in order, with the recipe's ``on_bad`` where they have none of their own."""
@@ -163,6 +173,10 @@ class Recipe(_Table):
             if table["step"] in PERIOD_STEPS:
                 return "search" if table["step"] == "PeriodSearch" else "column"
         raise ConfigError(f"recipe {self.name!r} has no period step ({' or '.join(PERIOD_STEPS)})")
+
+    def is_distilled(self) -> bool:
+        """Whether the network learns from teachers."""
+        return bool(self.teachers or self.distillation)
 
     def to_dict(self) -> dict[str, Any]:
         """Plain tables, for JSON."""
@@ -278,6 +292,8 @@ def resolved(recipe: Recipe) -> dict[str, Any]:
     full = recipe.to_dict()
     full["steps"] = [step_to_table(step) for step in recipe.make_steps()]
     for key, cls in _settings_classes().items():
+        if key in OPTIONAL and not recipe.is_distilled():
+            continue
         full[key] = asdict(settings_from_table(cls, getattr(recipe, key)))
     full["training"]["seed"] = recipe.seed
     return full
@@ -285,9 +301,16 @@ def resolved(recipe: Recipe) -> dict[str, Any]:
 
 def _settings_classes() -> dict[str, type[Any]]:
     from astroprep.compress.chain import CompressSettings
+    from astroprep.compress.distil import DistilSettings
+    from astroprep.model.teachers import TeacherSettings
     from astroprep.model.train import TrainSettings
 
-    return {"training": TrainSettings, "compression": CompressSettings}
+    return {
+        "training": TrainSettings,
+        "compression": CompressSettings,
+        "teachers": TeacherSettings,
+        "distillation": DistilSettings,
+    }
 
 
 def _check_preset(preset: str) -> None:

@@ -21,7 +21,7 @@ from astroprep.model.priors import read_shares
 from astroprep.pipeline.account import Counts, Progress, silent
 from astroprep.pipeline.classify import BATCH_OBJECTS, spare_inputs
 from astroprep.pipeline.job import Job, RunOptions
-from astroprep.pipeline.learn import compress, learning_data, train
+from astroprep.pipeline.learn import compress, learning_data, teach, train
 from astroprep.pipeline.package import deploy
 from astroprep.pipeline.prepare import Prepared, fit_steps, learns, prepare
 from astroprep.pipeline.recipe import Recipe
@@ -141,7 +141,7 @@ def opened(
 
 def _go(job: Job) -> RunResult:
     catalogue, roles = prepared(job)
-    data = learning_data(job, catalogue, roles)
+    data = teach(job, learning_data(job, catalogue, roles))
     net, history = train(job, data)
     small = compress(job, net, data)
     deploy(job, net, small, data)

@@ -3,208 +3,100 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import ClassVar
 
 import numpy as np
-from numba import njit
 from numpy.typing import NDArray
 
 from astroprep.base import Needs, OnBad, Transformer
 from astroprep.data import LightCurveBatch
-from astroprep.errors import ConfigError
-from astroprep.threads import for_objects
+from astroprep.errors import ConfigError, DataError
+from astroprep.represent.fold_kernel import ALL_CHANNELS, CHANNELS, fold_curves
 
-__all__ = ["CHANNELS", "FoldedChannels", "fold_channels"]
+__all__ = ["FoldLayout", "FoldedChannels"]
 
-CHANNELS = ("brightness", "scatter", "occupancy")
-"""Channels of one fold, in their order."""
-
-GAUSSIAN_90 = 3.2897  # width of the central 90 % of a Gaussian, in sigma
-LEAST_WEIGHT = 1e-12  # of a point, relative to the best of its curve: a sum of weights is never 0
+SAME_PERIOD = 1e-3  # candidates whose periods differ by less are the chosen period
 
 
-@njit(cache=True)
-def _standardised(
-    value: NDArray[np.float64], error: NDArray[np.float64], sign: float
-) -> NDArray[np.float64]:
-    """Deviation from the median in robust sigmas, bright up.
-
-    The sigma comes from the central 90 % of the values: unlike the MAD it sees an eclipse that
-    lasts a twentieth of the period or more, unlike the standard deviation it ignores a few
-    outliers. Where it vanishes (most values equal) the median error stands in, then 1.
-    """
-    ordered = np.sort(value)
-    n = ordered.size
-    low, high = 0.05 * (n - 1), 0.95 * (n - 1)
-    i, j = int(low), min(int(high), n - 2)
-    width = (ordered[j] + (high - j) * (ordered[j + 1] - ordered[j])) - (
-        ordered[i] + (low - i) * (ordered[i + 1] - ordered[i])
-    )
-    sigma = width / GAUSSIAN_90
-    if not sigma > 0:
-        sigma = np.median(error)
-    if not sigma > 0:
-        sigma = 1.0
-    standardised: NDArray[np.float64] = sign * (value - np.median(value)) / sigma
-    return standardised
-
-
-@njit(cache=True)
-def _fill_cyclic(channel: NDArray[np.float64], count: NDArray[np.int64]) -> None:
-    """Interpolate empty bins linearly between their filled neighbours on the circle."""
-    n = channel.size
-    first = -1
-    for i in range(n):
-        if count[i] > 0:
-            first = i
-            break
-    if first < 0:
-        channel[:] = 0.0
-        return
-    left = first
-    for step in range(1, n + 1):
-        right = (first + step) % n
-        if count[right] == 0:
-            continue
-        gap = (right - left) % n
-        if gap == 0:  # one filled bin only
-            gap = n
-        for k in range(1, gap):
-            part = k / gap
-            channel[(left + k) % n] = (1.0 - part) * channel[left] + part * channel[right]
-        left = right
-
-
-@njit(nogil=True, cache=True)
-def _fold_channels_range(
-    begin: int,
-    end: int,
-    time: NDArray[np.float64],
-    value: NDArray[np.float64],
-    error: NDArray[np.float64],
-    offsets: NDArray[np.int64],
-    period: NDArray[np.float64],
-    multiples: NDArray[np.int64],
-    n_bins: int,
-    sign: float,
-    limit: float,
-    trust: NDArray[np.float64] | None,
-    n_folds: int,
-    longest: int,
-    folded: NDArray[np.float32],
-) -> None:
-    for i in range(begin, end):
-        a, b = offsets[i], offsets[i + 1]
-        z = _standardised(value[a:b], error[a:b], sign)
-        least = error[a:b].min()
-        for f in range(n_folds):
-            bins = n_bins * multiples[f] // longest
-            count = np.zeros(bins, np.int64)
-            trusted = np.zeros(bins)
-            total = np.zeros(bins)
-            mean = np.zeros(bins)
-            spread = np.zeros(bins)
-            where = np.empty(b - a, np.int64)
-            frequency = 1.0 / (period[i] * multiples[f])
-            for j in range(a, b):
-                turns = (time[j] - time[a]) * frequency
-                bin_ = min(int((turns - math.floor(turns)) * bins), bins - 1)
-                where[j - a] = bin_
-                weight = max((least / error[j]) ** 2, LEAST_WEIGHT)
-                count[bin_] += 1
-                trusted[bin_] += 1.0 if trust is None else trust[j]
-                total[bin_] += weight
-                mean[bin_] += weight * z[j - a]
-            for k in range(bins):
-                if count[k] > 0:
-                    mean[k] /= total[k]
-            for j in range(a, b):
-                k = where[j - a]
-                weight = max((least / error[j]) ** 2, LEAST_WEIGHT)
-                spread[k] += weight * (z[j - a] - mean[k]) ** 2
-            for k in range(bins):
-                if count[k] > 0:
-                    spread[k] = math.sqrt(spread[k] / total[k])
-            _fill_cyclic(mean, count)
-            _fill_cyclic(spread, count)
-            for k in range(n_bins):
-                c = k % bins
-                folded[i, 3 * f, k] = min(max(mean[c], -limit), limit)
-                folded[i, 3 * f + 1, k] = min(spread[c], limit)
-                folded[i, 3 * f + 2, k] = trusted[c] / (trusted[c] + 1.0)
-
-
-def fold_channels(
-    time: NDArray[np.float64],
-    value: NDArray[np.float64],
-    error: NDArray[np.float64],
-    offsets: NDArray[np.int64],
-    period: NDArray[np.float64],
-    multiples: NDArray[np.int64],
-    n_bins: int,
-    sign: float,
-    limit: float,
-    trust: NDArray[np.float64] | None = None,
-) -> NDArray[np.float32]:
-    """Fold each light curve at multiples of its period into channels on one circle of bins.
+@dataclass(frozen=True)
+class FoldLayout:
+    """What is folded how: everything but the light curves.
 
     Parameters
     ----------
-    time : float64 array, shape (n_points,)
-        Days, sorted within each curve.
-    value, error : float64 array, shape (n_points,)
-        Magnitude or flux, any unit, and its error; ``error > 0``, no NaN, two points a curve
-        at least.
-    offsets : int64 array, shape (n_curves + 1,)
-        Curve i is ``offsets[i]:offsets[i + 1]``.
-    period : float64 array, shape (n_curves,)
-        Days, positive.
-    multiples : int64 array, shape (n_folds,)
-        Each divides the largest, and the largest divides ``n_bins``.
+    multiples : tuple of float
+        Folds of each period.
     n_bins : int
-        Bins of the longest fold. A fold at a shorter period has as many fewer and is repeated
-        until the circle is full, so all bins of all channels are equally wide in time.
-    sign : float
-        -1 for magnitudes, +1 for flux: bright is up.
+        Bins of the longest fold.
+    channels : tuple of str
+        Out of `ALL_CHANNELS`.
     limit : float
-        Brightness and scatter are clipped to this many robust sigmas.
-    trust : float64 array, shape (n_points,), optional
-        Weight of each point in the occupancy, 0 to 1; by default 1.
-
-    Returns
-    -------
-    float32 array, shape (n_curves, 3 * n_folds, n_bins)
-        For each fold `CHANNELS`: the error-weighted mean of the standardised brightness; the
-        error-weighted standard deviation about that mean; and ``k / (k + 1)`` for k points in
-        the bin, or points of total trust k. In an empty bin the last is 0 and the first two are
-        interpolated between the neighbours on the circle. Finite.
-
-    Notes
-    -----
-    Phase zero is the first point. Later times by one bin of the longest fold, with the same
-    phase zero, roll all channels by one bin.
+        Clip of brightness and scatter, in robust sigmas.
     """
-    n_curves = offsets.size - 1
-    n_folds = multiples.size
-    longest = multiples.max()
-    folded = np.zeros((n_curves, 3 * n_folds, n_bins), np.float32)
-    for_objects(
-        _fold_channels_range,
-        n_curves,
-        time,
-        value,
-        error,
-        offsets,
-        period,
-        multiples,
-        n_bins,
-        sign,
-        limit,
-        trust,
-        n_folds,
-        longest,
-        folded,
-    )
-    return folded
+
+    multiples: tuple[float, ...] = (1, 2)
+    n_bins: int = 64
+    channels: tuple[str, ...] = CHANNELS
+    limit: float = 5.0
+
+    def fold(
+        self,
+        time: NDArray[np.float64],
+        value: NDArray[np.float64],
+        error: NDArray[np.float64],
+        trust: NDArray[np.float64],
+        offsets: NDArray[np.int64],
+        epoch: NDArray[np.float64],
+        period: NDArray[np.float64],
+        sign: float,
+    ) -> NDArray[np.float32]:
+        """Fold curves at the multiples of one or several periods each.
+
+        Parameters
+        ----------
+        time, value, error, trust, offsets, epoch, sign
+            As in `fold_curves`.
+        period : float64 array, shape (n_curves, n_periods)
+            Days; 0 where there is none.
+
+        Returns
+        -------
+        float32 array, shape (n_curves, n_periods * n_folds * n_channels, n_bins)
+            Period by period, in it fold by fold; 0 where there is no period.
+        """
+        folds = np.asarray(self.multiples, dtype=np.float64)
+        bins = np.rint(self.n_bins * folds / folds.max()).astype(np.int64)
+        n, n_periods = period.shape
+        size = n_periods * folds.size * len(self.channels)
+        folded = np.zeros((n, size, self.n_bins), np.float32)
+        fold_curves(
+            time,
+            value,
+            error,
+            trust,
+            offsets,
+            epoch,
+            (period[:, :, None] * folds).reshape(n, -1),
+            np.tile(bins, n_periods),
+            np.array([ALL_CHANNELS.index(name) for name in self.channels], dtype=np.int64),
+            sign,
+            float(self.limit),
+            folded,
+        )
+        return folded
+
+
+class _NeedsOfChoice:
+    """One band unless bands are named, candidates where they are folded."""
+
+    def __get__(self, step: FoldedChannels | None, owner: type) -> Needs:
+        objects: tuple[str, ...] = ("period",)
+        if step is not None and step.n_candidates > 0:
+            objects = ("period", "candidate_period")
+        single = step is None or step.bands is None
+        return Needs(min_points=5, errors=True, objects=objects, single_band=single)
 
 
 class FoldedChannels(Transformer):
@@ -214,13 +106,28 @@ class FoldedChannels(Transformer):
     ----------
     n_bins : int, default 64
         Bins of the longest fold; a multiple of the largest of `multiples`.
-    multiples : tuple of int, default (1, 2)
-        Folds, in periods. Twice the period shows the unequal eclipses of a binary whose
-        highest Lomb-Scargle peak is at half its period.
+    multiples : tuple of float, default (1, 2)
+        Folds, in periods, such as (0.5, 1, 2). Twice the period shows the unequal eclipses of a
+        binary whose highest Lomb-Scargle peak is at half its period; half of it the one wave of
+        a star whose period was doubled.
     limit : float, default 5.0
         Clip of the standardised brightness, in robust sigmas of the light curve.
+    channels : tuple of str, default ("brightness", "scatter", "occupancy")
+        Channels of each fold, out of these and "precision", "gap", "mask"; see `fold_curves`.
+    n_candidates : int, default 0
+        Further periods that are folded, the first of ``objects["candidate_period"]`` (see
+        `PeriodSearch`) that differ from the chosen one: the network sees them side by side, and
+        may side with another one than the search did.
+    bands : tuple of str, optional
+        Bands out of ``batch.meta.bands`` that are folded apart, each on its own scale but with one
+        phase zero; channels of the first band come first. By default all points are of one band.
     on_bad : {"raise", "reject"}
         What happens to a curve that misses the needs.
+
+    Raises
+    ------
+    DataError
+        If the batch lacks a band that is named.
 
     Notes
     -----
@@ -229,50 +136,114 @@ class FoldedChannels(Transformer):
     ``batch.weight``: two points of trust 0.5 are worth one.
     """
 
-    needs = Needs(min_points=5, errors=True, objects=("period",))
+    needs: ClassVar[Needs] = _NeedsOfChoice()  # type: ignore[assignment]
     version = 2  # the occupancy counts trust
 
     def __init__(
         self,
         n_bins: int = 64,
-        multiples: tuple[int, ...] = (1, 2),
+        multiples: tuple[float, ...] = (1, 2),
         limit: float = 5.0,
+        channels: Sequence[str] = CHANNELS,
+        n_candidates: int = 0,
+        bands: Sequence[str] | None = None,
         on_bad: OnBad = "raise",
     ) -> None:
         self.n_bins = n_bins
         self.multiples = multiples
         self.limit = limit
+        self.channels = channels
+        self.n_candidates = n_candidates
+        self.bands = bands
         self.on_bad = on_bad
 
     def _check(self) -> None:
         multiples = tuple(self.multiples)
-        if not multiples or any(m != int(m) or m < 1 for m in multiples):
-            raise ConfigError(f"multiples must be positive whole numbers, got {self.multiples!r}")
-        longest = max(multiples)
-        if any(longest % m for m in multiples):
+        if not multiples or any(not 0 < m < math.inf for m in multiples):
+            raise ConfigError(f"multiples must be positive numbers, got {self.multiples!r}")
+        parts = [max(multiples) / m for m in multiples]
+        if any(abs(part - round(part)) > 1e-9 for part in parts):
             raise ConfigError(f"each of multiples must divide the largest, got {self.multiples!r}")
-        if self.n_bins != int(self.n_bins) or self.n_bins < 8 or self.n_bins % longest:
+        least = math.lcm(*(round(part) for part in parts))
+        if self.n_bins != int(self.n_bins) or self.n_bins < 8 or self.n_bins % least:
             raise ConfigError(
-                f"n_bins must be a multiple of {longest} (the longest of multiples), "
+                f"n_bins must be a multiple of {least} (the folds in the longest of multiples), "
                 f"8 at least, got {self.n_bins!r}"
             )
         if not 1 <= self.limit < math.inf:
             raise ConfigError(f"limit must be 1 or more, got {self.limit!r}")
+        channels = tuple(self.channels)
+        if not channels or len(set(channels)) < len(channels) or set(channels) - set(ALL_CHANNELS):
+            raise ConfigError(
+                f"channels must be different ones out of {', '.join(ALL_CHANNELS)}, "
+                f"got {self.channels!r}"
+            )
+        if self.bands is not None and not list(self.bands):
+            raise ConfigError("bands must name one at least, or be None")
+        if self.n_candidates < 0:
+            raise ConfigError(f"n_candidates must be 0 or more, got {self.n_candidates!r}")
+
+    def layout(self) -> FoldLayout:
+        """What of the settings does not depend on the light curves."""
+        return FoldLayout(
+            tuple(self.multiples), int(self.n_bins), tuple(self.channels), float(self.limit)
+        )
 
     def _transform(self, batch: LightCurveBatch) -> LightCurveBatch:
         period = np.ascontiguousarray(batch.objects["period"], dtype=np.float64)
         batch = self.refuse(batch, period <= 0, "a positive 'period'")
+        periods = self.periods(batch)
         usable = batch.usable
-        folded = fold_channels(
-            usable.time,
-            usable.value,
-            usable.error,
-            usable.offsets,
-            np.ascontiguousarray(batch.objects["period"], dtype=np.float64),
-            np.asarray(self.multiples, dtype=np.int64),
-            int(self.n_bins),
-            -1.0 if batch.meta.quantity == "mag" else 1.0,
-            float(self.limit),
-            batch.weight[usable.index],
-        )
+        trust = batch.weight[usable.index]
+        # needs: every curve has points
+        epoch = usable.time[usable.offsets[:-1]] if batch.n_curves else np.empty(0)
+        parts = []
+        for code in self._codes(batch):
+            points, offsets = _of_band(usable.band, usable.offsets, code)
+            parts.append(
+                self.layout().fold(
+                    usable.time[points],
+                    usable.value[points],
+                    usable.error[points],
+                    trust[points],
+                    offsets,
+                    epoch,
+                    periods,
+                    -1.0 if batch.meta.quantity == "mag" else 1.0,
+                )
+            )
+        folded = parts[0] if len(parts) == 1 else np.concatenate(parts, axis=1)
         return batch.with_columns(objects={"folded": folded})
+
+    def periods(self, batch: LightCurveBatch) -> NDArray[np.float64]:
+        """Periods that are folded, days, shape (n_curves, 1 + n_candidates), 0 for none."""
+        chosen = np.asarray(batch.objects["period"], dtype=np.float64)[:, None]
+        if not self.n_candidates:
+            return np.ascontiguousarray(chosen)
+        others = np.asarray(batch.objects["candidate_period"], dtype=np.float64)
+        others = others.reshape(batch.n_curves, -1)
+        other = (others > 0) & (np.abs(others / chosen - 1.0) > SAME_PERIOD)
+        order = np.argsort(~other, axis=1, kind="stable")[:, : self.n_candidates]
+        picked = np.take_along_axis(np.where(other, others, 0.0), order, axis=1)
+        missing = self.n_candidates - picked.shape[1]
+        return np.pad(np.concatenate([chosen, picked], axis=1), ((0, 0), (0, missing)))
+
+    def _codes(self, batch: LightCurveBatch) -> list[int | None]:
+        if self.bands is None:
+            return [None]
+        known = batch.meta.bands if batch.band is not None else ()
+        lacking = [band for band in self.bands if band not in known]
+        if lacking:
+            there = f"there is {', '.join(known)}" if known else "its points have no band"
+            raise DataError(f"FoldedChannels: no band {lacking[0]!r} in this survey; {there}")
+        return [known.index(band) for band in self.bands]
+
+
+def _of_band(
+    band: NDArray[np.int16] | None, offsets: NDArray[np.int64], code: int | None
+) -> tuple[slice | NDArray[np.intp], NDArray[np.int64]]:
+    """Points of one band, and where each curve begins among them."""
+    if code is None or band is None:
+        return slice(None), offsets
+    points = np.flatnonzero(band == code)
+    return points, np.searchsorted(points, offsets).astype(np.int64)

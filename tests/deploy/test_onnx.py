@@ -31,6 +31,26 @@ def test_equals_torch(make_network: Any, make_inputs: Any, preset: str, n_auxili
     np.testing.assert_allclose(golden.logits, expected, atol=1e-5 * np.abs(expected).max())
 
 
+def test_several_periods_equal_torch() -> None:
+    """Trained far enough that batch norms have statistics; the graph passes the guard too."""
+    spec = firenet_spec("nano", n_channels=6, n_bins=16, n_auxiliary=4, n_classes=3, n_periods=3)
+    net = build_network(spec, 1)
+    draw = torch.Generator().manual_seed(0)
+    for _ in range(3):
+        net(torch.randn(32, 6, 16, generator=draw) + 0.5, torch.randn(32, 4, generator=draw))
+    net.eval()
+    stored = store_network(net)
+    graph = build_graph(stored.spec, stored.shapes)
+    check_graph(graph, stored.shapes, "graph.onnx")
+    folded = torch.randn(20, 6, 16, generator=draw).numpy()
+    auxiliary = torch.randn(20, 4, generator=draw).numpy()
+
+    golden = golden_vectors(graph, stored.weights, folded, auxiliary)
+
+    expected = predict_logits(stored.net, golden.folded, golden.auxiliary)
+    np.testing.assert_allclose(golden.logits, expected, atol=1e-5 * np.abs(expected).max())
+
+
 def test_is_a_valid_model_without_weights(compressed: Any) -> None:
     graph = build_graph(compressed.spec, compressed.shapes)
     model = onnx.load_model_from_string(graph)

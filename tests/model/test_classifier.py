@@ -13,6 +13,7 @@ from astroprep.clean import DropShort
 from astroprep.data import LightCurveBatch
 from astroprep.errors import ConfigError, DataError
 from astroprep.model.classifier import FireNetClassifier
+from astroprep.model.refold import AugmentSettings
 from astroprep.represent import FoldedChannels
 
 SETTINGS = {
@@ -199,3 +200,28 @@ def test_two_processes_learn_what_one_does(batch, fitted):
     np.testing.assert_allclose(divided.predict_proba(batch), fitted.predict_proba(batch), atol=2e-3)
     for one, two in zip(fitted.history_.epochs, divided.history_.epochs, strict=True):
         assert two["loss"] == pytest.approx(one["loss"], rel=1e-3)
+
+
+def test_augments_what_the_step_folded(rng):
+    """Folds change from epoch to epoch, the stars are still told apart, and it repeats itself."""
+    fold = FoldedChannels(n_bins=16)
+    batch = stars(rng, 80)
+    model = FireNetClassifier(**SETTINGS, augment=AugmentSettings(noise=0.5), fold=fold)
+
+    first, second = clone(model).fit(batch), clone(model).fit(batch)
+    plain = FireNetClassifier(**SETTINGS).fit(batch)
+
+    np.testing.assert_array_equal(first.predict_logits(batch), second.predict_logits(batch))
+    assert (first.predict_logits(batch) != plain.predict_logits(batch)).any()
+    assert (first.predict(batch) == batch.objects["label"]).mean() > 0.9
+    with pytest.raises(ConfigError, match="not made by the step given as fold"):
+        clone(model).set_params(fold=FoldedChannels(n_bins=16, limit=1.0)).fit(batch)
+    with pytest.raises(ConfigError, match="needs the step that folded"):
+        clone(model).set_params(fold=None).fit(batch)
+
+
+def test_a_class_of_one_is_named(batch):
+    label = batch.objects["label"].copy()
+    label[3] = "nova"
+    with pytest.raises(DataError, match="but 'nova' has 1; merge it"):
+        FireNetClassifier(**SETTINGS).fit(batch, label)

@@ -10,6 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from astroprep.errors import ConfigError
+from astroprep.model.costs import network_costs, preset_costs
 from astroprep.model.firenet import (
     PRESETS,
     build_network,
@@ -134,3 +135,59 @@ def test_wrong_descriptions_are_named():
     del short["stem"]
     with pytest.raises(ConfigError, match="lacks 'stem'"):
         build_network(short)
+
+
+def several(preset="nano", n_periods=3):
+    return firenet_spec(
+        preset, n_channels=6, n_bins=16, n_auxiliary=4, n_classes=3, n_periods=n_periods
+    )
+
+
+@settings(max_examples=10, deadline=None)
+@given(shifts=st.lists(st.integers(0, 15), min_size=3, max_size=3), swap=st.booleans())
+def test_each_period_has_an_origin_of_its_own(shifts, swap):
+    """Candidates roll apart and may change places; the chosen period stays the first."""
+    net = build_network(several(), seed=2).eval()
+    draw = torch.Generator().manual_seed(1)
+    x, a = torch.randn(4, 3, 2, 16, generator=draw), torch.randn(4, 4, generator=draw)
+    order = [0, 2, 1] if swap else [0, 1, 2]
+    y = torch.stack([x[:, k].roll(shift, -1) for k, shift in zip(order, shifts, strict=True)], 1)
+
+    with torch.no_grad():
+        still, moved = net(x.flatten(1, 2), a), net(y.flatten(1, 2), a)
+
+    torch.testing.assert_close(moved, still, rtol=1e-5, atol=1e-5)
+
+
+def test_a_candidate_can_change_the_answer():
+    net = build_network(several(), seed=2).eval()
+    x, a = torch.zeros(1, 6, 16), torch.zeros(1, 4)
+    y = x.clone()
+    y[:, 2:4] = 3 * torch.randn(1, 2, 16, generator=torch.Generator().manual_seed(1))
+    with torch.no_grad():
+        assert (net(y, a) - net(x, a)).abs().max() > 1e-3
+    with pytest.raises(ConfigError, match="6 channels do not divide among 4 periods"):
+        several(n_periods=4)
+
+
+def test_costs_by_hand():
+    """Of the net of the test above, plus the memory of its widest layer with what is held."""
+    spec = {**spec_of("nano", n_bins=8, n_auxiliary=0), "stem": 8, "fires": [[3, 4, 1]]}
+    net = build_network({**spec, "head_width": 0})
+
+    costs = network_costs(net)
+
+    assert costs.macs == count_macs(net)
+    assert costs.weight_bytes == 4 * costs.parameters == 4 * count_parameters(net)
+    # expand_3 reads 3 x (8 + 2 bins of wrap) and writes 4 x 8, while the bypass holds 8 x 8;
+    # the stem reads 6 x 12 and writes 8 x 8
+    assert costs.activation_bytes == 4 * max(30 + 32 + 64, 72 + 64, 24 + 64 + 64)
+
+
+def test_presets_are_listed_with_what_they_cost():
+    table = preset_costs()
+
+    assert list(table) == list(PRESETS)
+    sizes = [costs.parameters for costs in table.values()]
+    assert sizes == sorted(sizes)
+    assert table["micro"].parameters <= 6_000

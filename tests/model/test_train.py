@@ -14,6 +14,7 @@ from astroprep.model.train import (
     TrainingArrays,
     TrainSettings,
     class_weights,
+    effective_weights,
     fit_network,
     predict_logits,
 )
@@ -85,9 +86,33 @@ def test_same_seed_same_weights_whatever_the_global_state(arrays):
     )
 
 
-def test_interrupted_and_resumed_equals_undisturbed(arrays, tmp_path):
+class Shifted:
+    """Another origin of phase in every epoch."""
+
+    def __init__(self, folded):
+        self.folded = folded
+
+    def __call__(self, rows, epoch):
+        return np.roll(self.folded[rows], epoch, axis=-1)
+
+    def fingerprint(self):
+        return "shifted"
+
+
+@pytest.mark.parametrize(
+    "other",
+    [{}, {"precision": "bfloat16"}, {"precision": "float16"}, {"equal_averaging": 0.9}],
+    ids=["float32", "bfloat16", "float16", "equal averaging"],
+)
+def test_interrupted_and_resumed_equals_undisturbed(arrays, tmp_path, other):
+    few = np.arange(300) < 90
+    arrays = TrainingArrays(
+        arrays.folded[few], arrays.auxiliary[few], arrays.label[few], arrays.is_validation[few]
+    )
+    settings = replace(QUICK, max_epochs=5, **other)
     undisturbed, resumed = net_of(arrays), net_of(arrays)
-    expected = fit_network(undisturbed, arrays, QUICK)
+    augment = Shifted(arrays.folded)
+    expected = fit_network(undisturbed, arrays, settings, augment=augment)
     checkpoint = tmp_path / "training.pt"
 
     def stop(row):
@@ -95,11 +120,15 @@ def test_interrupted_and_resumed_equals_undisturbed(arrays, tmp_path):
             raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        fit_network(net_of(arrays), arrays, QUICK, progress=stop, checkpoint=checkpoint)
+        fit_network(
+            net_of(arrays), arrays, settings, augment=augment, progress=stop, checkpoint=checkpoint
+        )
     seen = []
-    history = fit_network(resumed, arrays, QUICK, progress=seen.append, checkpoint=checkpoint)
+    history = fit_network(
+        resumed, arrays, settings, augment=augment, progress=seen.append, checkpoint=checkpoint
+    )
 
-    assert [row["epoch"] for row in seen] == list(range(2, 12))
+    assert [row["epoch"] for row in seen] == list(range(2, 5))
     assert len(history.epochs) == len(expected.epochs)
     assert_same(weights_of(undisturbed), weights_of(resumed))
     assert not checkpoint.exists()
@@ -116,6 +145,65 @@ def test_a_checkpoint_of_another_training_is_refused(arrays, tmp_path):
 
     with pytest.raises(ConfigError, match="belongs to another training"):
         fit_network(net_of(arrays), arrays, replace(QUICK, seed=7), checkpoint=checkpoint)
+
+
+@pytest.mark.parametrize(
+    "damage", [lambda b: b[: len(b) // 2], lambda b: b"", lambda b: b"not a checkpoint" * 9]
+)
+def test_a_damaged_checkpoint_is_named(arrays, tmp_path, damage):
+    checkpoint = tmp_path / "training.pt"
+
+    def stop(row):
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        fit_network(net_of(arrays), arrays, QUICK, progress=stop, checkpoint=checkpoint)
+    checkpoint.write_bytes(damage(checkpoint.read_bytes()))
+
+    with pytest.raises(DataError, match=r"training\.pt is damaged or no checkpoint"):
+        fit_network(net_of(arrays), arrays, QUICK, checkpoint=checkpoint)
+
+
+def test_a_checkpoint_of_another_network_is_refused(arrays, tmp_path):
+    checkpoint = tmp_path / "training.pt"
+
+    def stop(row):
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        fit_network(net_of(arrays), arrays, QUICK, progress=stop, checkpoint=checkpoint)
+
+    with pytest.raises(ConfigError, match=r"another network: head\.weight is \[2,"):
+        fit_network(net_of(arrays, n_classes=3), arrays, QUICK, checkpoint=checkpoint)
+
+
+def test_equal_averaging_is_the_mean_of_the_last_epochs(arrays):
+    """Without validation the last epoch is kept: the mean of the weights at the end of three."""
+    alone = replace(arrays, is_validation=np.zeros(300, bool))
+    settings = replace(QUICK, max_epochs=6, equal_averaging=0.5, averaging=0.0)
+    steps = []
+    net = net_of(arrays)
+
+    def watch(network):
+        steps.append({name: t.clone() for name, t in network.state_dict().items()})
+
+    fit_network(net, alone, settings, after_step=watch)
+
+    n_batches = 300 // 16
+    last = [steps[epoch * n_batches + epoch_extra + n_batches - 1]
+            for epoch, epoch_extra in ((3, 0), (4, 1), (5, 2))]  # fmt: skip
+    for name, tensor in net.state_dict().items():
+        if tensor.is_floating_point():
+            mean = sum(step[name] for step in last) / 3
+            torch.testing.assert_close(tensor, mean, rtol=1e-5, atol=1e-6)
+
+
+def test_the_last_epoch_is_kept_where_asked(arrays, rng):
+    noise = replace(arrays, label=rng.integers(0, 2, 300))
+
+    history = fit_network(net_of(noise), noise, replace(QUICK, keep="last", max_epochs=6))
+
+    assert history.best_epoch == 5
 
 
 def test_masks_hold_through_training_and_averaging(arrays):
@@ -196,6 +284,22 @@ def test_class_weights_by_hand(power, expected):
     assert weight[label].mean() == pytest.approx(1.0)
 
 
+@pytest.mark.parametrize(
+    ("beta", "expected"), [(0.0, [1, 1, 0]), (0.5, [0.5 / 0.9375, 1.0, 0]), (0.9999, [1, 4, 0])]
+)
+def test_effective_weights_by_hand(beta, expected):
+    """(1 - beta) / (1 - beta^n): equal weights for beta 0, inverse counts towards 1."""
+    label = np.array([0, 0, 0, 0, 1])
+
+    weight = effective_weights(label, 3, beta)
+
+    expected = np.array(expected) / np.array(expected)[label].mean()
+    if beta == 0.9999:
+        expected = np.array([0.625, 2.5, 0])
+    np.testing.assert_allclose(weight, expected, rtol=1e-3)
+    assert weight[label].mean() == pytest.approx(1.0)
+
+
 def test_all_wrong_settings_are_named_at_once():
     with pytest.raises(ConfigError, match=r"max_epochs = 0, learning_rate = -1, seed = 'a'"):
         TrainSettings(max_epochs=0, learning_rate=-1, seed="a")
@@ -207,6 +311,10 @@ def test_all_wrong_settings_are_named_at_once():
         ({"label": np.zeros(300, np.int64)}, "two classes at least"),
         ({"auxiliary": np.full((300, 3), np.nan, np.float32)}, "finite numbers in 'auxiliary'"),
         ({"weight": np.ones(5, np.float32)}, "300 rows in 'weight'"),
+        ({"label": np.where(np.arange(300) == 1, 2, 0)}, "but class 2 has 1; merge it"),
+        ({"label": np.arange(300) % 2 + 1}, "has 2 classes, but there is a label 2"),
+        ({"label": np.arange(300) % 2 - 1}, "class codes from 0, got -1"),
+        ({"is_validation": np.ones(300, bool)}, "got 0 objects of 0"),
     ],
 )
 def test_wrong_arrays_are_named(arrays, change, message):

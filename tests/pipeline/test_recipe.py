@@ -98,3 +98,24 @@ def test_steps_are_found_in_the_rooms():
     assert (
         step_from_table({"step": "FlagBad", "on_bad": "raise"}, on_bad="reject").on_bad == "raise"
     )
+
+
+def test_teachers_are_part_of_a_recipe_only_where_it_asks(tmp_path):
+    plain = read_recipe(write(tmp_path, GOOD))
+    taught = read_recipe(write(tmp_path, GOOD + '[teachers]\nmembers = ["trees", "micro"]\n'))
+
+    assert not plain.is_distilled()
+    assert "teachers" not in {k for k, v in resolved(plain).items() if v}
+    assert taught.is_distilled()
+    assert resolved(taught)["teachers"]["members"] == ("trees", "micro")
+    assert resolved(taught)["distillation"]["trial_epochs"] == 10
+
+
+def test_mistakes_about_teachers_are_named_with_the_others(tmp_path):
+    bad = GOOD + '[teachers]\nmembers = ["forest"]\n[distillation]\ntemperature = [1.0]\n'
+    with pytest.raises(ConfigError) as caught:
+        read_recipe(write(tmp_path, bad))
+    assert "members = ('forest',)" in str(caught.value) or "['forest']" in str(caught.value)
+    assert "unknown key 'temperature'; did you mean 'temperatures'? in [distillation]" in str(
+        caught.value
+    )

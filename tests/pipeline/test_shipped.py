@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import pytest
@@ -20,18 +21,28 @@ def test_runs_on_the_sample(path, period_column, tmp_path):
     """A few epochs: what the recipe reaches with all of them is a benchmark's to say."""
     recipe = read_recipe(path)
     short = {"prune_stages": 1, "stage_epochs": 1, "retrain_epochs": 2, "share_epochs": 1}
-    recipe = recipe.model_copy(
-        update={
-            "training": {**recipe.training, "max_epochs": 12},
-            "compression": {**recipe.compression, **short},
+    changes = {
+        "training": {**recipe.training, "max_epochs": 12},
+        "compression": {**recipe.compression, **short},
+    }
+    if recipe.is_distilled():
+        changes["teachers"] = {
+            "members": ["trees", "rocket", "nano"],
+            "n_parts": 2,
+            "max_epochs": 4,
         }
-    )
+        changes["distillation"] = {"temperatures": [2.0], "shares": [0.5, 0.9], "trial_epochs": 2}
+    recipe = recipe.model_copy(update=changes)
     result = run(
         recipe,
         ROOT / "data_samples" / "survey.parquet",
         tmp_path / "out",
         RunOptions(period_column=period_column),
     )
+    if recipe.is_distilled():
+        history = json.loads((tmp_path / "out" / ".work" / "history.json").read_text())
+        assert history["share"] in (0.5, 0.9)
+        assert [m["kind"] for m in history["teacher"]["members"]] == ["trees", "rocket", "nano"]
     counts = result.metrics["counts"]
     assert counts["input"] == counts["result"] + counts["rejected"] == 900
     assert result.metrics["uncompressed"]["balanced_accuracy"] > 0.25  # chance: 0.11

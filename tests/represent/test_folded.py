@@ -187,3 +187,86 @@ def test_occupancy_counts_trust(rng):
     np.testing.assert_allclose(halves[OCCUPANCY::3], plain[OCCUPANCY::3], rtol=1e-6)
     assert (doubted[OCCUPANCY::3] < 0.25).all()
     np.testing.assert_allclose(doubted[BRIGHTNESS], plain[BRIGHTNESS], rtol=1e-5)
+
+
+def test_every_channel_equals_brute_force(rng):
+    """Sparse folds, so that there are empty bins; half the period is a fold like any other."""
+    time, mag, error = star(rng, 30)
+    step = FoldedChannels(n_bins=32, multiples=(0.5, 1, 2), channels=("precision", "gap", "mask"))
+
+    folded = step.transform(batch_of([(time, mag, error)], [0.61])).objects["folded"][0]
+
+    sigma = np.subtract(*np.percentile(mag, [95, 5])) / 3.2897
+    for f, (multiple, bins) in enumerate(((0.5, 8), (1, 16), (2, 32))):
+        where = np.floor(((time - time[0]) / (0.61 * multiple)) % 1 * bins).astype(int)
+        expected = np.zeros((3, bins))
+        filled = np.isin(np.arange(bins), where)
+        for k in range(bins):
+            if filled[k]:
+                e = 1 / np.sqrt((error[where == k] ** -2).sum()) / sigma
+                expected[:, k] = 1 / (1 + e), 0, 1
+            else:
+                around = np.roll(filled, -k)
+                run = np.argmax(around) + np.argmax(np.roll(around, -1)[::-1]) - 1
+                expected[1, k] = run / bins
+        np.testing.assert_allclose(
+            folded[3 * f : 3 * f + 3], np.tile(expected, 32 // bins), atol=1e-6
+        )
+
+
+def test_candidates_are_folded_beside_the_chosen_period(rng):
+    """The chosen period is no candidate of itself; where there are fewer, channels are zero."""
+    batch = batch_of([star(rng), star(rng)], [0.61, 0.8])
+    candidates = np.array([[0.61, 0.37, 1.9], [0.8, 0.0, 0.0]])
+    given = batch.with_columns(objects={"candidate_period": candidates})
+
+    folded = FoldedChannels(n_bins=16, n_candidates=2).transform(given).objects["folded"]
+
+    assert folded.shape == (2, 18, 16)
+    for k, period in enumerate(([0.61, 0.8], [0.37, 0.8], [1.9, 0.8])):
+        alone = FoldedChannels(n_bins=16).transform(
+            batch.with_columns(objects={"period": np.array(period)})
+        )
+        part = folded[:, 6 * k : 6 * k + 6]
+        np.testing.assert_array_equal(part[0], alone.objects["folded"][0])
+        if k:
+            assert (part[1] == 0).all()
+
+
+def test_bands_are_folded_apart_with_one_origin(rng):
+    time, mag, error = star(rng, 200)
+    band = np.arange(200) % 2
+    batch = batch_of([(time, mag + band, error)], [0.61])
+    batch = LightCurveBatch(
+        batch.time, batch.value, batch.error, batch.offsets, batch.flags, batch.weight,
+        band=band.astype(np.int16), objects=batch.objects,
+        meta=Meta(quantity="mag", bands=("g", "r")),
+    )  # fmt: skip
+
+    both = FoldedChannels(n_bins=16, bands=("g", "r")).transform(batch).objects["folded"][0]
+
+    np.testing.assert_array_equal(
+        both[:6], fold_one((time[::2], mag[::2], error[::2]), 0.61, n_bins=16)
+    )
+    phase = ((time - time[0]) / 1.22) % 1
+    seen = np.bincount((phase[1::2] * 16).astype(int), minlength=16)
+    np.testing.assert_allclose(both[11], seen / (seen + 1), rtol=1e-6)
+    with pytest.raises(DataError, match="no band 'z' in this survey; there is g, r"):
+        FoldedChannels(bands=("z",)).transform(batch)
+    with pytest.raises(DataError, match="needs a single band"):
+        FoldedChannels().transform(batch)
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"channels": ("brightness", "colour")}, "channels must be different ones out of"),
+        ({"channels": ()}, "channels must be different ones out of"),
+        ({"n_candidates": -1}, "n_candidates must be 0 or more"),
+        ({"bands": ()}, "bands must name one at least"),
+        ({"multiples": (0.5, 1, 2), "n_bins": 66}, "n_bins must be a multiple of 4"),
+    ],
+)
+def test_wrong_choices_are_named(rng, settings, message):
+    with pytest.raises(ConfigError, match=message):
+        FoldedChannels(**settings).transform(batch_of([star(rng)], [0.61]))
