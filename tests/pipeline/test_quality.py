@@ -73,7 +73,8 @@ def test_the_bundle_holds_a_summary_and_knows_its_survey(result, survey_file, tm
     assert summary["measures"]["brightness"]["n"] == 150
     assert "feature amplitude" in summary["measures"]
     with zipfile.ZipFile(bundle) as archive:
-        assert archive.getinfo("recipe.json").compress_size < 10_000  # 79 features
+        # quantiles of 79 features, and the covariance that the unknown score looks at
+        assert archive.getinfo("recipe.json").compress_size < 20_000
     drift = assess_survey(survey_file, tmp_path, bundle=bundle)["drift"]
     assert len(drift["measures"]) > 15
     assert {m["name"] for m in drift["measures"] if m["verdict"] == "poor"} == set()
