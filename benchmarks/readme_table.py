@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from claims_integrate import CLAIMS as INTEGRATE
+from claims_train import CLAIMS as TRAIN
 
 ROOT = Path(__file__).parents[1]
 BEGIN, END = "<!-- measured -->", "<!-- /measured -->"
@@ -297,6 +298,7 @@ CLAIMS = {
     "features_speed": features,
     "features_values": values,
     **INTEGRATE,
+    **TRAIN,
 }
 
 
