@@ -11,7 +11,6 @@ from pathlib import Path
 from typing import Any
 
 from claims_integrate import CLAIMS as INTEGRATE
-from claims_train import CLAIMS as TRAIN
 
 ROOT = Path(__file__).parents[1]
 BEGIN, END = "<!-- measured -->", "<!-- /measured -->"
@@ -298,7 +297,6 @@ CLAIMS = {
     "features_speed": features,
     "features_values": values,
     **INTEGRATE,
-    **TRAIN,
 }
 
 
