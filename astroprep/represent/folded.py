@@ -78,7 +78,7 @@ class FoldLayout:
             trust,
             offsets,
             epoch,
-            (period[:, :, None] * folds).reshape(n, -1),
+            (period[:, :, None] * folds).reshape(n, n_periods * folds.size),
             np.tile(bins, n_periods),
             np.array([ALL_CHANNELS.index(name) for name in self.channels], dtype=np.int64),
             sign,
@@ -221,7 +221,8 @@ class FoldedChannels(Transformer):
         if not self.n_candidates:
             return np.ascontiguousarray(chosen)
         others = np.asarray(batch.objects["candidate_period"], dtype=np.float64)
-        others = others.reshape(batch.n_curves, -1)
+        if others.ndim == 1:
+            others = others[:, None]
         other = (others > 0) & (np.abs(others / chosen - 1.0) > SAME_PERIOD)
         order = np.argsort(~other, axis=1, kind="stable")[:, : self.n_candidates]
         picked = np.take_along_axis(np.where(other, others, 0.0), order, axis=1)

@@ -233,6 +233,15 @@ def test_candidates_are_folded_beside_the_chosen_period(rng):
             assert (part[1] == 0).all()
 
 
+def test_no_curves_give_no_folds(rng):
+    empty = batch_of([star(rng)], [0.61])[:0]
+    given = empty.with_columns(objects={"candidate_period": np.empty((0, 4))})
+
+    assert FoldedChannels(n_bins=16).transform(empty).objects["folded"].shape == (0, 6, 16)
+    folded = FoldedChannels(n_bins=16, n_candidates=1).transform(given).objects["folded"]
+    assert folded.shape == (0, 12, 16)
+
+
 def test_bands_are_folded_apart_with_one_origin(rng):
     time, mag, error = star(rng, 200)
     band = np.arange(200) % 2
