@@ -1,6 +1,6 @@
 """What each technique of mixed-precision training is worth, on a processor.
 
-    python benchmarks/classify_precision.py --data DATA/ --cache FOLDER/ [--stars 3000] [--epochs 10]
+    python benchmarks/classify_precision.py --data DATA/ --cache FOLDER/ [--stars N] [--epochs N]
 
 A `nano` network on training stars of Catalina South (inputs as in `classify_crts.py`), the same
 initial weights and order, in float32, bfloat16 and float16 with all three techniques of
@@ -40,7 +40,8 @@ def lost_gradients(net: torch.nn.Module, arrays: TrainingArrays, scale: float) -
     lost = total = 0
     seen: dict[str, list[torch.Tensor]] = {"float32": [], "float16": []}
     x, a = torch.tensor(arrays.folded[:64]), torch.tensor(arrays.auxiliary[:64])
-    x.requires_grad_()  # so that the hooks see every layer
+    for given in (x, a):
+        given.requires_grad_()  # so that the hooks see every layer
     label = torch.tensor(arrays.label[:64])
     for name, kept in seen.items():
         precision = MixedPrecision(replace(FIT, precision=name))
