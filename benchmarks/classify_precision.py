@@ -1,6 +1,6 @@
 """What each technique of mixed-precision training is worth, on a processor.
 
-    python benchmarks/classify_precision.py --data DATA/ --cache FOLDER/ [--stars 1500] [--epochs 6]
+    python benchmarks/classify_precision.py --data DATA/ --cache FOLDER/ [--stars N] [--epochs N]
 
 A `nano` network on training stars of Catalina South (inputs as in `classify_crts.py`), the same
 initial weights and order, in float32, bfloat16 and float16 with all three techniques of
@@ -40,6 +40,8 @@ def lost_gradients(net: torch.nn.Module, arrays: TrainingArrays, scale: float) -
     lost = total = 0
     seen: dict[str, list[torch.Tensor]] = {"float32": [], "float16": []}
     x, a = torch.tensor(arrays.folded[:64]), torch.tensor(arrays.auxiliary[:64])
+    for given in (x, a):
+        given.requires_grad_()  # so that the hooks see every layer
     label = torch.tensor(arrays.label[:64])
     for name, kept in seen.items():
         precision = MixedPrecision(replace(FIT, precision=name))
@@ -67,8 +69,8 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--data", type=Path, required=True, help="folder with crts_south.parquet")
     parser.add_argument("--cache", type=Path, required=True, help="folder for what is made once")
-    parser.add_argument("--stars", type=int, default=1500)
-    parser.add_argument("--epochs", type=int, default=6)
+    parser.add_argument("--stars", type=int, default=3000)
+    parser.add_argument("--epochs", type=int, default=10)
     parser.add_argument("--out", type=Path, help="JSON file; benchmarks/results/ by default")
     given = parser.parse_args()
     torch.set_num_threads(1)
