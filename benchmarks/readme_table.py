@@ -15,6 +15,7 @@ from claims_features import CLAIMS as FEATURES
 from claims_honest import CLAIMS as HONEST
 from claims_integrate import CLAIMS as INTEGRATE
 from claims_parallel import parallel
+from claims_train import CLAIMS as TRAIN
 
 ROOT = Path(__file__).parents[1]
 BEGIN, END = "<!-- measured -->", "<!-- /measured -->"
@@ -281,6 +282,7 @@ CLAIMS = {
     "detrend_k2": roll,
     **FEATURES,
     **INTEGRATE,
+    **TRAIN,
     **HONEST,
     **COMPRESS,
     "classify_parallel": parallel,
