@@ -278,7 +278,10 @@ def _external_shape(tensor: dict[int, list[Any]]) -> tuple[str, tuple[int, ...]]
     sizes: list[int] = []
     for part in tensor.get(1, []):
         sizes += [part] if isinstance(part, int) else _varints(part)
-    return bytes(tensor[8][0]).decode(), tuple(sizes)
+    names = _blobs(tensor, 8)
+    if len(names) != 1:
+        raise ValueError("it has weights without a name")
+    return names[0].decode(), tuple(sizes)
 
 
 def _blobs(tensor: dict[int, list[Any]], field: int) -> list[bytes]:

@@ -121,10 +121,10 @@ class _Lsst(SurveyAlerts):
         columns = {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
         every = np.concatenate(record)
         lost = ~(np.abs(columns["dec"]) <= 90) | ~(np.abs(columns["ra"]) <= 360)
+        known = (np.abs(own["known_dec"]) <= 90) & (np.abs(own["known_ra"]) <= 360)
         for name in ("ra", "dec"):  # forced photometry says no position before version 7.1
-            known = own[f"known_{name}"][every]
-            known = np.where(np.isfinite(known), known, own[name][every])
-            columns[name] = np.where(lost, known, columns[name])
+            place = np.where(known, own[f"known_{name}"], own[name])[every]
+            columns[name] = np.where(lost, place, columns[name])
         star = np.where(columns["object_id"] != 0, columns["object_id"], own["object_id"][every])
         orphan = star == 0
         columns["object_id"] = np.where(orphan, "", star.astype(np.str_)).astype(object)

@@ -122,6 +122,10 @@ def _with_other_shape(model: Any) -> None:
     model.graph.initializer[0].dims[0] = 13
 
 
+def _without_name(model: Any) -> None:
+    model.graph.initializer[0].ClearField("name")
+
+
 def _with_sparse(model: Any) -> None:
     model.graph.sparse_initializer.add()
 
@@ -137,6 +141,7 @@ def _with_sparse(model: Any) -> None:
         (_with_offset, "wants weights from elsewhere"),
         (_with_own_weights, "carries weights of its own"),
         (_with_other_shape, r"disagree on tensor 'stem.conv.weight': \(13, 4, 5\)"),
+        (_without_name, "weights without a name"),
         (_with_sparse, "more than nodes"),
     ],
 )

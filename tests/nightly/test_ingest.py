@@ -149,6 +149,26 @@ def test_bad_numbers_are_flagged(values, flag):
     assert column(rows, "flags")[0] & flag
 
 
+def test_a_damaged_place_of_the_object_is_that_of_the_source():
+    """Forced photometry without a place of its own takes the object's, if it is one."""
+    packet = next(
+        n for n in simulate_alerts(3, 4, 2, survey="lsst", version="7.4", cutout=50)[1] if n.packets
+    ).packets[0]
+    reader = fastavro.reader(io.BytesIO(packet))
+    row = next(reader)
+    own = row["diaSource"]
+    for wrong in (3.6e72, np.nan, -361.0):
+        row["diaObject"]["ra"] = wrong
+        for forced in row["prvDiaForcedSources"] or []:
+            forced["ra"] = np.nan
+        out = io.BytesIO()
+        fastavro.writer(out, reader.writer_schema, [row])
+        found = AlertReader(SURVEYS["lsst"], 2).read([Message(out.getvalue(), "x")])
+        assert found.dead.num_rows == 0
+        assert column(found.observations, "ra")[0] == pytest.approx(own["ra"])
+        assert np.abs(column(found.observations, "ra")).max() <= 360
+
+
 def test_mutated_packets_never_crash_and_none_is_lost(rng):
     packet = next(n for n in simulate_alerts(3, 4, 2, cutout=50)[1] if n.packets).packets[-1]
     reader = AlertReader(SURVEYS["ztf"], 2)
