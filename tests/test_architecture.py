@@ -17,6 +17,7 @@ ROOT = Path(astroprep.__file__).parent
 LEVELS = [
     {"errors"},
     {"optional", "threads", "units"},
+    {"usable"},
     {"data"},
     {"interchange"},
     {"base", "synthetic"},
