@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import csv
 import itertools
-import json
-import tomllib
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +13,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from astroprep.errors import ConfigError, DataError
 from astroprep.model.evaluate import ece, evaluate
+from astroprep.model.mapping_file import read_mapping
 from astroprep.model.scores import bootstrap_scores
 
 __all__ = ["evaluate_mapped", "read_label_map"]
@@ -46,20 +45,8 @@ def read_label_map(path: str | Path, classes: Sequence[str]) -> LabelMap:
         equal: which of them a prediction then means would be open. All mistakes at once.
     """
     path = Path(path)
-    readers: dict[str, Callable[[str], Any]] = {
-        ".json": json.loads,
-        ".toml": tomllib.loads,
-        ".csv": _from_csv,
-    }
-    if path.suffix.lower() not in readers:
-        raise ConfigError(f"{path}: a label map is read from .json, .toml or .csv")
-    try:
-        table = readers[path.suffix.lower()](path.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise ConfigError(f"{path}: cannot read the label map: {error.strerror}") from error
-    except (ValueError, RecursionError) as error:
-        raise ConfigError(f"{path}: not a label map: {error}") from error
-    if not isinstance(table, Mapping) or not table:
+    table = read_mapping(path, "a label map", "foreign label to class", _from_csv)
+    if not table:
         raise ConfigError(f"{path}: a label map is a table of foreign label to class")
     found: LabelMap = {}
     mistakes = []

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import csv
-import json
-import tomllib
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -15,6 +13,7 @@ from numpy.typing import NDArray
 
 from astroprep.errors import ConfigError, DataError
 from astroprep.model.calibrate import correct_priors, estimate_priors
+from astroprep.model.mapping_file import read_mapping
 
 __all__ = ["PriorEstimate", "check_shares", "estimate_shares", "read_shares"]
 
@@ -169,22 +168,7 @@ def read_shares(path: str | Path, classes: Sequence[str]) -> NDArray[np.float64]
         If the file cannot be read, or its classes or shares are not as they should be; all
         mistakes at once.
     """
-    path = Path(path)
-    readers: dict[str, Callable[[str], Any]] = {
-        ".json": json.loads,
-        ".toml": tomllib.loads,
-        ".csv": _from_csv,
-    }
-    if path.suffix.lower() not in readers:
-        raise ConfigError(f"{path}: class shares are read from .json, .toml or .csv")
-    try:
-        table = readers[path.suffix.lower()](path.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise ConfigError(f"{path}: cannot read the class shares: {error.strerror}") from error
-    except (ValueError, RecursionError) as error:
-        raise ConfigError(f"{path}: not a table of class shares: {error}") from error
-    if not isinstance(table, Mapping):
-        raise ConfigError(f"{path}: class shares are a table of class to share")
+    table = read_mapping(Path(path), "a table of class shares", "class to share", _from_csv)
     return check_shares(table, classes, str(path))
 
 
