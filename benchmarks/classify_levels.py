@@ -31,11 +31,11 @@ from astroprep.model.taxonomy import Taxonomy, evaluate_levels
 from astroprep.model.train import class_weights, fit_network, predict_logits
 
 PUBLISHED = {
-    ("eclipsing", "rotational", "pulsating"): 0.775,
-    ("EA_detached", "EW_EB_contact_semidetached"): 0.940,
-    ("RR Lyrae", "Cepheid", "LPV", "delta-Scuti"): 0.978,
-    ("RRab", "RRc", "RRd", "Blazhko"): 0.709,
-    ("ACEP", "Cep-II"): 0.913,
+    frozenset(("eclipsing", "rotational", "pulsating")): 0.775,
+    frozenset(("EA_detached", "EW_EB_contact_semidetached")): 0.940,
+    frozenset(("RR Lyrae", "Cepheid", "LPV", "delta-Scuti")): 0.978,
+    frozenset(("RRab", "RRc", "RRd", "Blazhko")): 0.709,
+    frozenset(("ACEP", "Cep-II")): 0.913,
 }
 
 
@@ -65,7 +65,7 @@ def levels(stars: Stars, p: NDArray[np.float64], seed: int) -> list[dict[str, An
                     "level": level["level"],
                     **within,
                     "end_to_end": mean(recall[node]["recall"] for node in nodes),
-                    "published": PUBLISHED.get(nodes),
+                    "published": PUBLISHED.get(frozenset(nodes)),
                 }
             )
     return rows
