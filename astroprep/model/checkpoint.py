@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import io
 import json
 import pickle
 from collections.abc import Mapping
@@ -19,6 +20,8 @@ from astroprep.errors import ConfigError, DataError
 from astroprep.model.settings import TrainingArrays, TrainSettings
 
 __all__ = ["Augment", "fingerprint_of", "read_checkpoint", "write_checkpoint"]
+
+DIGEST_BYTES = 32  # sha256 of all before it, at the end of the file
 
 
 class Augment(Protocol):
@@ -58,8 +61,11 @@ def write_checkpoint(
 ) -> None:
     """Store the state of a training; a crash leaves the file as it was or as it is to be."""
     content = {"fingerprint": fingerprint, "architecture": _architecture(net), **state}
+    buffer = io.BytesIO()
+    torch.save(content, buffer)
+    data = buffer.getvalue()
     partial = path.with_name(path.name + ".part")
-    torch.save(content, partial)
+    partial.write_bytes(data + hashlib.sha256(data).digest())  # torch checks no sum of its own
     partial.replace(path)
 
 
@@ -74,7 +80,11 @@ def read_checkpoint(path: Path, fingerprint: str, net: nn.Module) -> dict[str, A
         If it is of another network, or of another training of this network.
     """
     try:
-        state = torch.load(path, weights_only=True)
+        whole = path.read_bytes()
+        data = whole[:-DIGEST_BYTES]
+        if hashlib.sha256(data).digest() != whole[-DIGEST_BYTES:]:
+            raise EOFError("checksum")
+        state = torch.load(io.BytesIO(data), weights_only=True)
         theirs, name = state["architecture"], state["fingerprint"]
     except (OSError, RuntimeError, EOFError, KeyError, TypeError, pickle.UnpicklingError) as error:
         raise DataError(

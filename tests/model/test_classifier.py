@@ -225,3 +225,38 @@ def test_a_class_of_one_is_named(batch):
     label[3] = "nova"
     with pytest.raises(DataError, match="but 'nova' has 1; merge it"):
         FireNetClassifier(**SETTINGS).fit(batch, label)
+
+
+def test_a_class_met_only_later_counts_as_wrong(fitted, batch):
+    """The network cannot name it; nobody is left out of the count."""
+    label = batch.objects["label"].copy()
+    label[:40] = "nova"
+    seen = fitted.predict(batch) == batch.objects["label"]
+
+    score = fitted.score(batch.with_columns(objects={"label": label}))
+
+    assert score == pytest.approx(seen[40:].sum() / batch.n_curves)
+
+
+def test_features_that_are_missing_or_infinite_teach_nothing(batch):
+    """A column without a number is as if it were not there; infinity is a missing value."""
+    features = batch.objects["features"].copy()
+    features[:, 1] = np.nan
+    features[3, 0] = np.inf
+    model = FireNetClassifier(**SETTINGS).fit(batch.with_columns(objects={"features": features}))
+
+    features[3, 0] = np.nan
+    other = FireNetClassifier(**SETTINGS).fit(batch.with_columns(objects={"features": features}))
+
+    p = model.predict_proba(batch.with_columns(objects={"features": features}))
+    assert np.isfinite(p).all()
+    np.testing.assert_array_equal(
+        p, other.predict_proba(batch.with_columns(objects={"features": features}))
+    )
+
+
+def test_no_curve_at_all(fitted, batch):
+    with pytest.raises(DataError, match=r"two classes at least, got \[\] on 0 labelled curves"):
+        FireNetClassifier(**SETTINGS).fit(batch[[]])
+    assert fitted.predict_proba(batch[[]]).shape == (0, 2)
+    assert fitted.predict(batch[[]]).shape == (0,)

@@ -9,6 +9,7 @@ import pytest
 import torch
 
 from astroprep.errors import ConfigError, DataError
+from astroprep.model.checkpoint import read_checkpoint, write_checkpoint
 from astroprep.model.firenet import build_network, firenet_spec
 from astroprep.model.train import (
     TrainingArrays,
@@ -162,6 +163,42 @@ def test_a_damaged_checkpoint_is_named(arrays, tmp_path, damage):
 
     with pytest.raises(DataError, match=r"training\.pt is damaged or no checkpoint"):
         fit_network(net_of(arrays), arrays, QUICK, checkpoint=checkpoint)
+
+
+def test_no_flipped_bit_of_a_checkpoint_is_resumed_from(arrays, tmp_path):
+    checkpoint = tmp_path / "training.pt"
+    net = net_of(arrays)
+    write_checkpoint(checkpoint, "this one", net, {"weights": net.state_dict()})
+    assert_same(read_checkpoint(checkpoint, "this one", net)["weights"], net.state_dict())
+    whole = checkpoint.read_bytes()
+
+    for place in np.linspace(0, len(whole) - 1, 200).astype(int):
+        damaged = bytearray(whole)
+        damaged[place] ^= 0x10
+        checkpoint.write_bytes(damaged)
+        with pytest.raises(DataError, match=r"training\.pt is damaged"):
+            read_checkpoint(checkpoint, "this one", net)
+
+
+def test_a_refused_checkpoint_is_left_as_it_was(arrays, tmp_path):
+    """Whoever gave the wrong settings can still go on with the right ones."""
+    checkpoint = tmp_path / "training.pt"
+
+    def stop(row):
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        fit_network(net_of(arrays), arrays, QUICK, progress=stop, checkpoint=checkpoint)
+    before = checkpoint.read_bytes()
+
+    for net, settings in (
+        (net_of(arrays, n_classes=3), QUICK),
+        (net_of(arrays), replace(QUICK, seed=7)),
+    ):
+        with pytest.raises(ConfigError, match="remove it to start anew"):
+            fit_network(net, arrays, settings, checkpoint=checkpoint)
+
+    assert checkpoint.read_bytes() == before
 
 
 def test_a_checkpoint_of_another_network_is_refused(arrays, tmp_path):

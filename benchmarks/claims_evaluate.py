@@ -1,0 +1,80 @@
+"""Claims of the README about other surveys, levels of classes, and searched periods."""
+
+from __future__ import annotations
+
+from statistics import mean, stdev
+from typing import Any
+
+SURVEYS = {"asas_south": "ASAS South", "crts_south": "CRTS South"}
+MODELS = {"micro": "micro network", "forest": "random forest", "boosted": "boosted trees"}
+
+
+def _said(rows: list[dict[str, Any]], key: str) -> str:
+    values = [row[key] for row in rows]
+    return f"{mean(values):.3f}" + (f" ± {stdev(values):.3f}" if len(values) > 1 else "")
+
+
+def _scores(rows: list[dict[str, Any]], rule: str) -> str:
+    return (
+        f"accuracy {_said(rows, f'accuracy_{rule}')}, balanced "
+        f"{_said(rows, f'balanced_accuracy_{rule}')}, macro F1 {_said(rows, f'macro_f1_{rule}')}"
+    )
+
+
+def surveys(result: dict[str, Any]) -> list[tuple[str, str]]:
+    """Claims of `classify_asas.py`."""
+    claims = []
+    keys = dict.fromkeys((r["learned"], r["tested"], r["model"]) for r in result["rows"])
+    for learned, tested, model in keys:
+        rows = [
+            r
+            for r in result["rows"]
+            if r["learned"] == learned and r["tested"] == tested and r["model"] == model
+        ]
+        if learned == tested == "crts_south":
+            continue  # `classify_searched.py`
+        where = (
+            SURVEYS[learned]
+            if learned == tested
+            else f"learned on {SURVEYS[learned]}, tested on {SURVEYS[tested]}"
+        )
+        claims.append(
+            (
+                f"{where}, searched periods, {MODELS[model]} ({len(rows)} seeds)",
+                f"{_scores(rows, 'weighted')}; under estimated class shares "
+                f"{_scores(rows, 'estimated')}",
+            )
+        )
+    return claims
+
+
+def levels(result: dict[str, Any]) -> list[tuple[str, str]]:
+    """Claims of `classify_levels.py`."""
+    claims = []
+    for nodes in dict.fromkeys(tuple(row["nodes"]) for row in result["rows"]):
+        rows = [row for row in result["rows"] if tuple(row["nodes"]) == nodes]
+        claims.append(
+            (
+                f"CRTS South, catalogue periods, {' / '.join(nodes)}, micro network "
+                f"({len(rows)} seeds), balanced accuracy",
+                f"{_said(rows, 'balanced_accuracy')} within the true parent (Hosenie et al. 2020: "
+                f"{rows[0]['published']:.3f}), {_said(rows, 'end_to_end')} end to end",
+            )
+        )
+    return claims
+
+
+def searched(result: dict[str, Any]) -> list[tuple[str, str]]:
+    """Claims of `classify_searched.py`."""
+    rows, loss = result["rows"], result["minus_catalogue"]
+    return [
+        (
+            f"CRTS South, searched periods, micro network ({len(rows)} seeds)",
+            f"{_scores(rows, 'weighted')}; beside the catalogue's period "
+            f"{loss['accuracy_weighted']:+.3f}, {loss['balanced_accuracy_weighted']:+.3f}, "
+            f"{loss['macro_f1_weighted']:+.3f}",
+        )
+    ]
+
+
+CLAIMS = {"classify_asas": surveys, "classify_levels": levels, "classify_searched": searched}
