@@ -88,6 +88,8 @@ CLAIMS = {
     "compress_coder": coder,
     "compress_passes": passes,
     "compress_passes_seed_2": passes,
+    "compress_passes_932_seed_1": passes,
+    "compress_passes_932_seed_2": passes,
     "compress_seeds": seeds,
     "inference_winograd": winograd,
     "runtime": runtimes,
