@@ -24,11 +24,46 @@ def passes(result: dict[str, Any]) -> list[tuple[str, str]]:
     about = f"{result['epochs']} epochs, seed {result['seeds'][0]}"
     return [
         (
-            f"Catalina South, catalogue periods, {row['approach']} ({about})",
+            f"Catalina South, catalogue periods, {row['approach']}, {row['sparsity']:.1%} zeros "
+            f"({about})",
             f"{row['original_bytes']:,} -> {row['compressed_bytes']:,} bytes ({row['ratio']:.1f} "
             f"times), balanced {row['balanced_accuracy']:.4f}, macro F1 {row['macro_f1']:.4f}",
         )
         for row in result["rows"]
+    ]
+
+
+def seeds(result: dict[str, Any]) -> list[tuple[str, str]]:
+    """Claims of `compress_seeds.py`: means over seeds, with the spread."""
+    about = f"{len(result['seeds'])} seeds, {result['epochs']} epochs"
+    return [
+        (
+            f"Catalina South, {row['approach']} ({about})",
+            f"{row['mean_bytes']:,.0f} bytes ({row['ratio']:.1f} times smaller), balanced "
+            f"{row['mean_balanced_accuracy']:.4f} ± {row['spread_balanced_accuracy']:.4f}, "
+            f"macro F1 {row['mean_macro_f1']:.4f} ± {row['spread_macro_f1']:.4f}; against float32 "
+            + ", ".join(
+                f"{words} {100 * gap[0]:+.1f} [{100 * gap[1]:+.1f}, {100 * gap[2]:+.1f}] points"
+                for words, gap in zip(
+                    ("balanced", "F1"), row["minus_reference"].values(), strict=True
+                )
+            ),
+        )
+        for row in result["rows"]
+    ]
+
+
+def winograd(result: dict[str, Any]) -> list[tuple[str, str]]:
+    """Claims of `inference_winograd.py`: the fastest tile against the direct product."""
+    return [
+        (
+            f"convolution in floats, {row['layer']}, {row['n_in']} to {row['n_out']} channels",
+            f"direct {row['direct']:.1f} us a curve, F(2,3) {row['F(2,3)']:.1f}, "
+            f"F(4,3) {row['F(4,3)']:.1f}; Fourier wins from "
+            + (f"{row['fourier_wins_from']} taps" if row["fourier_wins_from"] else "no size"),
+        )
+        for row in result["rows"]
+        if "fourier_wins_from" in row
     ]
 
 
@@ -53,5 +88,9 @@ CLAIMS = {
     "compress_coder": coder,
     "compress_passes": passes,
     "compress_passes_seed_2": passes,
+    "compress_passes_932_seed_1": passes,
+    "compress_passes_932_seed_2": passes,
+    "compress_seeds": seeds,
+    "inference_winograd": winograd,
     "runtime": runtimes,
 }

@@ -11,6 +11,7 @@ import torch
 from numpy.typing import NDArray
 from torch import nn
 from torch.nn import functional
+from torch.nn.utils import parametrize
 
 from astroprep.compress.chain import Progress
 from astroprep.compress.integer import IntegerNetwork, integer_network
@@ -65,7 +66,7 @@ def calibrate_ranges(
     ------
     ConfigError
         Unknown method, a percentile outside (50, 100], or a network with factored or narrowed
-        layers.
+        layers, or with shared or ternary weights in training.
     DataError
         No curves, or values that are not finite.
 
@@ -109,6 +110,13 @@ def _whole(net: FireNet) -> FireNet:
         raise ConfigError(
             f"integers need a network of format {FORMAT!r}, of one period and whole layers, got "
             f"{net.spec['format']!r}: deploy it in floats"
+        )
+    if any(parametrize.is_parametrized(part) for part in net.modules()):
+        raise ConfigError(
+            "integers need plain weights, but this network still trains shared or ternary ones: "
+            "rounding takes one step a channel, a codebook few values a layer, and training cannot "
+            "hold both. Quantize what compression returned (CompressedNetwork.net), or do not "
+            "share; pruning masks go to train_quantized(after_step=...)"
         )
     return fold_batchnorm(net)
 

@@ -3,7 +3,10 @@
 Winograd's F(m, 3) gives m outputs for m + 2 multiplications in place of 3 m. The price is paid in
 additions, in rounding, and in integers by wider numbers: transformed 8-bit activations need 10
 bits, so the 8-bit products of `astroprep.deploy.kernel`, which are twice as many an instruction
-as those of 16 bits, stay direct. In floats `convolve` chooses by the number of channels.
+as those of 16 bits, stay direct. In floats one product of matrices beat the tiles on curves of 64
+bins at every width tried, from 4 to 8 channels up to 144 to 256 (`inference_winograd.py` among
+the benchmarks), so `convolve` takes tiles for images of many channels only. Fourier transforms
+win from about five taps on, more than the fire modules have.
 """
 
 from __future__ import annotations
@@ -107,8 +110,7 @@ def convolve(
     weight : array, shape (n_out, n_in, 3) or (n_out, n_in, 3, 3)
         Of the same type; the middle tap is centred.
     tile : {"auto", 0, 2, 4}
-        See `Tile`; by default 4 for curves and 2 for images where there are many channels, 0
-        elsewhere and for integers.
+        See `Tile`; by default 2 for images of many channels, 0 for curves and for integers.
     dilation : int, default 1
         Bins between the taps; tiles need it to divide the circle and are left out otherwise.
     transformed : array, optional
@@ -144,7 +146,7 @@ def convolve(
         tile = 0
     if tile == "auto":
         many = weight.shape[0] * weight.shape[1] >= FEW_PRODUCTS
-        tile = (4 if n_axes == 1 else 2) if many and x.dtype.kind == "f" else 0
+        tile = 2 if many and n_axes == 2 and x.dtype.kind == "f" else 0
     if x.dtype.kind != "f":
         x, weight = x.astype(np.int64), weight.astype(np.int64)
     if not x.size:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from typing import Any
 
 import numpy as np
@@ -10,9 +11,17 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from astroprep.compress.chain import store_tensors
 from astroprep.compress.integer import IntegerLayer, fixed_point, integer_network
+from astroprep.compress.prune import (
+    apply_masks,
+    keep_masked,
+    magnitude_masks,
+    prunable_layers,
+)
 from astroprep.compress.quantize import calibrate_ranges, quantize_network, train_quantized
 from astroprep.compress.ranges import ActivationRanges, affine, range_names
+from astroprep.compress.share import share_weights, stored_form
 from astroprep.errors import ConfigError, DataError
 from astroprep.model.firenet import FireNet, build_network, firenet_spec, fold_batchnorm
 from astroprep.model.train import TrainingArrays, TrainSettings, fit_network, predict_logits
@@ -195,6 +204,48 @@ def test_calibration_needs_curves_and_numbers() -> None:
     folded[1, 0, 0] = np.nan
     with pytest.raises(DataError, match="finite"):
         calibrate_ranges(_network(), folded, auxiliary)
+
+
+def test_weights_still_shared_are_refused_and_once_stored_they_quantize() -> None:
+    """A codebook and one step a channel cannot train together; they follow one another."""
+    net = fold_batchnorm(_network())
+    shared = copy.deepcopy(net)
+    share_weights(shared, 4)
+    ranges = calibrate_ranges(net, *_inputs(5))
+    arrays = TrainingArrays(*_inputs(5), np.arange(5) % 3, np.arange(5) == 0)
+    for call in (
+        lambda: calibrate_ranges(shared, *_inputs(5)),
+        lambda: quantize_network(shared, ranges),
+        lambda: train_quantized(shared, arrays, ranges, TrainSettings()),
+    ):
+        with pytest.raises(ConfigError, match="still trains shared or ternary"):
+            call()
+
+    stored = store_tensors(net, stored_form(shared)).net
+    network = quantize_network(stored, calibrate_ranges(stored, *_inputs(5)))
+
+    head = stored.state_dict()["head.weight"]
+    assert head.unique().numel() <= 4
+    assert network.layers["head"].weight.dtype == np.int8
+
+
+def test_pruned_weights_stay_zero_where_the_rounding_trains() -> None:
+    folded, auxiliary = _inputs(60)
+    arrays = TrainingArrays(folded, auxiliary, np.arange(60) % 3, np.arange(60) % 4 == 0)
+    net = fold_batchnorm(_network())
+    masks = magnitude_masks(net, prunable_layers(net), 0.8)
+    apply_masks(net, masks)
+    fit = TrainSettings(max_epochs=2, batch_size=16, patience=0, n_threads=1)
+
+    trained, _, _ = train_quantized(
+        net, arrays, calibrate_ranges(net, folded, auxiliary), fit, after_step=keep_masked(masks)
+    )
+
+    after = {n: t.numpy() for n, t in trained.state_dict().items() if n.endswith("weight")}
+    before = {n: t.numpy() for n, t in net.state_dict().items()}
+    assert sum((a == 0).sum() for a in after.values()) >= 0.7 * sum(a.size for a in after.values())
+    assert all((a[before[n] == 0] == 0).all() for n, a in after.items())
+    assert any((a != before[n]).any() for n, a in after.items())
 
 
 def test_ranges_of_a_bundle_are_checked() -> None:

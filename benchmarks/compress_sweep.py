@@ -1,0 +1,131 @@
+"""How far a small network can be pruned, with and without retraining, and who pays for it.
+
+    python benchmarks/compress_sweep.py --data DATA/ --cache FOLDER/
+
+The figure of Han et al. 2015 (arXiv:1506.02626, figure 5) for the `micro` network on the Catalina
+South variables: pruned in one shot, with the statistics of batch norms taken anew, and pruned in
+steps with retraining. Histograms of the weights, and the objects whose class changes at 90 and
+95 %. Test objects measure; none of it is chosen by them.
+"""
+
+from __future__ import annotations
+
+import argparse
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from compress_data import RECIPE, Variables, reference, training_of, variables
+from numpy.typing import NDArray
+from record import record
+
+from astroprep.compress.chain import CompressSettings, compress_network
+from astroprep.compress.sweep import class_changes, pruned_once
+from astroprep.model.evaluate import evaluate
+from astroprep.model.firenet import FireNet, fold_batchnorm
+from astroprep.model.train import predict_logits
+from astroprep.pipeline.recipe import read_recipe
+
+SPARSITIES = (0.5, 0.7, 0.8, 0.9, 0.95, 0.97)
+LISTED = (0.9, 0.95)
+EDGES = np.linspace(-2.0, 2.0, 81)
+
+
+def scored(held: Variables, logits: NDArray[np.float32]) -> dict[str, float]:
+    """Balanced accuracy and macro F1 of the test objects."""
+    names = np.array(held.classes)
+    found = evaluate(names[held.test_label], names[logits.argmax(axis=1)], held.classes)
+    return {key: float(found[key]) for key in ("accuracy", "balanced_accuracy", "macro_f1")}
+
+
+def histogram(net: FireNet) -> dict[str, Any]:
+    """Weights of all layers, batch norms folded: how many are zero, and where the others lie."""
+    state = fold_batchnorm(net).state_dict()
+    weights = np.concatenate([t.numpy().ravel() for n, t in state.items() if n.endswith("weight")])
+    used = weights[weights != 0]
+    return {
+        "n_weights": int(weights.size),
+        "n_zero": int(weights.size - used.size),
+        "counts": np.histogram(used.clip(EDGES[0], EDGES[-1]), EDGES)[0].tolist(),
+    }
+
+
+def changes(
+    held: Variables, before: NDArray[np.float32], after: NDArray[np.float32]
+) -> dict[str, Any]:
+    """Which test objects change class: how many, from what to what, and how sure the whole was."""
+    moved = class_changes(before, after, held.test_label)
+    pairs = Counter(
+        f"{held.classes[a]} -> {held.classes[b]}"
+        for a, b in zip(moved.before, moved.after, strict=True)
+    )
+    truth = np.bincount(held.test_label[moved.index], minlength=len(held.classes))
+    share = truth / np.bincount(held.test_label, minlength=len(held.classes))
+    return {
+        "changed": int(moved.index.size),
+        "repaired": moved.repaired,
+        "broken": moved.broken,
+        "median_margin": float(np.median(moved.margin)),
+        "share_of_class": dict(zip(held.classes, share.tolist(), strict=True)),
+        "commonest": dict(pairs.most_common(8)),
+    }
+
+
+def main() -> None:
+    """Prune, measure, print and record."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--data", type=Path, required=True, help="folder with crts_south.parquet")
+    parser.add_argument("--cache", type=Path, required=True, help="folder for what is trained")
+    parser.add_argument("--preset", default="micro")
+    parser.add_argument("--sparsities", type=float, nargs="+", default=SPARSITIES)
+    parser.add_argument("--retrain", type=int, default=15, help="epochs at the last sparsity")
+    parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--out", type=Path, help="JSON file; benchmarks/results/ by default")
+    given = parser.parse_args()
+    held = variables(given.data, given.cache)
+    fit = training_of(read_recipe(RECIPE), given.seed)
+    net = reference(held, given.cache, given.seed, preset=given.preset)
+
+    def answer(one: FireNet) -> NDArray[np.float32]:
+        logits: NDArray[np.float32] = predict_logits(one, held.test_folded, held.test_auxiliary)
+        return logits
+
+    whole = answer(net)
+    rows: list[dict[str, Any]] = [
+        {"sparsity": 0.0, "way": "whole", **scored(held, whole), "histogram": histogram(net)}
+    ]
+    print(f"whole: balanced {rows[0]['balanced_accuracy']:.4f}", flush=True)
+    for sparsity in given.sparsities:
+        settings = CompressSettings(
+            sparsity=sparsity, n_values=0, prune_stages=2, retrain_epochs=given.retrain
+        )
+        ways = {
+            "one shot": pruned_once(net, held.arrays, sparsity, recalibrate=False),
+            "recalibrated": pruned_once(net, held.arrays, sparsity),
+            "retrained": compress_network(net, held.arrays, settings, fit).net,
+        }
+        for way, one in ways.items():
+            logits = answer(one)
+            row: dict[str, Any] = {"sparsity": sparsity, "way": way, **scored(held, logits)}
+            if sparsity in LISTED:
+                row |= {"histogram": histogram(one), "changes": changes(held, whole, logits)}
+            rows.append(row)
+        said = ", ".join(f"{r['way']} {r['balanced_accuracy']:.4f}" for r in rows[-len(ways) :])
+        print(f"{sparsity:.2f}: balanced {said}", flush=True)
+    path = record(
+        "compress_sweep",
+        rows,
+        given.out,
+        data="Catalina South variables (Drake et al. 2017), split of Hosenie et al. 2020",
+        peer="the same network, whole",
+        network=given.preset,
+        retrain=given.retrain,
+        seeds=[given.seed],
+        edges=EDGES.round(3).tolist(),
+    )
+    print(path)
+
+
+if __name__ == "__main__":
+    main()

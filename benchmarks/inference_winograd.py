@@ -1,0 +1,142 @@
+"""Convolutions of our shapes in floats on one core: direct, Winograd's tiles, Fourier transforms.
+
+    python benchmarks/inference_winograd.py
+
+Direct and tiles are `astroprep.deploy.winograd.convolve` on the same BLAS; weights are transformed
+beforehand for all. The Fourier convolution multiplies channels frequency by frequency
+(`scipy.fft`, the same BLAS); how many taps it needs to win over the direct one is found by trying.
+"""
+
+from __future__ import annotations
+
+import argparse
+import time
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import scipy.fft
+from numpy.typing import NDArray
+from record import record
+
+from astroprep.deploy.winograd import convolve, transform_weights
+
+N_BINS = 64
+SHAPES = {
+    "nano, expand_3": (4, 8, 2),
+    "micro, expand_3": (8, 10, 1),
+    "small, expand_3": (20, 32, 4),
+    "reference, expand_3, first": (24, 36, 1),
+    "reference, expand_3, fourth": (32, 48, 8),
+    "reference, expand_3, last": (36, 64, 1),
+    "four times as wide": (144, 256, 1),
+}
+TAPS = (3, 5, 9, 13, 17, 25, 33, 64)
+BATCHES = (1, 256)
+
+
+def seconds(call: Callable[[], Any]) -> float:
+    """Least time of a call by the clock of the process."""
+    call()
+    n, least = 1, np.inf
+    while True:
+        start = time.process_time()
+        for _ in range(n):
+            call()
+        if time.process_time() - start > 0.01:
+            break
+        n *= 2
+    for _ in range(5):
+        start = time.process_time()
+        for _ in range(n):
+            call()
+        least = min(least, (time.process_time() - start) / n)
+    return float(least)
+
+
+def direct(x: NDArray[np.float32], matrix: NDArray[np.float32], n_taps: int) -> NDArray[Any]:
+    """Circular convolution of any number of taps as one product, as `convolve` does for three."""
+    channels = x.swapaxes(0, 1)
+    rows = np.concatenate([np.roll(channels, n_taps // 2 - k, 2) for k in range(n_taps)])
+    out: NDArray[Any] = matrix @ rows.reshape(len(rows), -1)
+    return out.reshape(len(matrix), len(x), -1).swapaxes(0, 1)
+
+
+def fourier(x: NDArray[np.float32], spectrum: NDArray[np.complex64]) -> NDArray[Any]:
+    """Circular convolution; `spectrum` is of shape (n_frequencies, n_out, n_in)."""
+    lines = scipy.fft.rfft(x, axis=2).transpose(2, 1, 0)  # (frequency, channel, curve)
+    out: NDArray[Any] = scipy.fft.irfft(np.matmul(spectrum, lines), n=x.shape[2], axis=0)
+    return out.transpose(2, 1, 0)
+
+
+def spectrum_of(weight: NDArray[np.float32], n_bins: int) -> NDArray[np.complex64]:
+    """Weights as `fourier` takes them."""
+    n_taps = weight.shape[2]
+    circle = np.zeros((*weight.shape[:2], n_bins), np.float32)
+    for k in range(n_taps):
+        circle[..., (n_taps // 2 - k) % n_bins] += weight[..., k]
+    lines = scipy.fft.rfft(circle, axis=2).transpose(2, 0, 1)
+    return np.ascontiguousarray(lines).astype(np.complex64)
+
+
+def tiles(n_in: int, n_out: int, dilation: int, n: int) -> dict[str, float]:
+    """Microseconds a curve of three taps."""
+    rng = np.random.default_rng(0)
+    x = rng.normal(size=(n, n_in, N_BINS)).astype(np.float32)
+    weight = rng.normal(size=(n_out, n_in, 3)).astype(np.float32)
+    expected = convolve(x, weight, tile=0, dilation=dilation)
+    row = {}
+    for name, tile in (("direct", 0), ("F(2,3)", 2), ("F(4,3)", 4)):
+        ready = transform_weights(weight, tile) if tile else None
+
+        def call(tile: Any = tile, ready: Any = ready) -> NDArray[Any]:
+            return convolve(x, weight, tile=tile, dilation=dilation, transformed=ready)
+
+        np.testing.assert_allclose(call(), expected, atol=1e-3 * np.abs(expected).max())
+        row[name] = 1e6 * seconds(call) / n
+    return row
+
+
+def taps(n_in: int, n_out: int, n: int) -> tuple[list[dict[str, float]], int | None]:
+    """Microseconds a curve against the number of taps, and from how many on Fourier wins."""
+    rng = np.random.default_rng(0)
+    x = rng.normal(size=(n, n_in, N_BINS)).astype(np.float32)
+    rows: list[dict[str, float]] = []
+    for n_taps in TAPS:
+        weight = rng.normal(size=(n_out, n_in, n_taps)).astype(np.float32)
+        matrix = np.ascontiguousarray(weight.transpose(0, 2, 1).reshape(n_out, -1))
+        spectrum = spectrum_of(weight, N_BINS)
+        expected = direct(x, matrix, n_taps)
+        atol = 1e-4 * np.abs(expected).max()
+        np.testing.assert_allclose(fourier(x, spectrum), expected, atol=atol)
+        rows.append(
+            {
+                "taps": n_taps,
+                "direct": 1e6 * seconds(lambda m=matrix, k=n_taps: direct(x, m, k)) / n,
+                "fourier": 1e6 * seconds(lambda s=spectrum: fourier(x, s)) / n,
+            }
+        )
+    won = [row["fourier"] < row["direct"] for row in rows]
+    first = next((k for k in range(len(won)) if all(won[k:])), None)
+    return rows, None if first is None else TAPS[first]
+
+
+def main() -> None:
+    """Time, print and record."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--out", help="JSON file; benchmarks/results/ by default")
+    given = parser.parse_args()
+    rows: list[dict[str, Any]] = []
+    for name, (n_in, n_out, dilation) in SHAPES.items():
+        for n in BATCHES:
+            row: dict[str, Any] = {"layer": name, "n_in": n_in, "n_out": n_out, "batch": n}
+            row |= {"dilation": dilation, **tiles(n_in, n_out, dilation, n)}
+            if n > 1:
+                row["by_taps"], row["fourier_wins_from"] = taps(n_in, n_out, n)
+            rows.append(row)
+            print({k: v for k, v in row.items() if k != "by_taps"}, flush=True)
+    print(record("inference_winograd", rows, given.out, peer="direct product of matrices", seed=0))
+
+
+if __name__ == "__main__":
+    main()
