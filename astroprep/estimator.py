@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import inspect
-from functools import cache
 from typing import Any, Self
 
 from astroprep.errors import ConfigError
@@ -11,7 +10,6 @@ from astroprep.errors import ConfigError
 __all__ = ["Estimator"]
 
 
-@cache
 def _settings(kind: type) -> tuple[str, ...]:
     """Names of the parameters of ``__init__``, sorted."""
     parameters = inspect.signature(kind).parameters.values()

@@ -46,7 +46,7 @@ def lazy_room(name: str) -> None:
         Of a package that is being imported. Type checkers and editors see plain imports.
     """
     module = sys.modules[name]
-    home = {}
+    home: dict[str, str] = {}
     for node in ast.walk(ast.parse(Path(str(module.__file__)).read_text(encoding="utf-8"))):
         if isinstance(node, ast.ImportFrom) and node.module not in ("typing", "astroprep.lazy"):
             home |= {alias.name: str(node.module) for alias in node.names}
