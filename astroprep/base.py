@@ -10,10 +10,10 @@ from typing import Any, ClassVar, Literal, Self, final, get_args, get_origin, ge
 
 import numpy as np
 from numpy.typing import NDArray
-from sklearn.base import BaseEstimator, TransformerMixin
 
 from astroprep.data import LightCurveBatch, Quantity
 from astroprep.errors import ConfigError, DataError
+from astroprep.estimator import Estimator
 from astroprep.interchange import take
 
 __all__ = ["Needs", "OnBad", "Transformer"]
@@ -115,7 +115,7 @@ def _wrong_kinds(step: Transformer) -> list[str]:
     return wrong
 
 
-class Transformer(TransformerMixin, BaseEstimator):
+class Transformer(Estimator):
     """A step: settings in, batch in, batch out.
 
     Subclasses declare `needs`, store their keyword parameters untouched in ``__init__`` (the

@@ -15,8 +15,8 @@ import astroprep
 
 ROOT = Path(astroprep.__file__).parent
 LEVELS = [
-    {"errors"},
-    {"optional", "threads", "units"},
+    {"errors", "lazy"},
+    {"estimator", "optional", "threads", "units"},
     {"usable"},
     {"data"},
     {"interchange"},
@@ -109,6 +109,46 @@ def test_importing_loads_nothing_heavy(statement):
     )
     assert done.returncode == 0, done.stderr
     assert done.stdout.strip() == "[]"
+
+
+def test_classifying_imports_nothing_that_only_training_needs():
+    """pyarrow looks for pandas when it makes an array; nothing of ours asks for it before."""
+    code = """
+import sys
+import astroprep.cli.main, astroprep.pipeline.classify
+from astroprep.pipeline.steps import find_step
+for name in ("FlagBad", "SigmaClip", "PeriodSearch", "FeatureExtractor", "FoldedChannels"):
+    assert find_step(name)
+heavy = "sklearn scipy.stats scipy.optimize pandas matplotlib torch"
+print([m for m in heavy.split() if m in sys.modules])"""
+    words = [sys.executable, "-W", "ignore", "-c", code]
+    done = subprocess.run(words, capture_output=True, text=True, check=False)
+    assert done.stdout.strip() == "[]", done.stdout + done.stderr
+
+
+def test_a_public_function_is_not_hidden_by_the_module_of_its_name():
+    code = """
+import astroprep.period.fold, astroprep.integrate.crossmatch
+from astroprep.period import fold
+from astroprep.integrate import crossmatch
+print(callable(fold), callable(crossmatch), hasattr(astroprep.period, "no_such_name"))"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.split() == ["True", "True", "False"]
+
+
+def test_a_step_is_an_estimator_without_scikit_learn():
+    """Whose own tags, clone and message for a wrong name are the measure."""
+    from sklearn.base import clone
+    from sklearn.utils import get_tags
+
+    from astroprep.clean import SigmaClip
+
+    step = SigmaClip(on_bad="reject")
+    assert clone(step).get_params() == step.get_params()
+    assert repr(step) == "SigmaClip(on_bad='reject')"
+    assert get_tags(step).transformer_tags is not None
+    with pytest.raises(ValueError, match="no setting 'windw'"):
+        step.set_params(windw=3)
 
 
 def test_all_public_names_exist():

@@ -18,13 +18,7 @@ How arrays are written inside JSON: `astroprep.deploy.plain`.
 
 from __future__ import annotations
 
-import hashlib
-import io
 import os
-import struct
-import zipfile
-import zlib
-from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -33,31 +27,17 @@ import numpy as np
 from numpy.typing import NDArray
 
 from astroprep.compress.weights import decode_weights
-from astroprep.deploy.integer_part import IntegerPart, restore_network
-from astroprep.deploy.onnx import check_graph
-from astroprep.deploy.plain import UNREADABLE, from_json, to_json
+from astroprep.deploy.bundle_check import check_bundle, check_integer
+from astroprep.deploy.bundle_parts import pack_parts, unpack_parts
+from astroprep.deploy.integer_part import IntegerPart
+from astroprep.deploy.part_reader import PartReader
+from astroprep.deploy.plain import to_json
 from astroprep.errors import ConfigError, DataError
 from astroprep.io import replaced
 
 __all__ = ["Bundle", "Golden", "bundle_bytes", "parse_bundle", "read_bundle", "write_bundle"]
 
-FORMAT = "astroprep bundle"
-VERSION = 1
-MANIFEST = "manifest.json"
-PART_LIMITS = {  # bytes after inflating; a bundle of ours is a hundred times below each
-    MANIFEST: 1 << 16,
-    "recipe.json": 1 << 22,
-    "model.json": 1 << 20,
-    "weights.bin": 1 << 26,
-    "graph.onnx": 1 << 20,
-    "golden.json": 1 << 20,
-    "versions.json": 1 << 16,
-    "integer.json": 1 << 18,
-}
-OPTIONAL = {"integer.json"}
 FILE_LIMIT = 1 << 26
-ENTRY_LIMIT = 64  # directory entries; a million of them would fill the memory before any check
-_EPOCH = (1980, 1, 1, 0, 0, 0)  # of every part, so that equal content gives equal bytes
 
 
 @dataclass(frozen=True, eq=False)
@@ -197,8 +177,8 @@ def bundle_bytes(bundle: Bundle) -> bytes:
         If the content cannot be stored or does not fit together.
     """
     try:
-        _check(bundle, "bundle to write")
-        _check_integer(bundle, "bundle to write")
+        check_bundle(bundle, "bundle to write")
+        check_integer(bundle, "bundle to write")
     except DataError as error:
         raise ConfigError(str(error)) from None
     golden = bundle.golden
@@ -219,29 +199,7 @@ def bundle_bytes(bundle: Bundle) -> bytes:
     }
     if bundle.integer is not None:
         parts["integer.json"] = to_json(bundle.integer.to_dict(), "integer")
-    for name, data in parts.items():
-        if len(data) > PART_LIMITS[name]:
-            raise ConfigError(
-                f"{name} of the bundle has {len(data)} bytes, the limit is {PART_LIMITS[name]}"
-            )
-    manifest = {
-        "format": FORMAT,
-        "version": VERSION,
-        "parts": {
-            name: {"bytes": len(data), "sha256": hashlib.sha256(data).hexdigest()}
-            for name, data in parts.items()
-        },
-    }
-    out = io.BytesIO()
-    with zipfile.ZipFile(out, "w") as archive:
-        for name, data in {MANIFEST: to_json(manifest, "manifest"), **parts}.items():
-            info = zipfile.ZipInfo(name, _EPOCH)
-            info.create_system = 3  # unix on every system
-            info.external_attr = 0o644 << 16
-            coded = name == "weights.bin"
-            info.compress_type = zipfile.ZIP_STORED if coded else zipfile.ZIP_DEFLATED
-            archive.writestr(info, data, compresslevel=9)
-    return out.getvalue()
+    return pack_parts(parts)
 
 
 def read_bundle(path: str | os.PathLike[str]) -> Bundle:
@@ -294,17 +252,14 @@ def parse_bundle(data: bytes, source: str) -> Bundle:
     """
     if len(data) > FILE_LIMIT:
         raise DataError(f"{source}: larger than {FILE_LIMIT} bytes, which no bundle is")
-    if data.count(b"PK\x01\x02") > ENTRY_LIMIT:
-        raise DataError(f"{source}: has more than {ENTRY_LIMIT} parts, which no bundle has")
-    parts = _read_parts(data, source)
-    _check_manifest(parts, source)
-    model = _Reader(parts["model.json"], f"{source}: model.json")
-    golden = _Reader(parts["golden.json"], f"{source}: golden.json")
-    recipe = _Reader(parts["recipe.json"], f"{source}: recipe.json")
-    versions = _Reader(parts["versions.json"], f"{source}: versions.json")
+    parts = unpack_parts(data, source)
+    model = PartReader(parts["model.json"], f"{source}: model.json")
+    golden = PartReader(parts["golden.json"], f"{source}: golden.json")
+    recipe = PartReader(parts["recipe.json"], f"{source}: recipe.json")
+    versions = PartReader(parts["versions.json"], f"{source}: versions.json")
     integer = None
     if "integer.json" in parts:
-        integer = _Reader(parts["integer.json"], f"{source}: integer.json").content
+        integer = PartReader(parts["integer.json"], f"{source}: integer.json").content
     bundle = Bundle(
         classes=model.texts("classes"),
         network=model.mapping("network"),
@@ -319,11 +274,11 @@ def parse_bundle(data: bytes, source: str) -> Bundle:
         golden=Golden(golden.array("folded"), golden.array("auxiliary"), golden.array("logits")),
         versions={str(k): str(v) for k, v in versions.content.items()},
     )
-    _check(bundle, source)
+    check_bundle(bundle, source)
     if integer is not None:
         where = f"{source}: integer.json"
         bundle = replace(bundle, integer=IntegerPart.from_dict(integer, bundle.network, where))
-        _check_integer(bundle, source)
+        check_integer(bundle, source)
     return bundle
 
 
@@ -337,189 +292,3 @@ def _model(bundle: Bundle) -> dict[str, Any]:
         "feature_names": list(bundle.feature_names),
         "auxiliary_state": bundle.auxiliary_state,
     }
-
-
-def _read_parts(data: bytes, source: str) -> dict[str, bytes]:
-    """Inflate the parts, none beyond its limit, and no name but the known ones."""
-    parts: dict[str, bytes] = {}
-    try:
-        with zipfile.ZipFile(io.BytesIO(data)) as archive:
-            names = archive.namelist()
-            for name in names:
-                if name not in PART_LIMITS:
-                    raise DataError(
-                        f"{source}: unknown part {name[:80]!r}; this is no bundle of astroprep, or "
-                        "one of a newer version"
-                    )
-                if names.count(name) > 1:
-                    raise DataError(f"{source}: part {name} is there {names.count(name)} times")
-            for info in archive.infolist():
-                parts[info.filename] = _inflate(archive, info, source)
-    except (
-        zipfile.BadZipFile,
-        zlib.error,
-        struct.error,
-        EOFError,
-        NotImplementedError,  # a compression method that this Python lacks
-        RuntimeError,  # an encrypted part
-        UnicodeDecodeError,
-        OverflowError,
-        OSError,  # an offset before the start
-        ValueError,
-    ) as error:
-        if isinstance(error, DataError):
-            raise
-        raise DataError(
-            f"{source}: not a readable bundle ({str(error)[:200]}); the file is damaged or "
-            "truncated, fetch it again"
-        ) from None
-    missing = [name for name in PART_LIMITS if name not in parts and name not in OPTIONAL]
-    if missing:
-        raise DataError(f"{source}: lacks {', '.join(missing)}; fetch the bundle again")
-    return parts
-
-
-def _inflate(archive: zipfile.ZipFile, info: zipfile.ZipInfo, source: str) -> bytes:
-    limit = PART_LIMITS[info.filename]
-    if info.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
-        raise DataError(f"{source}: part {info.filename} is packed by an unusual method")
-    with archive.open(info) as part:
-        data = part.read(limit + 1)
-    if len(data) > limit:
-        raise DataError(
-            f"{source}: part {info.filename} is larger than {limit} bytes, which no bundle needs"
-        )
-    return data
-
-
-def _check_manifest(parts: Mapping[str, bytes], source: str) -> None:
-    manifest = _Reader(parts[MANIFEST], f"{source}: {MANIFEST}").content
-    if manifest.get("format") != FORMAT:
-        raise DataError(f"{source}: {MANIFEST} does not describe a bundle of astroprep")
-    if manifest.get("version") != VERSION:
-        raise DataError(
-            f"{source}: bundle version {manifest.get('version')!r}, this astroprep reads version "
-            f"{VERSION}; use the astroprep that wrote it, or a newer one"
-        )
-    listed = manifest.get("parts")
-    if not isinstance(listed, dict) or set(listed) != set(parts) - {MANIFEST}:
-        raise DataError(f"{source}: {MANIFEST} does not list the parts of a bundle")
-    for name, entry in listed.items():
-        seen = {"bytes": len(parts[name]), "sha256": hashlib.sha256(parts[name]).hexdigest()}
-        if entry != seen:
-            raise DataError(
-                f"{source}: part {name} is not the one that was written (its sha256 or size "
-                "differs from the manifest's); fetch the bundle again"
-            )
-
-
-def _check(bundle: Bundle, source: str) -> None:
-    """Whether the parts fit together."""
-    network, n_classes = bundle.network, len(bundle.classes)
-    sizes = {}
-    for key in ("n_channels", "n_bins", "n_auxiliary", "n_classes"):
-        size = network.get(key)
-        if not isinstance(size, int) or isinstance(size, bool) or not 0 <= size <= 1 << 16:
-            raise DataError(f"{source}: model.json: the network has {key} = {size!r}")
-        sizes[key] = size
-    if n_classes < 2 or len(set(bundle.classes)) != n_classes:
-        raise DataError(f"{source}: model.json: needs two different classes or more")
-    if sizes["n_classes"] != n_classes or len(bundle.priors) != n_classes:
-        raise DataError(
-            f"{source}: model.json: the network has {sizes['n_classes']} classes, the list names "
-            f"{n_classes}, the priors are {len(bundle.priors)}"
-        )
-    if len(bundle.feature_names) != sizes["n_auxiliary"]:
-        raise DataError(
-            f"{source}: model.json: {len(bundle.feature_names)} feature names for "
-            f"{sizes['n_auxiliary']} auxiliaries"
-        )
-    priors = np.asarray(bundle.priors, dtype=np.float64)
-    if not (np.isfinite(priors).all() and (priors > 0).all() and 0 < bundle.temperature < 1e6):
-        raise DataError(f"{source}: model.json: priors and temperature must be positive numbers")
-    golden = bundle.golden
-    n_golden = len(golden.folded)
-    wanted = {
-        "folded": (n_golden, sizes["n_channels"], sizes["n_bins"]),
-        "auxiliary": (n_golden, sizes["n_auxiliary"]),
-        "logits": (n_golden, n_classes),
-    }
-    for name, shape in wanted.items():
-        array = getattr(golden, name)
-        if n_golden < 1 or array.shape != shape or not np.isfinite(array).all():
-            raise DataError(
-                f"{source}: golden.json: {name} has shape {array.shape}, finite {shape} is needed"
-            )
-        with np.errstate(over="ignore"):
-            half = array.astype(np.float16)
-        if name != "logits" and not np.array_equal(half, array):
-            raise DataError(f"{source}: golden.json: {name} is not rounded to float16")
-    decode_weights(bundle.weights, bundle.shapes, source=f"{source}: weights.bin")
-    check_graph(bundle.graph, bundle.shapes, f"{source}: graph.onnx")
-
-
-def _check_integer(bundle: Bundle, source: str) -> None:
-    """Whether weights and ranges make the integer network that the bundle says."""
-    if bundle.integer is None:
-        return
-    if bundle.integer.logits.shape != bundle.golden.logits.shape:
-        raise DataError(
-            f"{source}: integer.json: logits have shape {bundle.integer.logits.shape}, "
-            f"{bundle.golden.logits.shape} is needed"
-        )
-    restore_network(bundle.integer, bundle.network, bundle.tensors(), f"{source}: integer.json")
-
-
-class _Reader:
-    """Typed access to one JSON part; whatever is not as expected is a DataError."""
-
-    def __init__(self, data: bytes, source: str) -> None:
-        self.source = source
-        try:
-            self.content: dict[str, Any] = from_json(data)
-        except UNREADABLE as error:
-            why = str(error)[:200]
-            raise DataError(f"{source}: not readable ({why}); fetch the bundle again") from None
-        if not isinstance(self.content, dict):
-            raise DataError(f"{source}: must be an object, is a {type(self.content).__name__}")
-
-    def _get(self, key: str, kind: type | tuple[type, ...]) -> Any:
-        value = self.content.get(key)
-        if not isinstance(value, kind) or isinstance(value, bool):
-            raise DataError(f"{self.source}: {key!r} is missing or is a {type(value).__name__}")
-        return value
-
-    def mapping(self, key: str) -> dict[str, Any]:
-        return dict(self._get(key, dict))
-
-    def number(self, key: str) -> float:
-        return float(self._get(key, (int, float)))
-
-    def numbers(self, key: str) -> tuple[float, ...]:
-        values = self._get(key, list)
-        if not all(isinstance(v, int | float) and not isinstance(v, bool) for v in values):
-            raise DataError(f"{self.source}: {key!r} must be numbers")
-        return tuple(float(v) for v in values)
-
-    def texts(self, key: str) -> tuple[str, ...]:
-        values = self._get(key, list)
-        if not all(isinstance(v, str) for v in values):
-            raise DataError(f"{self.source}: {key!r} must be text")
-        return tuple(values)
-
-    def shapes(self, key: str) -> dict[str, tuple[int, ...]]:
-        out = {}
-        for name, shape in self.mapping(key).items():
-            if not isinstance(shape, list) or not all(
-                isinstance(n, int) and not isinstance(n, bool) and 0 <= n < 1 << 31 for n in shape
-            ):
-                raise DataError(f"{self.source}: {key!r} has a bad shape for {name!r}")
-            out[name] = tuple(shape)
-        return out
-
-    def array(self, key: str) -> NDArray[np.float32]:
-        array = self._get(key, np.ndarray)
-        if array.dtype.kind != "f":
-            raise DataError(f"{self.source}: {key!r} must hold floats, holds {array.dtype}")
-        with np.errstate(over="ignore"):  # becomes infinite, which is refused
-            return np.asarray(array, dtype=np.float32)

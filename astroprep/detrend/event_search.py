@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.stats import norm
+from scipy.special import ndtri
 
 from astroprep.clean.window import moving_median
 from astroprep.data import Usable
@@ -50,7 +50,7 @@ class Search:
         """Score that disjoint boxes of Gaussian noise pass `false_alarms` times a curve."""
         boxes = np.outer(n_points * cadence, 1 / self.durations).sum(axis=1)
         # none at all: no score is infinite
-        return norm.isf(self.false_alarms / (2 * np.maximum(boxes, 1.0)))
+        return np.asarray(-ndtri(self.false_alarms / (2 * np.maximum(boxes, 1.0))))
 
 
 @dataclass(frozen=True)

@@ -8,7 +8,7 @@ from collections.abc import Iterable
 import numpy as np
 from numba import njit
 from numpy.typing import NDArray
-from scipy.stats import norm
+from scipy.special import ndtri
 
 from astroprep.features.feature import KERNEL
 from astroprep.features.ordering import sorted_values
@@ -51,8 +51,9 @@ INTERVAL = 1.959964
 
 
 def _bandwidth(p: NDArray[np.float64]) -> NDArray[np.float64]:
-    x = norm.ppf(p)
-    return np.asarray(INTERVAL ** (2 / 3) * np.cbrt(1.5 * norm.pdf(x) ** 2 / (2 * x**2 + 1)))
+    x = ndtri(p)
+    density = np.exp(-(x**2) / 2) / np.sqrt(2 * np.pi)
+    return np.asarray(INTERVAL ** (2 / 3) * np.cbrt(1.5 * density**2 / (2 * x**2 + 1)))
 
 
 MIDDLE = float(_bandwidth(np.array([0.5]))[0])

@@ -4,16 +4,21 @@ One pair of functions a form (`from_arrow` and `to_arrow`, ...), and `take`, whi
 form. Columns are found by the names in `NAMES`, or given.
 """
 
-from astroprep.interchange.arrow import from_arrow, to_arrow
-from astroprep.interchange.forms import take
-from astroprep.interchange.frames import from_nested, from_pandas, to_nested, to_pandas
-from astroprep.interchange.names import NAMES, find_column
-from astroprep.interchange.tables import (
-    from_lightkurve,
-    from_timeseries,
-    to_lightkurve,
-    to_timeseries,
-)
+from typing import TYPE_CHECKING
+
+from astroprep.lazy import lazy_room
+
+if TYPE_CHECKING:
+    from astroprep.interchange.arrow import from_arrow, to_arrow
+    from astroprep.interchange.forms import take
+    from astroprep.interchange.frames import from_nested, from_pandas, to_nested, to_pandas
+    from astroprep.interchange.names import NAMES, find_column
+    from astroprep.interchange.tables import (
+        from_lightkurve,
+        from_timeseries,
+        to_lightkurve,
+        to_timeseries,
+    )
 
 __all__ = [
     "NAMES",
@@ -30,3 +35,5 @@ __all__ = [
     "to_pandas",
     "to_timeseries",
 ]
+
+lazy_room(__name__)

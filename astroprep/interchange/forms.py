@@ -6,7 +6,6 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
-import pandas as pd
 
 from astroprep.data import LightCurveBatch
 from astroprep.errors import DataError
@@ -55,7 +54,7 @@ list of tables, or tuple of arrays (time, value[, error])
         return from_timeseries(data), lambda batch: to_timeseries(batch, data)
     if "nested_pandas.NestedFrame" in kinds:
         return from_nested(data), to_nested
-    if isinstance(data, pd.DataFrame):
+    if "pandas.DataFrame" in kinds:
         batch, order = from_frame(data, None)
         return batch, lambda result: frame_back(result, data, order)
     if isinstance(data, tuple) and len(data) in (2, 3) and all(np.ndim(d) == 1 for d in data):

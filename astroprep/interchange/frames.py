@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Any, cast
+from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
-import pandas as pd
 import pyarrow as pa
 from numpy.typing import NDArray
 
@@ -14,6 +13,9 @@ from astroprep.errors import DataError
 from astroprep.interchange.arrow import band_codes, from_arrow, point_columns, to_arrow
 from astroprep.interchange.names import NAMES, find_column, measurement
 from astroprep.optional import need
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 __all__ = ["frame_back", "from_frame", "from_nested", "from_pandas", "to_nested", "to_pandas"]
 
@@ -41,6 +43,8 @@ def from_frame(
     frame: pd.DataFrame, id_column: str | None
 ) -> tuple[LightCurveBatch, NDArray[np.int64]]:
     """Batch of a long frame, and the row of the frame behind each of its points."""
+    import pandas as pd  # half a second, which nobody pays who holds no frame
+
     names = [str(name) for name in frame.columns]
     time, value, error, quantity = measurement(names, "DataFrame")
     who = id_column or find_column(names, "id")
@@ -83,6 +87,8 @@ def from_frame(
 
 def to_pandas(batch: LightCurveBatch) -> pd.DataFrame:
     """Long frame, one row a measurement, with the one-dimensional object columns repeated."""
+    import pandas as pd
+
     sizes = np.diff(batch.offsets)
     columns = {
         name: np.repeat(column, sizes)
@@ -122,6 +128,8 @@ def from_nested(frame: pd.DataFrame, *, column: str | None = None) -> LightCurve
 
 def to_nested(batch: LightCurveBatch, *, name: str = "lightcurve") -> Any:
     """Return a nested-pandas frame, one row an object; needs the nested-pandas package."""
+    import pandas as pd
+
     nested_pandas = need("nested_pandas", extra="lsdb", who="to_nested")
     table = to_arrow(batch, name=name)
     frame = table.drop_columns([name]).to_pandas()
@@ -140,6 +148,8 @@ def frame_back(
 
     A step that drops points or makes new ones gives a new frame, in the order of the batch.
     """
+    import pandas as pd
+
     who = find_column([str(name) for name in frame.columns], "id")
     curve = np.zeros(len(frame), np.int64)
     if who is not None:

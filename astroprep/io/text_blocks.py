@@ -6,8 +6,8 @@ import gzip
 import zlib
 from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-import pandas as pd
 import pyarrow as pa
 import pyarrow.csv as pacsv
 import pyarrow.parquet as pq
@@ -15,6 +15,9 @@ import pyarrow.parquet as pq
 from astroprep.errors import DataError
 from astroprep.io.files import check_file, first_line
 from astroprep.surveys.schema import FileTable
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 __all__ = ["file_columns", "iter_blocks"]
 
@@ -97,6 +100,8 @@ def _options(layout: FileTable, columns: list[str], names: list[str]) -> dict[st
 def _frames(
     path: Path, layout: FileTable, rows: int, columns: list[str] | None
 ) -> Iterator[pd.DataFrame]:
+    import pandas as pd
+
     try:
         with pd.read_csv(
             path,

@@ -1,15 +1,20 @@
 """The compact cyclic network: its shape, its training, its calibration and its evaluation."""
 
-from astroprep.model.conformal import Conformal
-from astroprep.model.folded_autoencoder import FoldedAutoencoder
-from astroprep.model.isotonic import Isotonic
-from astroprep.model.label_map import evaluate_mapped, read_label_map
-from astroprep.model.outputs import Outputs
-from astroprep.model.priors import PriorEstimate, estimate_shares, read_shares
-from astroprep.model.reliability import calibration_error, reliability
-from astroprep.model.scores import accuracy_by, bootstrap_scores, top_k_error
-from astroprep.model.taxonomy import Taxonomy, evaluate_levels
-from astroprep.model.unknown import UnknownScore
+from typing import TYPE_CHECKING
+
+from astroprep.lazy import lazy_room
+
+if TYPE_CHECKING:
+    from astroprep.model.conformal import Conformal
+    from astroprep.model.folded_autoencoder import FoldedAutoencoder
+    from astroprep.model.isotonic import Isotonic
+    from astroprep.model.label_map import evaluate_mapped, read_label_map
+    from astroprep.model.outputs import Outputs
+    from astroprep.model.priors import PriorEstimate, estimate_shares, read_shares
+    from astroprep.model.reliability import calibration_error, reliability
+    from astroprep.model.scores import accuracy_by, bootstrap_scores, top_k_error
+    from astroprep.model.taxonomy import Taxonomy, evaluate_levels
+    from astroprep.model.unknown import UnknownScore
 
 __all__ = [
     "Conformal",
@@ -30,3 +35,5 @@ __all__ = [
     "reliability",
     "top_k_error",
 ]
+
+lazy_room(__name__)

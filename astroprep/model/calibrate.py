@@ -9,7 +9,6 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.optimize import minimize_scalar
 
 from astroprep.errors import DataError
 
@@ -96,6 +95,8 @@ def fit_temperature(
         raise DataError("fit_temperature needs finite logits; leave rejected objects out")
     w = np.ones(y.size) if weight is None else np.asarray(weight, dtype=np.float64)
     low, high = np.log(TEMPERATURE_RANGE)
+    from scipy.optimize import minimize_scalar  # training alone needs it
+
     found = minimize_scalar(
         lambda log_t: _log_loss(z, y, w, float(np.exp(log_t))), bounds=(low, high), method="bounded"
     )

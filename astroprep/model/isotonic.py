@@ -8,7 +8,6 @@ from typing import Any, Self
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.optimize import isotonic_regression
 
 from astroprep.errors import DataError
 from astroprep.model.calibrate import fit_temperature, softmax
@@ -130,6 +129,8 @@ def _line(
     A step of the regression says 0 or 1 where it saw only one answer; the rule of succession,
     (hits + 1/2) / (n + 1) with n objects in the step, leaves room for the one that comes next.
     """
+    from scipy.optimize import isotonic_regression  # training alone needs it
+
     x, index = np.unique(p, return_inverse=True)
     n = np.bincount(index)
     w = np.bincount(index, weights=weight)

@@ -8,7 +8,6 @@ from typing import Any, Literal, Self, get_args
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.linalg import solve_triangular
 from scipy.special import logsumexp
 
 from astroprep.errors import ConfigError, DataError
@@ -246,6 +245,8 @@ def _rounded(array: NDArray[np.float64]) -> NDArray[np.float64]:
 
 def _whitening(centred: NDArray[np.float64]) -> NDArray[np.float64]:
     """Inverse Cholesky factor of the covariance, with a ridge."""
+    from scipy.linalg import solve_triangular  # training alone needs it
+
     n, d = centred.shape
     if not d:
         return np.empty((0, 0))

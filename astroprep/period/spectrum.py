@@ -99,6 +99,13 @@ def _polynomial(x: NDArray[np.float64], y: NDArray[np.float64], degree: int) -> 
 
 
 @cache
+def _nodes() -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Nodes and weights of the quadrature over the kernel."""
+    node, weight = np.polynomial.legendre.leggauss(64)
+    return node, weight
+
+
+@cache
 def plan(rows: int) -> Plan:
     """Tables for transforms of ``8 * rows`` cells.
 
@@ -110,9 +117,10 @@ def plan(rows: int) -> Plan:
     size = LANES * rows
     band = int(size / OVERSAMPLING) // 16 * 16
     mode = np.arange(band) - band // 2
-    node, node_weight = np.polynomial.legendre.leggauss(64)
+    node, node_weight = _nodes()
     weight = _spreading_kernel(node) * node_weight * TAPS / 2
-    transform = np.cos(np.pi * TAPS * np.outer(mode / size, node)) @ weight
+    half = np.arange(band // 2 + 1)  # the kernel is even, and so is its transform
+    transform = (np.cos(np.pi * TAPS * np.outer(half / size, node)) @ weight)[np.abs(mode)]
     sign = 1.0 - 2.0 * (mode % 2)  # the grid starts half a period early
     x = np.cos(np.pi * (np.arange(64) + 0.5) / 64)
     left = (0.5 * (x + 1))[:, None] - TAPS / 2 + np.arange(TAPS)

@@ -14,7 +14,7 @@ from astroprep.deploy.bundle import Bundle
 from astroprep.errors import ConfigError, DataError
 from astroprep.model.taxonomy import Taxonomy
 from astroprep.pipeline.recipe import PERIOD_STEPS
-from astroprep.pipeline.steps import all_steps, step_from_table, step_to_table
+from astroprep.pipeline.steps import step_from_table, step_to_table
 from astroprep.represent import AuxiliaryScale
 
 __all__ = [
@@ -128,14 +128,15 @@ def restore_steps(note: Note, source: Literal["search", "column"] | None) -> lis
     steps = []
     try:
         for entry in note.steps:
-            table, version, state = entry.table, entry.version, entry.state
+            table, state = entry.table, entry.state
+            version: int | None = entry.version
             if table.get("step") in PERIOD_STEPS and source is not None:
                 wanted = {"search": "PeriodSearch", "column": "UseCataloguePeriod"}[source]
                 if table["step"] != wanted:
                     table = {"step": wanted, "on_bad": table.get("on_bad", "reject")}
-                    version, state = all_steps()[wanted].version, {}
+                    version, state = None, {}
             step = step_from_table(table)
-            if step.version != version:
+            if version is not None and step.version != version:
                 raise DataError(
                     f"bundle: it was made with version {version} of {table['step']}, "
                     f"this astroprep has version {step.version}; train it again"

@@ -14,7 +14,7 @@ import astroprep
 from astroprep.base import Transformer
 from astroprep.errors import ConfigError
 
-__all__ = ["all_steps", "closest", "step_from_table", "step_to_table"]
+__all__ = ["all_steps", "closest", "find_step", "step_from_table", "step_to_table"]
 
 # Rooms that prepare data. The rooms behind them (model, compress) load torch and hold no steps.
 ROOMS = (
@@ -31,18 +31,30 @@ ROOMS = (
 
 @cache
 def all_steps() -> Mapping[str, type[Transformer]]:
-    """Every step of the package by its class name, in alphabetical order."""
+    """Every step of the package by its class name, in alphabetical order; loads all of them."""
+    found = {name: find_step(name) for name in sorted(_homes())}
+    return {name: step for name, step in found.items() if step is not None}
+
+
+@cache
+def _homes() -> Mapping[str, str]:
+    """Room of every public name that may be a step's, nothing of the rooms being loaded."""
     present = {module.name for module in pkgutil.iter_modules(astroprep.__path__)}
-    found: dict[str, type[Transformer]] = {}
-    for room in ROOMS:
-        if room in present:
-            members = vars(importlib.import_module(f"astroprep.{room}")).items()
-            found |= {
-                name: member
-                for name, member in members
-                if inspect.isclass(member) and issubclass(member, Transformer)
-            }
-    return dict(sorted(found.items()))
+    rooms = [f"astroprep.{room}" for room in ROOMS if room in present]
+    return {
+        name: room
+        for room in rooms
+        for name in importlib.import_module(room).__all__
+        if name[0].isupper()
+    }
+
+
+def find_step(name: str) -> type[Transformer] | None:
+    """Return the step of this class name, loading its module alone; None where there is none."""
+    room = _homes().get(name)
+    member = None if room is None else getattr(importlib.import_module(room), name)
+    is_step = inspect.isclass(member) and issubclass(member, Transformer)
+    return member if is_step else None
 
 
 def closest(word: str, known: Any) -> str:
@@ -72,9 +84,9 @@ def step_from_table(table: Mapping[str, Any], *, on_bad: str | None = None) -> T
     name = settings.pop("step", None)
     if not isinstance(name, str):
         raise ConfigError("a step needs its name: step = 'FlagBad'" + closest("", all_steps()))
-    if name not in all_steps():
+    step = find_step(name)
+    if step is None:
         raise ConfigError(f"unknown step {name!r}{closest(name, all_steps())}")
-    step = all_steps()[name]
     known = list(inspect.signature(step).parameters)
     wrong = [f"unknown key {key!r}{closest(key, known)}" for key in settings if key not in known]
     if wrong:

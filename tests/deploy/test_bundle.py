@@ -15,6 +15,7 @@ import numpy as np
 import pytest
 
 from astroprep.deploy import bundle as module
+from astroprep.deploy import bundle_parts
 from astroprep.deploy.bundle import (
     Bundle,
     bundle_bytes,
@@ -190,7 +191,7 @@ def test_duplicate_names_are_refused(bundle: Bundle) -> None:
 
 
 def test_a_zip_bomb_is_not_inflated(bundle: Bundle, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(module.PART_LIMITS, "recipe.json", 10_000)
+    monkeypatch.setitem(bundle_parts.PART_LIMITS, "recipe.json", 10_000)
     bomb = _repack(bundle_bytes(bundle), lambda p: p.update({"recipe.json": bytes(10_000_000)}))
     assert len(bomb) < 30_000
     inflated = 0

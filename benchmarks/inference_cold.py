@@ -1,0 +1,83 @@
+"""What one object costs a process that has just begun: imports, loading the bundle, classifying.
+
+    python benchmarks/inference_cold.py --bundle result/bundle.apz --input one.parquet
+
+Every row is a fresh process, kernels compiled and cached by one that went before; seconds of the
+processor's clock, the least and the median of several. Peers: ONNX Runtime opening the same
+network, and the imports of lightkurve and of torch for scale.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import statistics
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+from typing import Any
+
+from record import record
+
+TIMED = """
+import sys, time
+start = time.process_time()
+{before}
+begin = time.process_time()
+{work}
+print(begin - start, time.process_time() - begin)
+"""
+READ = """from astroprep.deploy.bundle import read_bundle
+from astroprep.deploy.runtime import Runtime"""
+LOAD = "r = Runtime(read_bundle({bundle!r}))"
+CLASSIFY = "from astroprep.pipeline.classify import classify"
+ROWS = {
+    "classify one object": (CLASSIFY, "classify({bundle!r}, {input!r}, {out!r})"),
+    "load bundle, first time": (READ, LOAD),
+    "load bundle, again": (READ + "\n" + LOAD, LOAD),
+    "ONNX Runtime session": ("import onnxruntime as o", "o.InferenceSession({onnx!r})"),
+    "import lightkurve": ("", "import lightkurve"),
+    "import torch": ("", "import torch"),
+}
+
+
+def measure(name: str, places: dict[str, str], n: int) -> dict[str, Any]:
+    """Seconds of imports and of the work behind them."""
+    code = TIMED.format(**dict(zip(("before", "work"), ROWS[name], strict=True)))
+    words = [sys.executable, "-W", "ignore", "-c", code.format(**places)]
+    runs = []
+    for _ in range(n + 1):  # the first fills caches
+        done = subprocess.run(words, capture_output=True, text=True, check=True)
+        runs.append([float(word) for word in done.stdout.splitlines()[-1].split()])
+    before, work = zip(*runs[1:], strict=True)
+    row = {"what": name, "import_s": min(before), "work_s": min(work), "runs": n}
+    row["work_median_s"] = statistics.median(work)
+    print(json.dumps(row), flush=True)
+    return row
+
+
+def main() -> None:
+    """Measure and record."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--bundle", type=Path, required=True)
+    parser.add_argument("--input", type=Path, required=True, help="survey file of one object")
+    parser.add_argument("--runs", type=int, default=5)
+    parser.add_argument("--out", type=Path, help="JSON file; benchmarks/results/ by default")
+    given = parser.parse_args()
+    from astroprep.deploy.export import export_bundle
+
+    with tempfile.TemporaryDirectory() as folder:
+        files = export_bundle(given.bundle, "onnx", Path(folder))
+        places = {
+            "bundle": str(given.bundle),
+            "input": str(given.input),
+            "out": f"{folder}/predictions.parquet",
+            "onnx": str(next(path for path in files if path.suffix == ".onnx")),
+        }
+        rows = [measure(name, places, given.runs) for name in ROWS]
+    print(record("cold", rows, given.out, peer="ONNX Runtime session of the same network"))
+
+
+if __name__ == "__main__":
+    main()
