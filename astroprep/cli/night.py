@@ -135,10 +135,11 @@ def nightly(
     if out is not None:
         for path in write_products(result, out):
             show.out.print(str(path))
-        page = write_night_page(result, out, state=state, bundle=bundle, options=options)
-        show.out.print(str(page))
     if metrics is not None:
         write_metrics(result, metrics, time.time())
+    if out is not None:  # last: a page that cannot be made holds nothing else up
+        page = write_night_page(result, out, state=state, bundle=bundle, options=options)
+        show.out.print(str(page))
     if strict and (c["dead"] or c["rejected"]):
         raise typer.Exit(1)
 

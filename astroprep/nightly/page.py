@@ -2,21 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
-from numpy.typing import NDArray
 
-from astroprep.clean import ToFlux, ToMagnitude
 from astroprep.data import LightCurveBatch, PointFlag
-from astroprep.nightly.bands import band_steps
 from astroprep.nightly.classify import NightClassifier
+from astroprep.nightly.drift import drift_from_training, in_band
 from astroprep.nightly.histories import object_histories
 from astroprep.nightly.ingest import SURVEYS
 from astroprep.nightly.merge import latest_objects
@@ -25,10 +20,6 @@ from astroprep.nightly.rows import FORCED, SurveyAlerts
 from astroprep.nightly.run import NightOptions, NightResult
 from astroprep.nightly.state import State, open_state
 from astroprep.nightly.upkeep import current_observations
-from astroprep.period.periodsearch import AUXILIARIES
-from astroprep.pipeline.prepare import apply_steps, prepare
-from astroprep.quality.assess import assess
-from astroprep.quality.drift import FEATURE_PREFIX
 
 __all__ = ["write_night_page"]
 
@@ -107,7 +98,7 @@ def write_night_page(
         points, flags = _observed(opened, of_night)
         dead = opened.read("dead_letters", ["reason"], of_night)["reason"]
     training = classifier.classifier.bundle.training_summary
-    drift, note = _drift(classifier, training, histories, known, sample, said)
+    drift, note = drift_from_training(classifier, training, histories, known, sample, said)
     where = ", ".join(f"{a} as {b}" for a, b in classifier.bands.items())
     write_night_report(
         path,
@@ -127,7 +118,7 @@ def write_night_page(
         drift_note=note,
         objects=_frame(lists, known),
         totals=totals,
-        curves=_in_band(classifier, histories),
+        curves=in_band(classifier, histories),
     )
     return path
 
@@ -222,80 +213,6 @@ def _observed(state: State, where: pc.Expression) -> tuple[pd.DataFrame, dict[st
     if not parts:
         return pd.DataFrame({"band": []}), words
     return pd.concat(parts).groupby("band", dropna=False).sum().reset_index(), words
-
-
-def _in_band(classifier: NightClassifier, batch: LightCurveBatch) -> LightCurveBatch | None:
-    """Light curves in the band that was classified, without the points of other bands."""
-    if not len(batch):
-        return None
-    convert = [one for one in classifier.before if isinstance(one, ToFlux | ToMagnitude)]
-    chosen = apply_steps([*band_steps(list(classifier.bands)), *convert], batch)
-    keep = (chosen.flags & np.uint32(PointFlag.OTHER_BAND)) == 0
-    total = np.concatenate([[0], np.cumsum(keep)])
-    return LightCurveBatch(
-        time=chosen.time[keep],
-        value=chosen.value[keep],
-        error=chosen.error[keep],
-        flags=chosen.flags[keep],
-        offsets=total[chosen.offsets],
-        objects=chosen.objects,
-        meta=replace(chosen.meta, bands=()),
-    )
-
-
-def _drift(
-    classifier: NightClassifier,
-    training: dict[str, Any],
-    histories: LightCurveBatch,
-    known: pa.Table,
-    sample: pa.Array,
-    said: pa.RecordBatch,
-) -> tuple[dict[str, Any], str]:
-    """Drift of a sample of the night's objects from the training survey, and what it is."""
-    if not training:
-        return {}, (
-            "The bundle keeps no distributions of the survey that it learned from, so nothing can "
-            "be compared; bundles that are trained anew keep some."
-        )
-    drawn = pc.is_in(known["object_id"], value_set=sample).to_numpy()
-    rows = np.flatnonzero(drawn)
-    batch = _in_band(classifier, histories.take(rows)) if rows.size else None
-    if batch is None or not len(batch):
-        return {}, "No object changed, so there is nothing to compare with the training survey."
-    place = pc.index_in(pa.array(batch.ids, pa.string()), value_set=said["object_id"])
-    label = pc.fill_null(said["class"].take(place), "").to_numpy(zero_copy_only=False)
-    batch = batch.with_columns(objects={"label": label})
-    features = _features(classifier, histories.take(rows), known.take(pa.array(rows)))
-    report = assess([batch], training=training, further=lambda: features)
-    note = (
-        f"{len(batch):,} of {said.num_rows:,} changed objects with all that is known of them, in "
-        "the band that was classified, against the distributions that the bundle keeps of its "
-        "training survey; classes as predicted against the labels. Young histories have few "
-        "points and short baselines, which is drift too."
-    )
-    return report.drift, note
-
-
-def _features(
-    classifier: NightClassifier, batch: LightCurveBatch, known: pa.Table
-) -> dict[str, NDArray[np.float64]]:
-    """Features as the network saw them, by the periods that are stored."""
-    batch = batch.with_columns(objects={"row": np.arange(len(batch))})
-    ready = apply_steps(classifier.before, batch)
-    known = known.take(pa.array(ready.objects["row"]))
-    found = pc.fill_null(known["period"], np.nan).to_numpy()
-    has_period = np.isfinite(found) & (found > 0)
-    numbers = ("period", "period_err", *AUXILIARIES)
-    columns: dict[str, NDArray[Any]] = {
-        name: pc.fill_null(known[name], np.nan).to_numpy()[has_period] for name in numbers
-    }
-    columns["period_status"] = np.full(int(has_period.sum()), "known", object)
-    if not has_period.any():
-        return {}
-    ready = ready.take(np.flatnonzero(has_period)).with_columns(objects=columns)
-    prepared = prepare(ready, classifier.after)
-    names: Sequence[str] = prepared.feature_names
-    return {FEATURE_PREFIX + name: prepared.features[:, k] for k, name in enumerate(names)}
 
 
 def _frame(lists: dict[str, pa.RecordBatch], known: pa.Table) -> pd.DataFrame:

@@ -112,15 +112,16 @@ def write_night_report(
     """
     details = [one for one in quality_details({"drift": drift}) if one.name == "drift"]
     lists = [_listed(name, objects, totals, curves) for name in LISTS]
-    sections = [("headline", "Result"), ("quality", "Data quality"), ("drift", "Drift")]
-    sections += [("classes", "Classes"), *((one.name, one.title) for one in lists)]
+    sections = [("headline", "Result"), ("quality", "Data quality")]
+    sections += [(one.name, one.title) for one in lists]
+    sections += [("classes", "Classes"), ("drift", "Drift from training")]
     write_template(
         path,
         "night.html",
         title=_plain(title),
         subtitle=_plain(about),
         sections=sections,
-        cards=_cards(counts, totals, seconds, n_timed),
+        cards=_cards(counts, totals, seconds, n_timed, drift),
         accounts=_accounts(counts),
         throughput=_throughput(seconds, cpu_seconds, n_timed, counts),
         tables=[t for t in (_points(points), *_reasons(flags, dead, rejected)) if t is not None],
@@ -155,15 +156,26 @@ def _accounts(counts: Mapping[str, int]) -> list[Cell]:
 
 
 def _cards(
-    counts: Mapping[str, int], totals: Mapping[str, int], seconds: float, n_timed: int
+    counts: Mapping[str, int],
+    totals: Mapping[str, int],
+    seconds: float,
+    n_timed: int,
+    drift: Mapping[str, Any],
 ) -> list[Card]:
     rate = f"{n_timed / seconds:,.0f}" if seconds > 0 and n_timed else NOTHING
+    measures = drift.get("measures", ())
+    poor = sum(one["verdict"] == "poor" for one in measures)
     return [
         Card(f"{counts['received']:,}", "alerts"),
         Card(f"{counts['changed']:,}", "changed objects"),
         *(Card(f"{totals.get(name, 0):,}", text.lower()) for name, (text, _) in LISTS.items()),
         Card(f"{counts['dead']:,}", "dead letters", "bad" if counts["dead"] else ""),
         Card(rate, "alerts a second"),
+        Card(
+            f"{poor} of {len(measures)}" if measures else NOTHING,
+            "measures far from training",
+            "poor" if poor else "",
+        ),
     ]
 
 

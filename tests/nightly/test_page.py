@@ -50,7 +50,7 @@ def trained(bundle_file, tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def season(nights, trained, tmp_path_factory):
-    stars, folders = nights(40, 3, visits_per_night=12.0)
+    _, folders = nights(40, 3, visits_per_night=12.0)
     (folders[-1] / "zz.avro").write_bytes(b"rubbish")
     url = str(tmp_path_factory.mktemp("page") / "state")
     results = [
@@ -92,7 +92,7 @@ def test_says_what_the_state_holds(season, trained, tmp_path):
         assert part.count('<svg class="curve"') == len(ids)
         assert "None." in part if not len(ids) else f"{len(ids)} of {len(ids)} are shown" in part
     with open_state(url) as state:
-        new = [run for run in state.read("observations", ["run"])["run"].to_pylist()]
+        new = state.read("observations", ["run"])["run"].to_pylist()
     n_new = sum(run in result.runs for run in new)
     found = re.findall(r"<tr><td class=\"text\"><bdi>ztf_\w</bdi></td><td data-value=\"(\d+)", page)
     assert sum(map(int, found)) == n_new == c["observations"]
@@ -119,7 +119,7 @@ def test_a_bundle_without_a_summary_is_said(season, bundle_file, tmp_path):
 
 
 def test_nights_without_objects_or_classes(season, nights, trained, tmp_path):
-    folders, url, results = season
+    folders, url, _ = season
     again = run_night(url, trained, str(folders[0]), options(folders[0]))
     page = page_of(again, tmp_path, url, trained, options(folders[0]))
     assert "0 changed objects = 0 classified + 0 rejected" in page
