@@ -53,7 +53,10 @@ def nightly(
     night: Annotated[str, typer.Option(help="Name of the night; today, UTC, by default.")] = "",
     follow: Annotated[bool, typer.Option("--follow", help="Wait for more alerts.")] = False,
     out: Annotated[
-        Path | None, typer.Option(help="Folder for NIGHT.parquet, NIGHT.vot and NIGHT.json.")
+        Path | None,
+        typer.Option(
+            help="Folder for NIGHT.parquet, NIGHT.vot, NIGHT.json and the page NIGHT.html."
+        ),
     ] = None,
     band_map: Annotated[
         list[str] | None,
@@ -89,6 +92,7 @@ def nightly(
     Example: `astroprep nightly --state state/ --bundle bundle.apz --alerts night.tar.gz
     --band-map ztf_r=V --night 2026-11-30 --out products/`
     """
+    from astroprep.nightly.page import write_night_page
     from astroprep.nightly.products import publish as send
     from astroprep.nightly.products import write_metrics, write_products
     from astroprep.nightly.run import NightOptions, NightResult, run_night
@@ -133,6 +137,9 @@ def nightly(
             show.out.print(str(path))
     if metrics is not None:
         write_metrics(result, metrics, time.time())
+    if out is not None:  # last: a page that cannot be made holds nothing else up
+        page = write_night_page(result, out, state=state, bundle=bundle, options=options)
+        show.out.print(str(page))
     if strict and (c["dead"] or c["rejected"]):
         raise typer.Exit(1)
 

@@ -5,6 +5,7 @@ from astroprep.nightly.few import FewPointModel
 from astroprep.nightly.ingest import DEAD_LETTERS, AlertReader
 from astroprep.nightly.merge import latest_objects, merge_observations
 from astroprep.nightly.objects import CLASSIFICATIONS, OBJECTS
+from astroprep.nightly.page import write_night_page
 from astroprep.nightly.products import publish, write_metrics, write_products
 from astroprep.nightly.rows import OBSERVATIONS
 from astroprep.nightly.run import NightOptions, NightResult, run_night
@@ -34,5 +35,6 @@ __all__ = [
     "publish",
     "run_night",
     "write_metrics",
+    "write_night_page",
     "write_products",
 ]

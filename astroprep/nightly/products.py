@@ -18,7 +18,7 @@ from astroprep.io import AstroTable, astro_bytes, make_provenance, replaced
 from astroprep.nightly.run import NightResult
 from astroprep.optional import need
 
-__all__ = ["publish", "summary", "write_metrics", "write_products"]
+__all__ = ["product_path", "publish", "summary", "write_metrics", "write_products"]
 
 UNITS = {"period": "d"}
 GAUGES = {
@@ -30,7 +30,7 @@ GAUGES = {
 
 def summary(result: NightResult) -> dict[str, Any]:
     """Counts and times of a night, as JSON can hold them."""
-    alerts = max(result.counts["received"], 1)
+    alerts = max(result.counts["received"] - result.n_resumed, 1)
     return {
         "night": result.night,
         "counts": result.counts,
@@ -39,6 +39,19 @@ def summary(result: NightResult) -> dict[str, Any]:
         "cpu_ms_per_alert": round(1e3 * result.cpu_seconds / alerts, 4),
         "runs": list(result.runs),
     }
+
+
+def product_path(out: str | Path, night: str, kind: str) -> Path:
+    """File of a night.
+
+    Raises
+    ------
+    ConfigError
+        If the name of the night cannot name one.
+    """
+    if "/" in night or "\0" in night or night.startswith("."):
+        raise ConfigError(f"--night {night!r} cannot name a file")
+    return Path(out) / f"{night}.{kind}"
 
 
 def write_products(result: NightResult, out: str | Path) -> list[Path]:
@@ -57,10 +70,7 @@ def write_products(result: NightResult, out: str | Path) -> list[Path]:
     DataError
         If they cannot be written.
     """
-    if "/" in result.night or result.night.startswith("."):
-        raise ConfigError(f"--night {result.night} cannot name a file")
-    folder = Path(out)
-    paths = [folder / f"{result.night}.{kind}" for kind in ("parquet", "vot", "json")]
+    paths = [product_path(out, result.night, kind) for kind in ("parquet", "vot", "json")]
     record = make_provenance("nightly", **summary(result))
     table = result.classifications.replace_schema_metadata({"astroprep": json.dumps(record)})
     with replaced(paths[0]) as part:

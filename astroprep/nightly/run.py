@@ -104,6 +104,8 @@ class NightResult:
         That this call took.
     runs : tuple of int
         In the ledger.
+    n_resumed : int
+        Of the alerts received, those that an interrupted call had stored: in no time of this one.
     """
 
     night: str
@@ -112,6 +114,7 @@ class NightResult:
     seconds: float
     cpu_seconds: float
     runs: tuple[int, ...]
+    n_resumed: int = 0
 
 
 def run_night(
@@ -170,7 +173,12 @@ def run_night(
             night.finish()
             seconds = clock.perf_counter() - started[0], clock.process_time() - started[1]
             return NightResult(
-                night.name, dict(night.counts), night.said(), *seconds, tuple(night.runs)
+                night.name,
+                dict(night.counts),
+                night.said(),
+                *seconds,
+                tuple(night.runs),
+                night.n_resumed,
             )
     finally:
         source.close()
@@ -209,6 +217,7 @@ class _Night:
             self.state.close()
             raise
         self.counts = dict.fromkeys(COUNTS, 0)
+        self.n_resumed = 0
         self.runs: list[int] = []
         self._said: list[pa.Table] = []
         self._done = self._unfinished()
@@ -249,7 +258,9 @@ class _Night:
             done = self._done.pop(self._index, None)
             if done is not None and done["digest"] == _digest(messages):
                 log.info("batch %d of night %s is stored already", self._index, self.name)
-                self._count(json.loads(done["counts"]))
+                counts = json.loads(done["counts"])
+                self._count(counts)
+                self.n_resumed += counts.get("received", 0)
                 self._remember(int(done["run"]))
             else:
                 self._done.clear()

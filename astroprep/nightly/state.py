@@ -9,7 +9,7 @@ whoever writes next puts the tables back to them.
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from importlib.metadata import version as installed
@@ -183,6 +183,13 @@ class State:
         found = dataset.to_table(columns=columns, filter=where)
         wanted = TABLES[table] if columns is None else None
         return found if wanted is None else found.select(wanted.names).cast(wanted)
+
+    def batches(
+        self, table: str, columns: list[str], where: pc.Expression
+    ) -> Iterator[pa.RecordBatch]:
+        """Rows of a table as `read` gives them, piece by piece: for tables that fill no memory."""
+        dataset = self._delta(table, self._versions[table]).to_pyarrow_dataset()
+        yield from dataset.to_batches(columns=columns, filter=where)
 
     # -- writing ----------------------------------------------------------------------------
 

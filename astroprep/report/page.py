@@ -18,7 +18,7 @@ from astroprep.report import answers, sections
 from astroprep.report.quality import quality_name, quality_parts
 from astroprep.report.quality_details import quality_details
 
-__all__ = ["write_quality_report", "write_run_report"]
+__all__ = ["write_quality_report", "write_run_report", "write_template"]
 
 SECTIONS = (
     ("headline", "Result"),
@@ -45,7 +45,8 @@ def _script_hash(script: object) -> str:
     return "sha256-" + base64.b64encode(digest).decode("ascii")
 
 
-def _write(path: str | Path, template: str, **parts: Any) -> None:
+def write_template(path: str | Path, template: str, **parts: Any) -> None:
+    """Fill in a template of this room and write it, whole or not at all."""
     environment = Environment(
         loader=PackageLoader("astroprep.report", ""),
         autoescape=True,
@@ -78,7 +79,7 @@ def write_quality_report(path: str | Path, quality: Mapping[str, Any]) -> None:
     """
     survey = quality_name(quality)
     details = quality_details(quality)
-    _write(
+    write_template(
         path,
         "quality.html",
         title=f"Data quality: {survey}" if survey else "Data quality",
@@ -150,7 +151,7 @@ def write_run_report(
     for role, one in drawn:
         if role != "mistake":
             groups.setdefault(one.predicted, []).append(one)
-    _write(
+    write_template(
         path,
         "run.html",
         title=title,

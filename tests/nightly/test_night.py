@@ -249,6 +249,7 @@ def test_the_command_line(season, bundle_file, tmp_path):
     assert done.exit_code == 0, done.output
     assert "1 dead" in done.output
     assert (tmp_path / "out" / "n1.vot").exists()
+    assert "Night n1" in (tmp_path / "out" / "n1.html").read_text()
     assert CliRunner().invoke(app, [*words, "--strict"]).exit_code == 1
     shown = CliRunner().invoke(app, ["state", "--state", str(tmp_path / "s"), "--compact"])
     assert shown.exit_code == 0, shown.output
