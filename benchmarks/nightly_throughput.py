@@ -22,6 +22,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -30,6 +31,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from record import record
 
+from astroprep.deploy.bundle import read_bundle, write_bundle
 from astroprep.nightly import NightOptions, current_observations, open_state, run_night
 from astroprep.nightly.bands import band_steps
 from astroprep.nightly.classify import NightClassifier
@@ -103,6 +105,17 @@ def prepare(url: str, bundle: str, stored: pa.Table, unknown: float, seed: int) 
             state.commit("night", rows, night="before", batch=part)
 
 
+def with_frequency(bundle: str, highest: float, to: Path) -> str:
+    """The bundle with another highest frequency of the search; the network is the same."""
+    opened = read_bundle(bundle)
+    recipe = json.loads(json.dumps(opened.recipe))
+    for step in recipe["steps"]:
+        if step["table"]["step"] == "PeriodSearch":
+            step["table"]["max_frequency"] = highest
+    write_bundle(to, replace(opened, recipe=recipe))
+    return str(to)
+
+
 def make(args: argparse.Namespace, work: Path) -> dict[str, Any]:
     """Write the night and the state before it."""
     visits = [args.visits] * (args.nights - 1) + [args.last]
@@ -159,17 +172,17 @@ def night(args: argparse.Namespace, work: Path) -> dict[str, Any]:
 
 
 def compare(args: argparse.Namespace, work: Path) -> dict[str, Any]:
-    """Hold what the night said against batches over the whole histories."""
+    """Hold the last word of the night on each object against batches over the whole histories."""
     classifier = NightClassifier(args.bundle, SURVEY, band_map=BAND)
     with open_state(str(work / "state")) as state:
-        last = max(r["run"] for r in state.runs.to_pylist() if r["night"] == "before")
-        said = state.read("classifications", where=pc.field("night") == "last")
-        names = pc.unique(said["object_id"].combine_chunks()).sort()
-        rows = current_observations(state, pc.field("object_id").isin(names))
-        known = latest_objects(state.read("objects", where=pc.field("run") <= last))
-    times = pc.value_counts(said["object_id"].combine_chunks()).field("counts")
-    once = pc.unique(said["object_id"].combine_chunks()).filter(pc.equal(times, 1)).sort()
-    said = said.take(pc.index_in(once, value_set=said["object_id"].combine_chunks()))
+        said = latest_objects(state.read("classifications", where=pc.field("night") == "last"))
+        once = said["object_id"].combine_chunks()
+        rows = current_observations(state, pc.field("object_id").isin(once))
+        objects = state.read("objects")
+    place = pc.index_in(objects["object_id"], value_set=once)
+    objects = objects.filter(pc.is_valid(place))
+    spoken = said["run"].take(place.drop_null())
+    known = latest_objects(objects.filter(pc.less(objects["run"], spoken)))
     histories = object_histories(rows, once, SURVEY)
     origin = said["period_origin"].to_numpy(zero_copy_only=False)
     method = said["method"].to_numpy(zero_copy_only=False)
@@ -188,7 +201,6 @@ def compare(args: argparse.Namespace, work: Path) -> dict[str, Any]:
     agree = night_says.argmax(axis=1) == np.nan_to_num(whole, nan=-1).argmax(axis=1)
     return {
         "objects_compared": len(once),
-        "objects_in_two_batches": len(names) - len(once),
         "rejected_alike": bool((network == np.isfinite(whole[:, 0])).all()),
         "searched_equal_to_the_bit": _equal(night_says, whole, searched),
         "verified_equal_given_the_periods": _equal(night_says, same_says, verified),
@@ -213,6 +225,7 @@ def main() -> None:
     parser.add_argument("--nights", type=int, default=120)
     parser.add_argument("--visits", type=float, default=0.27, help="mean of a night")
     parser.add_argument("--last", type=float, default=3.2, help="mean of the last night")
+    parser.add_argument("--max-frequency", type=float, default=24.0, help="of the search, per day")
     parser.add_argument("--unknown", type=float, default=0.2)
     parser.add_argument("--batch", type=int, default=20_000)
     parser.add_argument("--seed", type=int, default=1)
@@ -225,8 +238,10 @@ def main() -> None:
         print(json.dumps(stages[args.stage](args, args.work)))
         return
     work = args.work or Path(tempfile.mkdtemp())
-    row: dict[str, Any] = {}
-    words = sys.argv[1:] if args.work else [*sys.argv[1:], "--work", str(work)]
+    work.mkdir(parents=True, exist_ok=True)
+    bundle = with_frequency(args.bundle, args.max_frequency, work / "bundle.apz")
+    row: dict[str, Any] = {"max_frequency": args.max_frequency}
+    words = [*sys.argv[1:], "--work", str(work), "--bundle", bundle]
     for stage in ("make", "night", "compare"):  # each in a process whose memory is its own
         command = [sys.executable, "-W", "ignore", __file__, *words, "--stage", stage]
         done = subprocess.run(command, stdout=subprocess.PIPE, check=True)
