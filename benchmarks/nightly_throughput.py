@@ -8,7 +8,7 @@ own, after a few packets that load the compiled code, and everything it said is 
 over the whole histories: the recipe itself where a period was searched, and all objects at once
 with the periods known before the night where it was verified.
 
-    python benchmarks/nightly_throughput.py --bundle BUNDLE [--stars 50000 --nights 120]
+    python benchmarks/nightly_throughput.py --bundle BUNDLE [--stars 50000 --nights 12 120 1200]
 """
 
 from __future__ import annotations
@@ -118,9 +118,10 @@ def with_frequency(bundle: str, highest: float, to: Path) -> str:
 
 def make(args: argparse.Namespace, work: Path) -> dict[str, Any]:
     """Write the night and the state before it."""
-    visits = [args.visits] * (args.nights - 1) + [args.last]
+    n = args.nights[0]
+    visits = [args.visits] * (n - 1) + [args.last]
     stars, nights = simulate_alerts(
-        args.stars, args.nights, args.seed, late=0, visits_per_night=visits, only=args.nights - 1
+        args.stars, n, args.seed, late=0, visits_per_night=visits, only=n - 1
     )
     *_, last = nights
     size = 0
@@ -222,7 +223,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--bundle", required=True)
     parser.add_argument("--stars", type=int, default=50_000)
-    parser.add_argument("--nights", type=int, default=120)
+    parser.add_argument("--nights", type=int, nargs="+", default=[120])
     parser.add_argument("--visits", type=float, default=0.27, help="mean of a night")
     parser.add_argument("--last", type=float, default=3.2, help="mean of the last night")
     parser.add_argument("--max-frequency", type=float, default=24.0, help="of the search, per day")
@@ -231,25 +232,28 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--out")
     parser.add_argument("--stage", choices=("make", "night", "compare"))
-    parser.add_argument("--work", type=Path, help="folder that is kept")
+    parser.add_argument("--work", type=Path, help="folder to work in")
     args = parser.parse_args()
     if args.stage:
         stages = {"make": make, "night": night, "compare": compare}
         print(json.dumps(stages[args.stage](args, args.work)))
         return
     work = args.work or Path(tempfile.mkdtemp())
-    work.mkdir(parents=True, exist_ok=True)
-    bundle = with_frequency(args.bundle, args.max_frequency, work / "bundle.apz")
-    row: dict[str, Any] = {"max_frequency": args.max_frequency}
-    words = [*sys.argv[1:], "--work", str(work), "--bundle", bundle]
-    for stage in ("make", "night", "compare"):  # each in a process whose memory is its own
-        command = [sys.executable, "-W", "ignore", __file__, *words, "--stage", stage]
-        done = subprocess.run(command, stdout=subprocess.PIPE, check=True)
-        row |= json.loads(done.stdout.splitlines()[-1])
-        print(row, flush=True)
-    if not args.work:
-        shutil.rmtree(work)
-    record("nightly_throughput", [row], args.out, data="simulate_alerts", seed=args.seed)
+    rows = []
+    for nights in args.nights:
+        here = work / str(nights)
+        here.mkdir(parents=True, exist_ok=True)
+        bundle = with_frequency(args.bundle, args.max_frequency, here / "bundle.apz")
+        row: dict[str, Any] = {"max_frequency": args.max_frequency, "nights": nights}
+        words = [*sys.argv[1:], "--work", str(here), "--bundle", bundle, "--nights", str(nights)]
+        for stage in ("make", "night", "compare"):  # each in a process whose memory is its own
+            command = [sys.executable, "-W", "ignore", __file__, *words, "--stage", stage]
+            done = subprocess.run(command, stdout=subprocess.PIPE, check=True)
+            row |= json.loads(done.stdout.splitlines()[-1])
+            print(row, flush=True)
+        shutil.rmtree(here)
+        rows.append(row)
+        record("nightly_throughput", rows, args.out, data="simulate_alerts", seed=args.seed)
 
 
 if __name__ == "__main__":

@@ -26,6 +26,7 @@ ARCHIVES = (".tar", ".tar.gz", ".tgz", ".tar.bz2", ".tar.xz", ".tar.zst")
 LARGEST = 1 << 28  # bytes of a packet; more is something else
 FETCHED = 256  # messages of a topic that are asked for at once
 LOOK = 0.5  # seconds between looks at whether to stop
+JOIN = 60.0  # seconds that a broker has to give partitions
 
 
 @dataclass(frozen=True)
@@ -245,6 +246,7 @@ class KafkaAlerts:
                     "enable.auto.commit": False,  # only what is stored is done
                 }
             )
+        self.address = address
         self._consumer = consumer
         self._consumer.subscribe([topic])
         self.follow = follow
@@ -255,10 +257,15 @@ class KafkaAlerts:
     def messages(self, size: int) -> Iterator[Message | None]:
         """Messages, and None behind each batch; see `AlertSource`."""
         n, waited = 0, 0.0
+        begun, joined = time.monotonic(), False
         while not self.stop.is_set():
             asked = time.monotonic()
             fetched = self._consumer.consume(min(FETCHED, size - n), LOOK)
-            waited += time.monotonic() - asked
+            joined = joined or bool(self._consumer.assignment())
+            if joined:
+                waited += time.monotonic() - asked
+            elif not self.follow and asked - begun > JOIN:
+                raise DataError(f"{self.address}: no partition was given within {JOIN:.0f} s")
             for one in fetched:
                 if one.error() is None:
                     self._given = True

@@ -243,6 +243,9 @@ class FakeConsumer:
         first, self.at = self.at, min(self.at + size, len(self.values))
         return [FakeMessage(v, first + i) for i, v in enumerate(self.values[first : self.at])]
 
+    def assignment(self):
+        return self.topics
+
     def commit(self, asynchronous):
         assert not asynchronous
         self.committed = self.at
