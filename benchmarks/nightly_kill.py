@@ -45,11 +45,11 @@ def write_nights(folder: Path, n_stars: int, n_nights: int, seed: int) -> list[P
     _, nights = simulate_alerts(n_stars, n_nights, seed, cutout=200, visits_per_night=3.0)
     folders = []
     for night in nights:
-        here = folder / str(night.mjd)
+        here, packets = folder / str(night.mjd), night.packets[:]
         here.mkdir(parents=True)
-        for i, packet in enumerate(night.packets):
+        for i, packet in enumerate(packets):
             (here / f"{i:05d}.avro").write_bytes(packet)
-        (here / "damaged.avro").write_bytes(night.packets[0][:500] if night.packets else b"x")
+        (here / "damaged.avro").write_bytes(packets[0][:500] if packets else b"x")
         folders.append(here)
     return folders
 

@@ -1,46 +1,61 @@
 """A replayed night over a state with a history: processor time an alert, memory, and the classes.
 
-Full ZTF packets (three images, 30 days of earlier candidates and of forced photometry) of a
-season of simulated stars. The nights before the last are put into a state as stored observations
-and the objects as known from them; a share of the objects is made unknown, so that their periods
-are searched in full. Then the last night is run, and every changed object is classified once more
-from its whole history at once, as `astroprep classify` does.
+Full ZTF packets (three images, 30 days of earlier candidates and of forced photometry) of simulated
+stars, one file each. The nights before the last are put into a state as stored observations and
+the objects as known from them, in as many commits as a week makes; a share of the objects is made
+unknown, so that their periods are searched in full. Then the last night is run in a process of its
+own, after a few packets that load the compiled code, and everything it said is held against batches
+over the whole histories: the recipe itself where a period was searched, and all objects at once
+with the periods known before the night where it was verified.
 
-    python benchmarks/nightly_throughput.py --bundle BUNDLE [--stars 2000]
+    python benchmarks/nightly_throughput.py --bundle BUNDLE [--stars 50000 --nights 12 120 1200]
 """
 
 from __future__ import annotations
 
 import argparse
+import json
+import os
 import resource
 import shutil
+import subprocess
+import sys
 import tempfile
 import time
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 from record import record
 
+from astroprep.deploy.bundle import read_bundle, write_bundle
 from astroprep.nightly import NightOptions, current_observations, open_state, run_night
+from astroprep.nightly.bands import band_steps
 from astroprep.nightly.classify import NightClassifier
 from astroprep.nightly.histories import object_histories
-from astroprep.nightly.ingest import SURVEYS, AlertReader
+from astroprep.nightly.ingest import SURVEYS
 from astroprep.nightly.merge import latest_objects, merge_observations
-from astroprep.nightly.sources import Message
+from astroprep.pipeline.classify import Classifier
+from astroprep.pipeline.prepare import apply_steps
 from astroprep.synthetic import simulate_alerts
 
 BAND = ("ztf_r=V",)
 SURVEY = SURVEYS["ztf"]
+FOLDER = 1000  # packets
+WARM = 300  # packets that load compiled code before the clock runs
+COMMITS = 7
 
 
-def history(stars: object, before: int, order: int) -> pa.Table:
+def history(stars: Any, before: int, order: int) -> pa.Table:
     """Stored observations of all visits before a night, made without their packets."""
     from astroprep.integrate import to_bjd_tdb
     from astroprep.nightly.rows import OBSERVATIONS, healpix_pixel
 
     use = np.flatnonzero(stars.detected & (stars.night < before))
+    use = use[np.argsort(stars.mjd[use], kind="stable")]  # as nights have brought them
     ra, dec = stars.ra[stars.star[use]], stars.dec[stars.star[use]]
     time_ = to_bjd_tdb(
         stars.mjd[use], system="MJD UTC", ra=ra, dec=dec, site="palomar", reference=2400000.5
@@ -74,92 +89,171 @@ def history(stars: object, before: int, order: int) -> pa.Table:
 
 def prepare(url: str, bundle: str, stored: pa.Table, unknown: float, seed: int) -> None:
     """State with the observations, and the objects as an earlier night would have left them."""
-    empty = merge_observations(stored.slice(0, 0), stored).current
+    current = merge_observations(stored.slice(0, 0), stored).current
     names = pc.unique(stored["object_id"].combine_chunks()).sort()
     with open_state(url, write=True, survey="ztf") as state:
         classifier = NightClassifier(bundle, SURVEY, band_map=BAND)
         known = latest_objects(state.read("objects"))
-        said = classifier.classify(object_histories(empty, names, SURVEY), known, "before")
+        said = classifier.classify(object_histories(current, names, SURVEY), known, "before")
         keep = np.random.default_rng(seed).random(len(names)) >= unknown
         objects = said.objects.filter(pa.array(keep))
-        state.commit("night", {"observations": stored, "objects": objects}, night="before")
+        size = -(-stored.num_rows // COMMITS)
+        for part in range(COMMITS):
+            rows = {"observations": stored.slice(part * size, size)}
+            if part == COMMITS - 1:
+                rows["objects"] = objects
+            state.commit("night", rows, night="before", batch=part)
 
 
-def agreement(url: str, bundle: str, result: object) -> dict[str, float]:
-    """Classes of the night against those of the whole histories at once."""
-    classifier = NightClassifier(bundle, SURVEY, band_map=BAND)
-    with open_state(url) as state:
-        names = result.classifications["object_id"].combine_chunks()
-        rows = current_observations(state, pc.field("object_id").isin(names))
-        none = latest_objects(state.read("objects")).slice(0, 0)
-    whole = classifier.classify(object_histories(rows, names, SURVEY), none, "whole")
-    a, b = result.classifications, whole.classifications
-    both = pc.and_(pc.is_valid(a["class"]), pc.is_valid(b["class"])).to_numpy()
-    first, second = (t["class"].to_numpy(zero_copy_only=False)[both] for t in (a, b))
-    p, q = (t["period"].to_numpy()[both] for t in (a, b))
-    verified = np.isin(
-        a["period_origin"].to_numpy(zero_copy_only=False)[both], ("confirmed", "drifted")
+def with_frequency(bundle: str, highest: float, to: Path) -> str:
+    """The bundle with another highest frequency of the search; the network is the same."""
+    opened = read_bundle(bundle)
+    recipe = json.loads(json.dumps(opened.recipe))
+    for step in recipe["steps"]:
+        if step["table"]["step"] == "PeriodSearch":
+            step["table"]["max_frequency"] = highest
+    write_bundle(to, replace(opened, recipe=recipe))
+    return str(to)
+
+
+def make(args: argparse.Namespace, work: Path) -> dict[str, Any]:
+    """Write the night and the state before it."""
+    n = args.nights[0]
+    visits = [args.visits] * (n - 1) + [args.last]
+    stars, nights = simulate_alerts(
+        args.stars, n, args.seed, late=0, visits_per_night=visits, only=n - 1
     )
-    same = first == second
-    rejected = [pc.is_null(t["class"]).to_numpy(zero_copy_only=False) for t in (a, b)]
+    *_, last = nights
+    size = 0
+    for i, packet in enumerate(last.packets):
+        folder = work / "night" / f"{i // FOLDER:04d}"
+        folder.mkdir(parents=True, exist_ok=True)
+        (folder / f"{i:07d}.avro").write_bytes(packet)
+        size += len(packet)
+        if i < WARM:
+            (work / "few").mkdir(exist_ok=True)
+            (work / "few" / f"{i:07d}.avro").write_bytes(packet)
+    stored = history(stars, last.mjd, 2)
+    prepare(str(work / "state"), args.bundle, stored, args.unknown, args.seed)
     return {
-        "compared": int(both.sum()),
-        "rejected_alike": bool((rejected[0] == rejected[1]).all()),
-        "same_class": float(same.mean()),
-        "same_class_searched": float(same[~verified].mean()) if (~verified).any() else 1.0,
-        "same_class_verified": float(same[verified].mean()) if verified.any() else 1.0,
-        "same_period": float((np.abs(p / q - 1) < 1e-3).mean()),
+        "alerts": len(last.packets),
+        "gigabytes": round(size / 1e9, 2),
+        "bytes_a_packet": round(size / len(last.packets)),
+        "stored_observations": stored.num_rows,
     }
+
+
+def night(args: argparse.Namespace, work: Path) -> dict[str, Any]:
+    """Run the night; time and memory of this process."""
+    run_night(str(work / "warm"), args.bundle, str(work / "few"), NightOptions(band_map=BAND))
+    start = time.process_time()
+    memory = []
+
+    def told(_: Any) -> None:
+        pages = int(Path("/proc/self/statm").read_text().split()[1])
+        memory.append(pages * os.sysconf("SC_PAGESIZE") >> 20)
+
+    options = NightOptions("last", band_map=BAND, batch=args.batch)
+    result = run_night(str(work / "state"), args.bundle, str(work / "night"), options, told)
+    c = result.counts
+    periods = max(c["searched"] + c["verified"], 1)
+    return {
+        "changed_objects": c["changed"],
+        "classified": c["classified"],
+        "searched": c["searched"],
+        "verified": c["verified"],
+        "share_searched": round(c["searched"] / periods, 3),
+        "cpu_seconds": round(result.cpu_seconds, 1),
+        "cpu_ms_an_alert": round(1e3 * result.cpu_seconds / c["received"], 3),
+        "wall_ms_an_alert": round(1e3 * result.seconds / c["received"], 3),
+        "cpu_seconds_to_start": round(start, 1),
+        "peak_mb": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss >> 10,
+        "mb_behind_batches": memory,
+    }
+
+
+def compare(args: argparse.Namespace, work: Path) -> dict[str, Any]:
+    """Hold the last word of the night on each object against batches over the whole histories."""
+    classifier = NightClassifier(args.bundle, SURVEY, band_map=BAND)
+    with open_state(str(work / "state")) as state:
+        said = latest_objects(state.read("classifications", where=pc.field("night") == "last"))
+        once = said["object_id"].combine_chunks()
+        rows = current_observations(state, pc.field("object_id").isin(once))
+        objects = state.read("objects")
+    place = pc.index_in(objects["object_id"], value_set=once)
+    objects = objects.filter(pc.is_valid(place))
+    spoken = said["run"].take(place.drop_null())
+    known = latest_objects(objects.filter(pc.less(objects["run"], spoken)))
+    histories = object_histories(rows, once, SURVEY)
+    origin = said["period_origin"].to_numpy(zero_copy_only=False)
+    method = said["method"].to_numpy(zero_copy_only=False)
+    network = method == "network"
+    searched, verified = (
+        network & np.isin(origin, kinds) for kinds in (("searched",), ("confirmed", "drifted"))
+    )
+    night_says = _stacked(said["probabilities"], len(classifier.classes))
+    same = classifier.classify(histories, known, "again")
+    same_says = _stacked(same.classifications["probabilities"], len(classifier.classes))
+    batch = histories.batch.with_columns(objects={"row": np.arange(len(once))})
+    recipe = Classifier(args.bundle, period_source="search")
+    prepared = recipe.prepare(apply_steps(band_steps(list(classifier.bands)), batch))
+    whole = np.full_like(night_says, np.nan)
+    whole[prepared.row] = recipe.predict_proba(prepared)
+    agree = night_says.argmax(axis=1) == np.nan_to_num(whole, nan=-1).argmax(axis=1)
+    return {
+        "objects_compared": len(once),
+        "rejected_alike": bool((network == np.isfinite(whole[:, 0])).all()),
+        "searched_equal_to_the_bit": _equal(night_says, whole, searched),
+        "verified_equal_given_the_periods": _equal(night_says, same_says, verified),
+        "verified_same_class_as_searched": round(float(agree[verified].mean()), 5),
+    }
+
+
+def _stacked(lists: pa.ChunkedArray, n: int) -> np.ndarray[Any, Any]:
+    full = pc.fill_null(lists, pa.scalar([np.nan] * n, lists.type)).combine_chunks()
+    return np.asarray(full.flatten().to_numpy()).reshape(-1, n)
+
+
+def _equal(a: Any, b: Any, which: Any) -> str:
+    return f"{int((a[which] == b[which]).all(axis=1).sum())} of {int(which.sum())}"
 
 
 def main() -> None:
     """Time a night."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--bundle", required=True)
-    parser.add_argument("--stars", type=int, default=2000)
-    parser.add_argument("--nights", type=int, default=120)
+    parser.add_argument("--stars", type=int, default=50_000)
+    parser.add_argument("--nights", type=int, nargs="+", default=[120])
+    parser.add_argument("--visits", type=float, default=0.27, help="mean of a night")
+    parser.add_argument("--last", type=float, default=3.2, help="mean of the last night")
+    parser.add_argument("--max-frequency", type=float, default=24.0, help="of the search, per day")
     parser.add_argument("--unknown", type=float, default=0.2)
+    parser.add_argument("--batch", type=int, default=20_000)
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--out")
+    parser.add_argument("--stage", choices=("make", "night", "compare"))
+    parser.add_argument("--work", type=Path, help="folder to work in")
     args = parser.parse_args()
-    work = Path(tempfile.mkdtemp())
-    stars, nights = simulate_alerts(
-        args.stars, args.nights, args.seed, late=0, visits_per_night=1.0, only=args.nights - 1
-    )
-    last = list(nights)[-1]
-    folder = work / "night"
-    folder.mkdir()
-    for i, packet in enumerate(last.packets):
-        (folder / f"{i:06d}.avro").write_bytes(packet)
-    size = sum(map(len, last.packets)) / max(len(last.packets), 1)
-    n_alerts = len(last.packets)
-    AlertReader(SURVEY, 2).read([Message(p, "") for p in last.packets[:5]])  # compiles
-    del last.packets[:]
-    url = str(work / "state")
-    stored = history(stars, last.mjd, 2)
-    prepare(url, args.bundle, stored, args.unknown, args.seed)
-    shutil.copytree(url, work / "warm")
-    run_night(str(work / "warm"), args.bundle, str(folder), NightOptions("warm", band_map=BAND))
-    begun = time.perf_counter(), time.process_time()
-    result = run_night(url, args.bundle, str(folder), NightOptions("last", band_map=BAND))
-    wall, cpu = time.perf_counter() - begun[0], time.process_time() - begun[1]
-    c = result.counts
-    row = {
-        "alerts": n_alerts,
-        "bytes_a_packet": round(size),
-        "stored_observations": stored.num_rows,
-        "changed_objects": c["changed"],
-        "searched": c["searched"],
-        "verified": c["verified"],
-        "share_searched": round(c["searched"] / max(c["searched"] + c["verified"], 1), 3),
-        "cpu_ms_an_alert": round(1e3 * cpu / n_alerts, 3),
-        "wall_ms_an_alert": round(1e3 * wall / n_alerts, 3),
-        "peak_mb": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024,
-        **agreement(url, args.bundle, result),
-    }
-    print(row)
-    shutil.rmtree(work)
-    record("nightly_throughput", [row], args.out, data="simulate_alerts", seed=args.seed)
+    if args.stage:
+        stages = {"make": make, "night": night, "compare": compare}
+        print(json.dumps(stages[args.stage](args, args.work)))
+        return
+    work = args.work or Path(tempfile.mkdtemp())
+    rows = []
+    for nights in args.nights:
+        here = work / str(nights)
+        here.mkdir(parents=True, exist_ok=True)
+        bundle = with_frequency(args.bundle, args.max_frequency, here / "bundle.apz")
+        row: dict[str, Any] = {"max_frequency": args.max_frequency, "nights": nights}
+        words = [*sys.argv[1:], "--work", str(here), "--bundle", bundle, "--nights", str(nights)]
+        for stage in ("make", "night", "compare"):  # each in a process whose memory is its own
+            command = [sys.executable, "-W", "ignore", __file__, *words, "--stage", stage]
+            done = subprocess.run(command, stdout=subprocess.PIPE, check=True)
+            row |= json.loads(done.stdout.splitlines()[-1])
+            print(row, flush=True)
+        shutil.rmtree(here)
+        rows.append(row)
+        record("nightly_throughput", rows, args.out, data="simulate_alerts", seed=args.seed)
 
 
 if __name__ == "__main__":

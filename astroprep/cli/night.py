@@ -4,8 +4,12 @@ from __future__ import annotations
 
 import json
 import logging
+import signal
 import sys
+import threading
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -41,6 +45,27 @@ def _log_as_json() -> None:
     logger = logging.getLogger("astroprep")
     logger.handlers, logger.propagate = [handler], False
     logger.setLevel(logging.INFO)
+
+
+@contextmanager
+def _until_told() -> Iterator[threading.Event]:
+    """An event that SIGTERM and SIGINT set; a second one ends the process as ever."""
+    stop = threading.Event()
+    kinds = (signal.SIGTERM, signal.SIGINT)
+    before = {kind: signal.getsignal(kind) for kind in kinds}
+
+    def told(*_: object) -> None:
+        threading.Thread(target=stop.set).start()  # the event may be locked by who was interrupted
+        for kind in kinds:
+            signal.signal(kind, before[kind])
+
+    try:
+        for kind in kinds:
+            signal.signal(kind, told)
+        yield stop
+    finally:
+        for kind in kinds:
+            signal.signal(kind, before[kind])
 
 
 def nightly(
@@ -86,8 +111,9 @@ def nightly(
 ) -> None:
     """Take in a night of alerts and classify the objects that it changed.
 
-    Killed at any instant and started again with the same night, it goes on. Exit codes: 0 done,
-    1 under --strict with dead packets or rejected objects, 2 a mistake or a refused state.
+    Killed at any instant and started again with the same night, it goes on. SIGTERM lets it store
+    what it has classified. Exit codes: 0 done, or stopped under --follow; 1 under --strict with
+    dead packets or rejected objects, 2 a mistake or a refused state, 130 stopped before the end.
 
     Example: `astroprep nightly --state state/ --bundle bundle.apz --alerts night.tar.gz
     --band-map ztf_r=V --night 2026-11-30 --out products/`
@@ -117,7 +143,8 @@ def nightly(
         if metrics is not None and follow:
             write_metrics(one, metrics, time.time())
 
-    result = run_night(state, bundle, alerts, options, after_batch)
+    with _until_told() as stop:
+        result = run_night(state, bundle, alerts, options, after_batch, stop)
     c = result.counts
     show.out.print(
         f"night {result.night}: {c['received']} alerts = {c['new']} new + {c['duplicate']} "
@@ -140,6 +167,9 @@ def nightly(
     if out is not None:  # last: a page that cannot be made holds nothing else up
         page = write_night_page(result, out, state=state, bundle=bundle, options=options)
         show.out.print(str(page))
+    if not result.complete and not follow:
+        show.out.print("stopped before the end; the same call goes on")
+        raise typer.Exit(130)
     if strict and (c["dead"] or c["rejected"]):
         raise typer.Exit(1)
 

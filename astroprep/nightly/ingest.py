@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from itertools import islice
 from typing import Any
 
 import numpy as np
@@ -81,12 +82,14 @@ class AlertReader:
         self.order = order
         self._decoder = AvroDecoder(survey.request, registry)
 
-    def read(self, messages: Sequence[Message]) -> Incoming:
-        """Observations of packets; none of them stops the others."""
+    def read(self, messages: Iterable[Message]) -> Incoming:
+        """Observations of packets; none of them stops the others.
+
+        They are taken one by one and let go of, so that a night may be larger than the memory.
+        """
         parts, dead = [], []
         received = limits = 0
-        for start in range(0, len(messages), CHUNK):
-            chunk = messages[start : start + CHUNK]
+        for chunk in _chunks(messages):
             whole = [one for one in chunk if not one.fault]
             dead += [_dead(one, one.fault) for one in chunk if one.fault]
             tables = self._decoder.decode([one.data for one in whole])
@@ -129,6 +132,12 @@ class AlertReader:
         return _table(columns, rows.record.size)
 
 
+def _chunks(messages: Iterable[Message]) -> Iterator[list[Message]]:
+    rest = iter(messages)
+    while chunk := list(islice(rest, CHUNK)):
+        yield chunk
+
+
 def _table(columns: dict[str, NDArray[Any]], n: int) -> pa.Table:
     arrays = {}
     for field in OBSERVATIONS:
@@ -143,7 +152,7 @@ def _table(columns: dict[str, NDArray[Any]], n: int) -> pa.Table:
 
 
 def _empty() -> pa.Table:
-    return _table({name: np.empty(0) for name in OBSERVATIONS.names if name != "run"}, 0)
+    return _table({}, 0)
 
 
 def _dead(message: Message, reason: str) -> tuple[str, str, str, bytes]:

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from astroprep.data import LightCurveBatch
 from astroprep.period.candidates import describe
+from astroprep.period.lombscargle import log10_false_alarm
 from astroprep.period.periodsearch import AUXILIARIES, PeriodSearch
 from astroprep.period.precision import measure_periods
 from astroprep.period.verdict import PeriodStatus
@@ -19,13 +20,8 @@ from astroprep.threads import in_chunks
 __all__ = ["GROWTH", "KnownPeriods", "give_periods"]
 
 GROWTH = 1.5  # times the points of the last search, from which a period is searched anew
-CARRIED = (
-    "period_fap",
-    "period_confidence",
-    "period_highest",
-    "period_second",
-    "period_second_ratio",
-)  # what only a periodogram tells
+FALSE_ALARM = -3.0  # log10; a period that chance gives more often is searched again, not verified
+CONFIDENCE = 0.9  # the same of the choice among the candidates
 
 
 @dataclass(frozen=True, eq=False)
@@ -77,17 +73,24 @@ def give_periods(
 
     Notes
     -----
-    A known period is kept when `verify_periods` confirms it or finds it slightly changed, and
-    the curve has less than 1.5 times the points of its last search. It is then measured as the
-    search would measure it, so that the same points give the same period. What needs the whole
-    periodogram (false-alarm probability, second peak, confidence) stays that of the last search.
+    A known period is kept when it was sure (false-alarm probability below 0.001, confidence above
+    0.9), `verify_periods` confirms it or finds it slightly changed, and the curve has less than 1.5
+    times the points of its last search. It is then measured as the search would measure it, so
+    that the same points give the same period. The highest and the second peak are followed on the
+    new points, and the false-alarm probability is that of now; only the confidence, which needs
+    all candidates, stays that of the last search.
     """
     row = batch.objects["known"]
     usable = batch.usable
     period = known.period[row]
     counts = usable.counts()
     reason = unverifiable(usable.time, usable.value, usable.error, usable.offsets, period)
-    candidate = np.flatnonzero((reason == "") & (counts < GROWTH * known.searched_points[row]))
+    sure = known.auxiliaries["period_fap"][row] <= FALSE_ALARM
+    sure &= known.auxiliaries["period_confidence"][row] >= CONFIDENCE
+    for name in ("period_highest", "period_second"):
+        sure &= known.auxiliaries[name][row] > 0
+    few = counts < GROWTH * known.searched_points[row]
+    candidate = np.flatnonzero((reason == "") & few & sure)
     kept = np.zeros(len(batch), bool)
     status = np.zeros(len(batch), np.int64)
     found_period = period.copy()
@@ -136,8 +139,40 @@ def _measured(
     step: PeriodSearch,
 ) -> LightCurveBatch:
     """Columns of verified periods."""
-    usable = batch.usable
-    n = len(batch)
+    usable, row = batch.usable, batch.objects["known"]
+    given = {name: known.auxiliaries[name][row] for name in AUXILIARIES}
+    frequency, deviation, described = _followed(batch, period, step.jobs)
+    highest, _, at_highest = _followed(batch, given["period_highest"], step.jobs)
+    second, _, at_second = _followed(batch, given["period_second"], step.jobs)
+    strongest = np.maximum(described[:, :2].max(axis=1, initial=0.0), at_highest[:, 0])
+    counts, spread = usable.counts(), described[:, 4]
+    baseline = usable.time[usable.offsets[1:] - 1] - usable.time[usable.offsets[:-1]]
+    columns: dict[str, NDArray[Any]] = {
+        "period": 1 / frequency,
+        "period_err": deviation / frequency**2,
+        "period_status": np.full(len(batch), "known", object),
+        "period_sine": np.where(described[:, 1] > described[:, 0], 0.5, 1.0) / frequency,
+        "period_power": described[:, 0],
+        "period_power_half": described[:, 1],
+        "period_fap": log10_false_alarm(strongest, counts, spread, step.max_frequency),
+        "period_fit": described[:, 2],
+        "period_fit_double": described[:, 3],
+        "period_cycles": baseline * frequency,
+        "period_confidence": given["period_confidence"],
+        "period_highest": 1 / highest,
+        "period_second": 1 / second,
+        "period_second_ratio": at_second[:, 0] / np.maximum(strongest, 1e-12),
+        "period_origin": origin,
+        "searched_points": known.searched_points[row],
+    }
+    return batch.with_columns(objects=columns)
+
+
+def _followed(
+    batch: LightCurveBatch, period: NDArray[np.float64], jobs: int | None
+) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]]:
+    """Frequency at the top of each period's peak, its deviation, and what `describe` says there."""
+    usable, n = batch.usable, len(batch)
     frequency, deviation, described = 1 / period, np.zeros(n), np.zeros((n, 6))
     sharpen = np.ones(n, bool)
 
@@ -146,21 +181,5 @@ def _measured(
         measure_periods(*part, sharpen[first:last], frequency[first:last], deviation[first:last])
         describe(*part, frequency[first:last], described[first:last])
 
-    in_chunks(n, step.jobs, work)
-    row = batch.objects["known"]
-    baseline = usable.time[usable.offsets[1:] - 1] - usable.time[usable.offsets[:-1]]
-    columns: dict[str, NDArray[Any]] = {
-        "period": 1 / frequency,
-        "period_err": deviation / frequency**2,
-        "period_status": np.full(n, "known", object),
-        "period_sine": np.where(described[:, 1] > described[:, 0], 0.5, 1.0) / frequency,
-        "period_power": described[:, 0],
-        "period_power_half": described[:, 1],
-        "period_fit": described[:, 2],
-        "period_fit_double": described[:, 3],
-        "period_cycles": baseline * frequency,
-        "period_origin": origin,
-        "searched_points": known.searched_points[row],
-    }
-    columns |= {name: known.auxiliaries[name][row] for name in CARRIED}
-    return batch.with_columns(objects=columns)
+    in_chunks(n, jobs, work)
+    return frequency, deviation, described

@@ -5,10 +5,12 @@ from __future__ import annotations
 import hashlib
 import json
 import logging
+import threading
 import time as clock
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -106,6 +108,8 @@ class NightResult:
         In the ledger.
     n_resumed : int
         Of the alerts received, those that an interrupted call had stored: in no time of this one.
+    complete : bool
+        Whether the source came to its end; False if it was stopped before.
     """
 
     night: str
@@ -115,6 +119,7 @@ class NightResult:
     cpu_seconds: float
     runs: tuple[int, ...]
     n_resumed: int = 0
+    complete: bool = True
 
 
 def run_night(
@@ -123,6 +128,7 @@ def run_night(
     alerts: str | AlertSource,
     options: NightOptions | None = None,
     after_batch: Callable[[NightResult], None] | None = None,
+    stop: threading.Event | None = None,
 ) -> NightResult:
     """Take in the alerts of a night and classify what they changed.
 
@@ -138,6 +144,9 @@ def run_night(
         The default ones otherwise.
     after_batch : callable, optional
         Told what came of each batch when it is stored, before the source is told.
+    stop : threading.Event, optional
+        Once set the night ends: what is being stored is stored, what is still being read is given
+        up, for the next call to read again.
 
     Returns
     -------
@@ -160,17 +169,21 @@ def run_night(
     chosen = options or NightOptions()
     if chosen.batch < 1:
         raise ConfigError(f"--batch must be at least 1, got {chosen.batch}")
-    source = open_alerts(alerts, follow=chosen.follow) if isinstance(alerts, str) else alerts
+    asked = stop or threading.Event()
+    source = alerts
+    if isinstance(source, str):
+        source = open_alerts(source, follow=chosen.follow, stop=asked)
     name = alerts if isinstance(alerts, str) else type(alerts).__name__
     started = clock.perf_counter(), clock.process_time()
     try:
-        with _Night(state, bundle, name, source, chosen) as night:
-            for messages in night.batches():
-                one = night.take(messages)
+        with _Night(state, bundle, name, source, chosen, asked) as night:
+            for incoming, digest in night.batches():
+                one = night.take(incoming, digest)
                 if after_batch is not None:
                     after_batch(one)
                 source.commit()
-            night.finish()
+            if not asked.is_set():
+                night.finish()
             seconds = clock.perf_counter() - started[0], clock.process_time() - started[1]
             return NightResult(
                 night.name,
@@ -179,6 +192,7 @@ def run_night(
                 *seconds,
                 tuple(night.runs),
                 night.n_resumed,
+                not asked.is_set(),
             )
     finally:
         source.close()
@@ -194,13 +208,14 @@ class _Night:
         source_name: str,
         source: AlertSource,
         options: NightOptions,
+        stop: threading.Event,
     ) -> None:
         self.options = options
+        self._stop = stop
         self.name = options.night or datetime.now(UTC).strftime("%Y-%m-%d")
         self.source_name = source_name
         registry = schema_registry(options.registry) if options.registry else None
-        self._batches = source.batches(options.batch)
-        self._first = next(self._batches, [])
+        self._messages: Iterator[Message | None] = source.messages(options.batch)
         self.state = self._open(url, registry)
         try:
             survey = SURVEYS[self.state.about.survey]
@@ -222,6 +237,7 @@ class _Night:
         self._said: list[pa.Table] = []
         self._done = self._unfinished()
         self._index = 0
+        self._begun = (0.0, 0.0)
 
     def __enter__(self) -> _Night:
         return self
@@ -240,8 +256,18 @@ class _Night:
                 with open_state(url, storage_options=self.options.storage_options) as known:
                     survey = known.about.survey
             except (ConfigError, DataError):  # not there, or killed while it was begun
-                survey = survey_of(self._first[:SNIFFED], registry).name
+                survey = survey_of(self._sniffed(), registry).name
         return open_state(url, write=True, survey=survey, **settings)  # type: ignore[arg-type]
+
+    def _sniffed(self) -> list[Message]:
+        """First packets, which stay to be read; not beyond the first batch."""
+        first: list[Message | None] = []
+        for one in self._messages:
+            first.append(one)
+            if one is None or len(first) == SNIFFED:
+                break
+        self._messages = chain(first, self._messages)
+        return [one for one in first if one is not None]
 
     def _unfinished(self) -> dict[int, dict[str, Any]]:
         """Batches that an interrupted run of this night has stored, by number."""
@@ -251,12 +277,15 @@ class _Night:
         last = max((i for i, r in enumerate(mine) if r["closed"]), default=-1)
         return {int(row["batch"]): row for row in mine[last + 1 :]}
 
-    def batches(self) -> Iterator[list[Message]]:
-        """Batches that are not stored yet."""
-        while self._first:
-            messages, self._first = self._first, []
+    def batches(self) -> Iterator[tuple[Incoming, str]]:
+        """Batches that are not stored yet, and what tells them from others."""
+        while True:
+            seen, self._begun = _Seen(), (clock.perf_counter(), clock.process_time())
+            incoming = self.reader.read(seen.batch(self._messages))
+            if not seen.n or self._stop.is_set():
+                return
             done = self._done.pop(self._index, None)
-            if done is not None and done["digest"] == _digest(messages):
+            if done is not None and done["digest"] == seen.digest():
                 log.info("batch %d of night %s is stored already", self._index, self.name)
                 counts = json.loads(done["counts"])
                 self._count(counts)
@@ -264,16 +293,11 @@ class _Night:
                 self._remember(int(done["run"]))
             else:
                 self._done.clear()
-                yield messages
+                yield incoming, seen.digest()
             self._index += 1
-            self._first = next(self._batches, [])
 
-    def take(self, messages: list[Message]) -> NightResult:
+    def take(self, incoming: Incoming, digest: str) -> NightResult:
         """Join a batch to the history, classify what changed and store all of it."""
-        begun = clock.perf_counter(), clock.process_time()
-        incoming = self.reader.read(messages)
-        digest = _digest(messages)
-        messages.clear()  # tens of kilobytes each, not needed any more
         known, stored = self._history(incoming.observations)
         merged = merge_observations(stored, incoming.observations)
         fresh = merged.current.filter(pa.array(merged.is_new))
@@ -300,7 +324,10 @@ class _Night:
         )
         self._count(counts)
         self._remember(run, verdicts.classifications)
-        seconds = clock.perf_counter() - begun[0], clock.process_time() - begun[1]
+        seconds = (
+            clock.perf_counter() - self._begun[0],
+            clock.process_time() - self._begun[1],
+        )
         log.info(
             "stored batch",
             extra={
@@ -381,10 +408,24 @@ class _Night:
         self._said.append(rows)
 
 
-def _digest(messages: Sequence[Message]) -> str:
-    """Tells whether a batch holds the same packets."""
-    sizes = "".join(f"{one.origin}\n{len(one.data)}\n" for one in messages)
-    return hashlib.sha256(sizes.encode()).hexdigest()
+class _Seen:
+    """Tells, of packets that pass by, whether they are the same as others."""
+
+    def __init__(self) -> None:
+        self.n = 0
+        self._hash = hashlib.sha256()
+
+    def batch(self, messages: Iterable[Message | None]) -> Iterator[Message]:
+        """Packets up to the end of a batch."""
+        for one in messages:
+            if one is None:
+                return
+            self.n += 1
+            self._hash.update(f"{one.origin}\n{len(one.data)}\n".encode())
+            yield one
+
+    def digest(self) -> str:
+        return self._hash.hexdigest()
 
 
 def _counted(incoming: Incoming, fresh: pa.Table, verdicts: Verdicts) -> dict[str, int]:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import logging
+import os
 import tarfile
+import threading
 import time
 import urllib.request
 from collections.abc import Callable, Iterator
@@ -22,6 +24,9 @@ log = logging.getLogger(__name__)
 
 ARCHIVES = (".tar", ".tar.gz", ".tgz", ".tar.bz2", ".tar.xz", ".tar.zst")
 LARGEST = 1 << 28  # bytes of a packet; more is something else
+FETCHED = 256  # messages of a topic that are asked for at once
+LOOK = 0.5  # seconds between looks at whether to stop
+JOIN = 60.0  # seconds that a broker has to give partitions
 
 
 @dataclass(frozen=True)
@@ -46,8 +51,12 @@ class Message:
 class AlertSource(Protocol):
     """Gives packets one after the other."""
 
-    def batches(self, size: int) -> Iterator[list[Message]]:
-        """Packets, at most `size` at a time, always cut at the same places."""
+    def messages(self, size: int) -> Iterator[Message | None]:
+        """Packets, and None behind each batch of them.
+
+        A batch ends behind `size` packets, always at the same ones, or where there is nothing more
+        for now. Nothing is fetched beyond a batch before it was asked for.
+        """
         ...
 
     def commit(self) -> None:
@@ -59,7 +68,13 @@ class AlertSource(Protocol):
         ...
 
 
-def open_alerts(source: str, *, follow: bool = False, poll: float = 5.0) -> AlertSource:
+def open_alerts(
+    source: str,
+    *,
+    follow: bool = False,
+    poll: float = 5.0,
+    stop: threading.Event | None = None,
+) -> AlertSource:
     """Open a source of packets.
 
     Parameters
@@ -71,7 +86,9 @@ def open_alerts(source: str, *, follow: bool = False, poll: float = 5.0) -> Aler
     follow : bool, default False
         Wait for more instead of ending: new files of a folder, new messages of a topic.
     poll : float, default 5
-        Seconds between looks at a folder, and that a batch of a topic is waited for.
+        Seconds between looks at a folder, and that a batch of a topic waits for messages in all.
+    stop : threading.Event, optional
+        Once set the source ends within a second, in the midst of a batch.
 
     Raises
     ------
@@ -81,34 +98,43 @@ def open_alerts(source: str, *, follow: bool = False, poll: float = 5.0) -> Aler
         If confluent-kafka is needed and not installed.
     """
     if source.startswith("kafka://"):
-        return KafkaAlerts(source, follow=follow, wait=poll)
+        return KafkaAlerts(source, follow=follow, wait=poll, stop=stop)
     path = Path(source)
     if not path.exists():
         raise ConfigError(f"--alerts {source}: there is no such file or folder")
     if follow and not path.is_dir():
         raise ConfigError(f"--follow needs a folder or a Kafka topic, {source} is neither")
-    return FileAlerts(path, follow=follow, poll=poll)
+    return FileAlerts(path, follow=follow, poll=poll, stop=stop)
 
 
 class FileAlerts:
     """Packets of files; see `open_alerts`."""
 
-    def __init__(self, path: Path, *, follow: bool = False, poll: float = 5.0) -> None:
+    def __init__(
+        self,
+        path: Path,
+        *,
+        follow: bool = False,
+        poll: float = 5.0,
+        stop: threading.Event | None = None,
+    ) -> None:
         self.path = path
         self.follow = follow
         self.poll = poll
+        self.stop = stop or threading.Event()
 
-    def batches(self, size: int) -> Iterator[list[Message]]:
-        """Packets, at most `size` at a time; fewer when there is nothing more for now."""
-        batch: list[Message] = []
-        for message in self._messages():
+    def messages(self, size: int) -> Iterator[Message | None]:
+        """Packets, and None behind each batch; see `AlertSource`."""
+        n = 0
+        for message in self._packets():
+            if self.stop.is_set():
+                return
             if message is not None:
-                batch.append(message)
-            if len(batch) >= size or (message is None and batch):
-                yield batch
-                batch = []
-        if batch:
-            yield batch
+                yield message
+                n += 1
+            if n >= size or (message is None and n):
+                yield None
+                n = 0
 
     def commit(self) -> None:
         """Files stay where they are."""
@@ -116,30 +142,32 @@ class FileAlerts:
     def close(self) -> None:
         """No file is held open between packets."""
 
-    def _messages(self) -> Iterator[Message | None]:
+    def _packets(self) -> Iterator[Message | None]:
         """Packets; None when there is nothing more for now."""
-        seen: set[Path] = set()
+        seen: set[str] = set()
         while True:
-            for path in self._files():
-                if path not in seen:
-                    seen.add(path)
-                    if path.name.endswith(ARCHIVES):
-                        yield from _of_archive(path)
+            for name in self._files():
+                if name not in seen:
+                    seen.add(name)
+                    if name.endswith(ARCHIVES):
+                        yield from _of_archive(Path(name))
                     else:
-                        yield _of_file(path)
+                        yield _of_file(Path(name))
             yield None
-            if not self.follow:
+            if not self.follow or self.stop.wait(self.poll):
                 return
-            time.sleep(self.poll)
 
-    def _files(self) -> list[Path]:
+    def _files(self) -> list[str]:
+        """Files in the order of their names, but those that begin with a dot."""
         if not self.path.is_dir():
-            return [self.path]
-        return sorted(
-            path
-            for path in self.path.rglob("*")
-            if path.is_file() and not any(p.startswith(".") for p in path.parts[-1:])
-        )
+            return [str(self.path)]
+        found = [
+            os.path.join(folder, name)
+            for folder, _, names in os.walk(self.path)
+            for name in names
+            if not name.startswith(".")
+        ]
+        return sorted(found, key=lambda name: name.split(os.sep))
 
 
 def _of_file(path: Path) -> Message:
@@ -155,7 +183,8 @@ def _of_archive(path: Path) -> Iterator[Message]:
     """Packets of a tar archive, streamed; what is damaged ends it."""
     try:
         with tarfile.open(path, "r|*") as archive:
-            for member in archive:
+            while (member := archive.next()) is not None:
+                archive.members.clear()  # type: ignore[attr-defined]  # it would remember all
                 if not member.isfile():
                     continue
                 origin = f"{path}:{member.name}"
@@ -184,13 +213,21 @@ class KafkaAlerts:
     follow : bool, default False
         Go on when there is no message for `wait` seconds.
     wait : float, default 5
-        Seconds that a batch is waited for.
+        Seconds that a batch waits for messages, in all.
+    stop : threading.Event, optional
+        Once set no more is fetched.
     consumer : object, optional
         With the methods of ``confluent_kafka.Consumer``; made from the address otherwise.
     """
 
     def __init__(
-        self, address: str, *, follow: bool = False, wait: float = 5.0, consumer: Any = None
+        self,
+        address: str,
+        *,
+        follow: bool = False,
+        wait: float = 5.0,
+        stop: threading.Event | None = None,
+        consumer: Any = None,
     ) -> None:
         parts = urlsplit(address)
         topic = parts.path.strip("/")
@@ -209,29 +246,42 @@ class KafkaAlerts:
                     "enable.auto.commit": False,  # only what is stored is done
                 }
             )
+        self.address = address
         self._consumer = consumer
         self._consumer.subscribe([topic])
         self.follow = follow
         self.wait = wait
+        self.stop = stop or threading.Event()
         self._given = False
 
-    def batches(self, size: int) -> Iterator[list[Message]]:
-        """Messages, at most `size` at a time; fewer when they are slow to come."""
-        while True:
-            batch = []
-            for one in self._consumer.consume(size, self.wait):
-                if one.error() is not None:
-                    if one.error().fatal():
-                        raise DataError(f"Kafka: {one.error().str()}")
+    def messages(self, size: int) -> Iterator[Message | None]:
+        """Messages, and None behind each batch; see `AlertSource`."""
+        n, waited = 0, 0.0
+        begun, joined = time.monotonic(), False
+        while not self.stop.is_set():
+            asked = time.monotonic()
+            fetched = self._consumer.consume(min(FETCHED, size - n), LOOK)
+            joined = joined or bool(self._consumer.assignment())
+            if joined:
+                waited += time.monotonic() - asked
+            elif not self.follow and asked - begun > JOIN:
+                raise DataError(f"{self.address}: no partition was given within {JOIN:.0f} s")
+            for one in fetched:
+                if one.error() is None:
+                    self._given = True
+                    n += 1
+                    origin = f"{one.topic()}[{one.partition()}]@{one.offset()}"
+                    yield Message(one.value() or b"", origin)
+                elif one.error().fatal():
+                    raise DataError(f"Kafka: {one.error().str()}")
+                else:
                     log.warning("Kafka: %s", one.error().str())
-                    continue
-                origin = f"{one.topic()}[{one.partition()}]@{one.offset()}"
-                batch.append(Message(one.value() or b"", origin))
-            if batch:
-                self._given = True
-                yield batch
-            elif not self.follow:
-                return
+            if n >= size or waited >= self.wait:
+                if n:
+                    yield None
+                elif not self.follow:
+                    return
+                n, waited = 0, 0.0
 
     def commit(self) -> None:
         """Tell the broker that what was given is done."""

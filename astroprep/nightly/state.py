@@ -178,9 +178,17 @@ class State:
             All by default.
         where : pyarrow expression, optional
             Which rows.
+
+        Raises
+        ------
+        DataError
+            If a file of the table is damaged or gone.
         """
-        dataset = self._delta(table, self._versions[table]).to_pyarrow_dataset()
-        found = dataset.to_table(columns=columns, filter=where)
+        try:
+            dataset = self._delta(table, self._versions[table]).to_pyarrow_dataset()
+            found = dataset.to_table(columns=columns, filter=where)
+        except (OSError, pa.ArrowException) as error:
+            raise DataError(f"{self.url}: table {table} is damaged: {first_line(error)}") from error
         wanted = TABLES[table] if columns is None else None
         return found if wanted is None else found.select(wanted.names).cast(wanted)
 

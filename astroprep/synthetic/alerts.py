@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any, Literal, overload
 
 import numpy as np
 from numpy.typing import NDArray
@@ -83,14 +83,15 @@ class AlertNight:
     ----------
     mjd : int
         Its day.
-    packets : list of bytes
-        In the order of arrival.
+    packets : sequence of bytes
+        In the order of arrival; each is made when it is asked for, because a night may be larger
+        than the memory.
     visit : int64 array, shape (n_packets,)
         Visit of each packet, in `AlertStars`.
     """
 
     mjd: int
-    packets: list[bytes]
+    packets: Sequence[bytes]
     visit: NDArray[np.int64]
 
 
@@ -101,7 +102,7 @@ def simulate_alerts(
     *,
     survey: Survey = "ztf",
     version: str | None = None,
-    visits_per_night: float = 2.0,
+    visits_per_night: float | Sequence[float] = 2.0,
     duplicates: float = 0.03,
     late: float = 0.02,
     withdrawn: float = 0.01,
@@ -122,8 +123,8 @@ def simulate_alerts(
         Whose packets.
     version : str, optional
         Of the schema: 4.02 (default) or 3.3 of ZTF, 10.0 (default) or 7.4 of LSST.
-    visits_per_night : float, default 2
-        Mean number in both bands together.
+    visits_per_night : float or sequence of float, shape (n_nights,), default 2
+        Mean number in both bands together, of every night or of each.
     duplicates, late, withdrawn, orphans : float
         Shares of packets that come twice, that come a night later, that are withdrawn the night
         after (LSST) and that belong to no object (LSST). Packets come in no order.
@@ -172,14 +173,18 @@ def simulate_alerts(
             if only is not None and night != only:
                 visit = visit[:0]
             order = shuffle.permutation(visit.size)
-            packets = [writer.packet(int(visit[k]), bool(withdraw[k])) for k in order]
+            packets = _Packets(writer, visit[order], withdraw[order])
             yield AlertNight(FIRST + night, packets, visit[order])
 
     return stars, nights()
 
 
 def _draw(
-    rng: np.random.Generator, n_stars: int, n_nights: int, visits_per_night: float, survey: Survey
+    rng: np.random.Generator,
+    n_stars: int,
+    n_nights: int,
+    visits_per_night: float | Sequence[float],
+    survey: Survey,
 ) -> AlertStars:
     """Stars, visits and fluxes."""
     label = rng.permutation(np.resize(np.array(VARIABLE, object), n_stars))
@@ -227,6 +232,29 @@ def _names(n: int, survey: Survey) -> NDArray[np.object_]:
             letters = LETTERS[rest] + letters
         names.append("ZTF20" + letters)
     return np.array(names, object)
+
+
+class _Packets(Sequence[bytes]):
+    """Packets that are made when they are asked for."""
+
+    def __init__(
+        self, writer: _Writer, visit: NDArray[np.int64], withdraw: NDArray[np.bool_]
+    ) -> None:
+        self._writer, self._visit, self._withdraw = writer, visit, withdraw
+
+    def __len__(self) -> int:
+        return self._visit.size
+
+    @overload
+    def __getitem__(self, at: int) -> bytes: ...
+
+    @overload
+    def __getitem__(self, at: slice) -> list[bytes]: ...
+
+    def __getitem__(self, at: int | slice) -> bytes | list[bytes]:
+        if isinstance(at, slice):
+            return [self[i] for i in range(*at.indices(len(self)))]
+        return self._writer.packet(int(self._visit[at]), bool(self._withdraw[at]))
 
 
 class _Writer:

@@ -139,10 +139,11 @@ def test_a_batch_that_was_stored_is_not_stored_again(season, bundle_file, tmp_pa
     url = str(tmp_path / "state")
     take, done = _Night.take, []
 
-    def tired(self, messages):
+    def tired(self, incoming, digest):
         if len(done) == 1:
             raise KeyboardInterrupt
-        done.append(take(self, messages))
+        done.append(take(self, incoming, digest))
+        return done[-1]
 
     monkeypatch.setattr(_Night, "take", tired)
     with pytest.raises(KeyboardInterrupt):
