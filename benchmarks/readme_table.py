@@ -11,10 +11,12 @@ from pathlib import Path
 from typing import Any
 
 from claims_compress import CLAIMS as COMPRESS
+from claims_evaluate import CLAIMS as EVALUATE
 from claims_features import CLAIMS as FEATURES
 from claims_honest import CLAIMS as HONEST
 from claims_integrate import CLAIMS as INTEGRATE
 from claims_parallel import parallel
+from claims_stream import CLAIMS as STREAM
 from claims_train import CLAIMS as TRAIN
 
 ROOT = Path(__file__).parents[1]
@@ -283,6 +285,8 @@ CLAIMS = {
     **FEATURES,
     **INTEGRATE,
     **TRAIN,
+    **EVALUATE,
+    **STREAM,
     **HONEST,
     **COMPRESS,
     "classify_parallel": parallel,
