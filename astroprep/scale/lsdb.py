@@ -88,7 +88,7 @@ def run_on_cluster(
     progress(work.verb, 0, n_objects)
     opened = lsdb.open_catalog(catalog.folder, columns=[catalog.ra, catalog.dec])
     told = opened.map_partitions(
-        _of_pixel, job, include_pixel=True, meta=pd.Series([], dtype=object)
+        _of_pixel, job, include_pixel=True, meta=pd.Series([], dtype="str")
     )
     for answer in _answers(told, cluster, n_processes):
         part = Counts(**answer)
@@ -141,15 +141,15 @@ def _ours(out: Path) -> bool:
 def _of_pixel(frame: Any, pixel: Any, job: PartitionJob) -> pd.Series:
     """One partition as LSDB sees it: its pixel says which file, which is streamed in batches."""
     if pixel is None or pixel.order < 0:
-        return pd.Series([], dtype=object)  # dask asks what an empty partition would give
+        return pd.Series([], dtype="str")  # dask asks what an empty partition would give
     ending = f"Norder={pixel.order}/Dir={pixel.dir}/Npix={pixel.pixel}.parquet"
     files = job.reader.catalog.files
     k = next(k for k, path in enumerate(files) if path.as_posix().endswith(ending))
     try:
         counts, _ = job.run(k)
     except AstroprepError as error:  # a mistake is no accident: trying again does not help
-        return pd.Series([json.dumps({"error": f"{ending}: {error}"})], dtype=object)
-    return pd.Series([json.dumps(asdict(counts))], dtype=object)
+        return pd.Series([json.dumps({"error": f"{ending}: {error}"})], dtype="str")
+    return pd.Series([json.dumps(asdict(counts))], dtype="str")
 
 
 def _answers(told: Any, cluster: str | None, n_processes: int) -> Iterator[dict[str, Any]]:
