@@ -16,7 +16,8 @@ from typing import Annotated, Any
 
 import typer
 
-from astroprep.cli import catalogues, deploying, merging, night, show
+from astroprep.cli import catalogues, deploying, merging, night, scaling, show
+from astroprep.cli.scaling import Cluster, Engine, EngineOption, Memory
 from astroprep.errors import AstroprepError, ConfigError, DataError
 
 __all__ = ["app", "main"]
@@ -130,6 +131,7 @@ def run(
     prior: Annotated[str, Shares] = "train",
     schema: Schema = None,
     jobs: Jobs = None,
+    engine: EngineOption = Engine.local,
     strict: Strict = False,
     restart: Annotated[bool, typer.Option("--restart", help="Forget an earlier run.")] = False,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Print the resolved recipe.")] = False,
@@ -140,6 +142,12 @@ def run(
 
     Example: `astroprep run pipelines/demo.toml --input data_samples/survey.parquet --out result/`
     """
+    if engine is Engine.lsdb:
+        raise ConfigError(
+            "run trains one network, which a cluster of partitions cannot: run it on a labelled "
+            "sample on one machine, then `astroprep classify result/bundle.apz CATALOGUE --engine "
+            "lsdb --cluster ADDRESS --out answers.hats`"
+        )
     from astroprep.pipeline.recipe import read_recipe
 
     read = read_recipe(recipe)
@@ -209,7 +217,9 @@ def compress(
 def classify(
     bundle: Annotated[Path, typer.Argument(help="Bundle that `astroprep run` wrote.")],
     input_: Annotated[Path, typer.Argument(metavar="INPUT", help="Survey file.")],
-    out: Annotated[Path, typer.Option(help="Parquet file of predictions.")],
+    out: Annotated[
+        Path, typer.Option(help="Parquet file of predictions; with --engine lsdb a folder.")
+    ],
     period_column: PeriodColumn = None,
     search_periods: Annotated[
         bool,
@@ -223,6 +233,9 @@ def classify(
     ] = 0.9,
     schema: Schema = None,
     jobs: Jobs = None,
+    engine: EngineOption = Engine.local,
+    cluster: Cluster = None,
+    memory: Memory = None,
     strict: Strict = False,
 ) -> None:
     """Classify the objects of a survey with a bundle; torch is not needed.
@@ -230,22 +243,38 @@ def classify(
     Without --prior the class shares that the bundle states are assumed.
 
     Example: `astroprep classify result/bundle.apz data_samples/survey.parquet --out new.parquet`
+
+    Example: `astroprep classify result/bundle.apz survey.hats --engine lsdb --jobs 2 --out
+    answers.hats`
     """
+    from astroprep.io import ColumnNames
     from astroprep.pipeline.classify import classify as classify_all
 
-    _use_threads(jobs)
+    _use_threads(jobs if engine is Engine.local else None)
     with show.bars() as tell:
-        counts = classify_all(
-            bundle,
-            input_,
-            out,
-            period_column=period_column,
-            search_periods=search_periods,
-            schema=schema,
-            prior=prior,
-            coverage=coverage,
-            progress=tell,
-        )
+        if engine is Engine.lsdb:
+            from astroprep.scale import ClassifyWork
+
+            work = ClassifyWork(bundle.absolute(), period_column, search_periods, prior, coverage)
+            counts = scaling.on_cluster(
+                work, input_, out, cluster=cluster, jobs=jobs, schema=schema, memory=memory,
+                progress=tell,
+            )  # fmt: skip
+        else:
+            counts = classify_all(
+                bundle,
+                input_,
+                out,
+                period_column=period_column,
+                search_periods=search_periods,
+                schema=schema,
+                prior=prior,
+                coverage=coverage,
+                batch_objects=scaling.batch_objects(
+                    memory, input_, ColumnNames(period=period_column, schema=schema)
+                ),
+                progress=tell,
+            )
     show.out.print(str(out))
     _finish(counts, strict)
 
@@ -253,7 +282,9 @@ def classify(
 @app.command()
 def period(
     input_: Annotated[Path, typer.Argument(metavar="INPUT", help="Survey file.")],
-    out: Annotated[Path, typer.Option(help="Parquet file of periods.")],
+    out: Annotated[
+        Path, typer.Option(help="Parquet file of periods; with --engine lsdb a folder.")
+    ],
     max_frequency: Annotated[float, typer.Option(help="Cycles per day.")] = 24.0,
     bands: Annotated[
         list[str] | None,
@@ -265,6 +296,9 @@ def period(
     ] = None,
     schema: Schema = None,
     jobs: Jobs = None,
+    engine: EngineOption = Engine.local,
+    cluster: Cluster = None,
+    memory: Memory = None,
     strict: Strict = False,
 ) -> None:
     """Search the period of every object, or verify known ones.
@@ -275,19 +309,32 @@ def period(
 
     Example: `astroprep period new.parquet --known-period period --out checked.parquet`
     """
+    from astroprep.io import ColumnNames
     from astroprep.pipeline.periods import search_periods
 
-    _use_threads(jobs)
+    _use_threads(jobs if engine is Engine.local else None)
     with show.bars() as tell:
-        counts = search_periods(
-            input_,
-            out,
-            max_frequency=max_frequency,
-            bands=bands or (),
-            known_period=known_period,
-            schema=schema,
-            progress=tell,
-        )
+        if engine is Engine.lsdb:
+            from astroprep.scale import PeriodWork
+
+            work = PeriodWork(max_frequency, tuple(bands or ()), known_period)
+            counts = scaling.on_cluster(
+                work, input_, out, cluster=cluster, jobs=jobs, schema=schema, memory=memory,
+                progress=tell,
+            )  # fmt: skip
+        else:
+            counts = search_periods(
+                input_,
+                out,
+                max_frequency=max_frequency,
+                bands=bands or (),
+                known_period=known_period,
+                schema=schema,
+                batch_objects=scaling.batch_objects(
+                    memory, input_, ColumnNames(period=known_period or None, schema=schema)
+                ),
+                progress=tell,
+            )
     show.out.print(str(out))
     _finish(counts, strict)
 

@@ -348,6 +348,26 @@ class HatsReader:
         if held:
             yield LightCurveBatch.concat(held)
 
+    def iter_partition(self, k: int, max_objects: int = 4096) -> Iterator[LightCurveBatch]:
+        """Batches of the file ``catalog.files[k]`` alone; rows count as in `iter_batches`.
+
+        Parameters
+        ----------
+        k : int
+            Number of the file.
+        max_objects : int, default 4096
+            Objects in a batch; a file without rows gives one empty batch.
+
+        Raises
+        ------
+        DataError
+            If the file is damaged, or differs from the first in its columns.
+        """
+        base = sum(self._sizes[:k])
+        with self._open(k) as part:
+            for batch in part.iter_batches(max_objects):
+                yield self._placed(batch, base)
+
     def _of_part(self, k: int, start: int, room: int, full: int) -> Iterator[LightCurveBatch]:
         """Batches of one partition: one that fills the room, then full ones."""
         with self._open(k) as part:

@@ -20,7 +20,7 @@ from astroprep.errors import ConfigError, DataError
 from astroprep.io.parquet_writer import batch_table, recorded
 from astroprep.optional import need
 
-__all__ = ["write_hats"]
+__all__ = ["healpix_index", "seal_hats", "unseal_hats", "write_hats"]
 
 FINEST = 29  # order of the numbers in _healpix_29; 0.4 milliarcseconds
 DEEPEST = 12  # order of the smallest partitions; 51 arcseconds
@@ -105,6 +105,22 @@ def _places(batch: LightCurveBatch, path: Path) -> NDArray[np.int64]:
             f"(ra {ra[bad][0]}, dec {dec[bad][0]}), like {int(bad.sum())} of {bad.size} objects; "
             "leave them out, or write Parquet"
         )
+    return healpix_index(ra, dec)
+
+
+def healpix_index(ra: NDArray[np.float64], dec: NDArray[np.float64]) -> NDArray[np.int64]:
+    """Nested HEALPix number at the finest order of each position.
+
+    Parameters
+    ----------
+    ra, dec : float64 array, shape (n_objects,)
+        Degrees, finite.
+
+    Raises
+    ------
+    MissingExtraError
+        If astropy-healpix is not installed.
+    """
     from astropy import units
 
     healpix = need("astropy_healpix", extra="sky", who="A HATS catalogue")
@@ -144,6 +160,53 @@ def _write_partitions(
     pq.write_metadata(table.schema, folder / "_common_metadata")
     pq.write_metadata(table.schema, folder / "_metadata", metadata_collector=footers)
     return pixels
+
+
+def unseal_hats(folder: Path) -> None:
+    """Make a catalogue unreadable while its partitions change: its properties go first."""
+    for name in ("hats.properties", "properties", "partition_info.csv"):
+        (folder / name).unlink(missing_ok=True)
+
+
+def seal_hats(folder: Path, files: Sequence[Path], schema: pa.Schema, n_rows: int) -> None:
+    """Make a catalogue of partitions that were written one by one; properties come last.
+
+    Parameters
+    ----------
+    folder : Path
+        Of the catalogue.
+    files : sequence of Path
+        ``folder/dataset/Norder=k/Dir=d/Npix=p.parquet``, all with the columns of `schema`, among
+        them ``ra``, ``dec`` and ``_healpix_29``. Other files under ``dataset`` are removed: no
+        pixel of an earlier catalogue stays.
+    schema : pyarrow.Schema
+        Of the files.
+    n_rows : int
+        Of all files.
+
+    Raises
+    ------
+    DataError
+        If the folder cannot be written.
+    """
+    dataset = folder / "dataset"
+    footers, pixels, most = [], [], 1
+    try:
+        for other in set(dataset.rglob("Npix=*")) - set(files):
+            other.unlink()
+        for file in files:
+            footer = pq.read_metadata(file)
+            footer.set_file_path(file.relative_to(dataset).as_posix())
+            footers.append(footer)
+            order, _, pixel = (part.split("=")[1] for part in file.with_suffix("").parts[-3:])
+            pixels.append((int(order), int(pixel)))
+            most = max(most, footer.num_rows)
+        pq.write_metadata(schema, dataset / "_common_metadata")
+        bare = schema.remove_metadata()
+        pq.write_metadata(bare, dataset / "_metadata", metadata_collector=footers)
+        _write_properties(folder, folder.stem, n_rows, pixels, most)
+    except (OSError, pa.ArrowException) as error:
+        raise DataError(f"{folder} cannot be written: {error}") from error
 
 
 def _write_properties(

@@ -26,7 +26,14 @@ from astroprep.pipeline.predictions import Answers, PredictionWriter, facts_of, 
 from astroprep.pipeline.prepare import Prepared, prepare
 from astroprep.pipeline.restore import read_note, restore_scale, restore_steps, restore_taxonomy
 
-__all__ = ["BATCH_OBJECTS", "Classifier", "PredictionWriter", "classify", "prediction_file"]
+__all__ = [
+    "BATCH_OBJECTS",
+    "Classifier",
+    "PredictionWriter",
+    "classify",
+    "open_classifier",
+    "prediction_file",
+]
 
 log = logging.getLogger(__name__)
 
@@ -184,6 +191,7 @@ def classify(
     schema: str | None = None,
     prior: str | None = None,
     coverage: float = COVERAGE,
+    batch_objects: int = BATCH_OBJECTS,
     progress: Progress = silent,
 ) -> Counts:
     """Classify every object of a survey file.
@@ -210,6 +218,8 @@ def classify(
         are those of the number of objects alone.
     coverage : float, default 0.9
         Of the conformal sets.
+    batch_objects : int, default 2000
+        Objects that are in memory at a time.
     progress : callable, optional
         See `Progress`.
 
@@ -226,6 +236,35 @@ def classify(
     DataError
         If bundle or input are damaged.
     """
+    classifier = open_classifier(bundle, period_column, search_periods=search_periods)
+    shares = stated_shares(prior, classifier)
+    answers = classifier.answers(shares, prior=prior, coverage=coverage)
+    target = Path(out)
+    spare_inputs(target, Path(source), Path(bundle))
+    names = ColumnNames(period=period_column, schema=schema)
+    with open_survey(source, names, on_bad="reject") as survey:
+        progress("classify", 0, survey.n_objects)
+        if prior == "estimate":
+            return classify_estimating(classifier, answers, survey, target, progress, batch_objects)
+        with prediction_file(target, answers) as writer:
+            for batch in survey.iter_batches(batch_objects):
+                prepared = classifier.prepare(batch)
+                writer.write(classifier.facts(prepared, said_of(batch)), prepared)
+                progress("classify", writer.counts.input, survey.n_objects)
+    return writer.counts
+
+
+def open_classifier(
+    bundle: str | Path, period_column: str | None = None, *, search_periods: bool = False
+) -> Classifier:
+    """Open a bundle with its periods from where the caller says.
+
+    Raises
+    ------
+    ConfigError
+        If the bundle was trained with a period column and none is named, or both a column and
+        a search are asked for.
+    """
     opened = read_bundle(bundle)
     if period_column is not None and search_periods:
         raise ConfigError("give either --period-column or --search-periods, not both")
@@ -237,22 +276,7 @@ def classify(
             f"{bundle} was trained with the periods of a catalogue: name the input's column with "
             "--period-column, or pass --search-periods to search them (accuracy will differ)"
         )
-    classifier = Classifier(opened, period_source=wanted)
-    shares = stated_shares(prior, classifier)
-    answers = classifier.answers(shares, prior=prior, coverage=coverage)
-    target = Path(out)
-    spare_inputs(target, Path(source), Path(bundle))
-    names = ColumnNames(period=period_column, schema=schema)
-    with open_survey(source, names, on_bad="reject") as survey:
-        progress("classify", 0, survey.n_objects)
-        if prior == "estimate":
-            return classify_estimating(classifier, answers, survey, target, progress)
-        with prediction_file(target, answers) as writer:
-            for batch in survey.iter_batches(BATCH_OBJECTS):
-                prepared = classifier.prepare(batch)
-                writer.write(classifier.facts(prepared, said_of(batch)), prepared)
-                progress("classify", writer.counts.input, survey.n_objects)
-    return writer.counts
+    return Classifier(opened, period_source=wanted)
 
 
 def stated_shares(prior: str | None, classifier: Classifier) -> NDArray[np.float64] | None:
@@ -271,7 +295,12 @@ def stated_shares(prior: str | None, classifier: Classifier) -> NDArray[np.float
 
 
 def classify_estimating(
-    classifier: Classifier, answers: Answers, survey: Survey, target: Path, progress: Progress
+    classifier: Classifier,
+    answers: Answers,
+    survey: Survey,
+    target: Path,
+    progress: Progress,
+    batch_objects: int = BATCH_OBJECTS,
 ) -> Counts:
     """Classify under the class shares of the input itself.
 
@@ -284,7 +313,7 @@ def classify_estimating(
     with tempfile.TemporaryDirectory(dir=target.parent, prefix=target.name + ".") as folder:
         spool = Path(folder) / "facts.parquet"
         file = None
-        for batch in survey.iter_batches(BATCH_OBJECTS):
+        for batch in survey.iter_batches(batch_objects):
             prepared = classifier.prepare(batch)
             facts = classifier.facts(prepared, said_of(batch))
             file = file or pq.ParquetWriter(spool, facts.schema)

@@ -13,15 +13,15 @@ import pyarrow.parquet as pq
 
 from astroprep.base import Transformer
 from astroprep.clean import FlagBad, SelectBand
-from astroprep.data import LightCurveBatch, Rejected
+from astroprep.data import LightCurveBatch, Meta, Rejected
 from astroprep.errors import ConfigError
-from astroprep.io import ColumnNames, Survey, open_survey, replaced
+from astroprep.io import ColumnNames, open_survey, replaced
 from astroprep.period import MultibandSearch, PeriodSearch, VerifyPeriod
 from astroprep.pipeline.account import Counts, Progress, silent
 from astroprep.pipeline.classify import BATCH_OBJECTS, spare_inputs
 from astroprep.pipeline.prepare import apply_steps
 
-__all__ = ["search_periods"]
+__all__ = ["PeriodChain", "search_periods"]
 
 Method = Literal["search", "multi-band", "verified"]
 
@@ -66,6 +66,7 @@ def search_periods(
     bands: Sequence[str] = (),
     known_period: str | None = None,
     schema: str | None = None,
+    batch_objects: int = BATCH_OBJECTS,
     progress: Progress = silent,
 ) -> Counts:
     """Write a Parquet file of periods, one row for every object of the input.
@@ -90,6 +91,8 @@ def search_periods(
         changed, no search is made; where it is lost or missing, one is.
     schema : str, optional
         Survey whose table the input is, by name or as a TOML file; see `astroprep.surveys`.
+    batch_objects : int, default 2000
+        Objects that are in memory at a time.
     progress : callable, optional
         Told stage, done and total.
 
@@ -113,15 +116,9 @@ def search_periods(
     spare_inputs(Path(out), Path(source))
     names = ColumnNames(period=known_period or None, schema=schema)
     with open_survey(source, names, on_bad="reject") as survey, replaced(out) as temporary:
-        used = bands or survey.meta.bands
-        if known_period and len(used) > 1:
-            raise ConfigError(
-                "--known-period verifies one band at a time: choose one with --bands, of "
-                + ", ".join(survey.meta.bands)
-            )
-        chain = _Chain(survey, bands, max_frequency, known_period is not None)
+        chain = PeriodChain(survey.meta, bands, max_frequency, known_period is not None)
         with pq.ParquetWriter(temporary, SCHEMA, compression="zstd") as writer:
-            for batch in survey.iter_batches(BATCH_OBJECTS):
+            for batch in survey.iter_batches(batch_objects):
                 table, rejected = chain.table(batch)
                 writer.write_table(table)
                 counts.add(table.num_rows - len(rejected), rejected)
@@ -129,15 +126,20 @@ def search_periods(
     return counts
 
 
-class _Chain:
-    """The steps for one survey."""
+class PeriodChain:
+    """The steps that find or verify the periods of one survey."""
 
     def __init__(
-        self, survey: Survey, bands: tuple[str, ...], max_frequency: float, verify: bool
+        self, meta: Meta, bands: tuple[str, ...], max_frequency: float, verify: bool
     ) -> None:
+        if verify and len(bands or meta.bands) > 1:
+            raise ConfigError(
+                "--known-period verifies one band at a time: choose one with --bands, of "
+                + ", ".join(meta.bands)
+            )
         self.verify = VerifyPeriod(on_bad="reject") if verify else None
         self.clean: list[Transformer] = [FlagBad(missing_errors="estimate", on_bad="reject")]
-        together = len(bands or survey.meta.bands) > 1
+        together = len(bands or meta.bands) > 1
         if bands:
             self.clean.append(SelectBand(band=bands, on_bad="reject"))
         self.method: Method = "multi-band" if together else "search"

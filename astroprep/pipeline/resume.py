@@ -17,7 +17,7 @@ import astroprep
 from astroprep.errors import AstroprepError, ConfigError, DataError
 from astroprep.io import replaced, source_sha256
 
-__all__ = ["RESULTS", "RunFolder", "fingerprint_of"]
+__all__ = ["RESULTS", "RunFolder", "code_sha256", "fingerprint_of"]
 
 RESULTS = (
     "bundle.apz",
@@ -37,6 +37,18 @@ def _sha256(path: Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
+def code_sha256() -> str:
+    """Checksum of this package's code and of the library versions that results depend on."""
+    root = Path(astroprep.__file__).parent
+    code = hashlib.sha256()
+    for path in sorted(root.rglob("*.py")):
+        code.update(str(path.relative_to(root)).encode() + b"\0" + path.read_bytes())
+    for name in PACKAGES:
+        with contextlib.suppress(PackageNotFoundError):
+            code.update(f"{name} {version(name)}\n".encode())
+    return code.hexdigest()
+
+
 def fingerprint_of(settings: Mapping[str, Any], source: Path) -> dict[str, str]:
     """What a result depends on: code, library versions, settings and the input's bytes.
 
@@ -52,16 +64,9 @@ def fingerprint_of(settings: Mapping[str, Any], source: Path) -> dict[str, str]:
     dict of str
         ``code``, ``settings`` and ``input``: what a message can name when one differs.
     """
-    root = Path(astroprep.__file__).parent
-    code = hashlib.sha256()
-    for path in sorted(root.rglob("*.py")):
-        code.update(str(path.relative_to(root)).encode() + b"\0" + path.read_bytes())
-    for name in PACKAGES:
-        with contextlib.suppress(PackageNotFoundError):
-            code.update(f"{name} {version(name)}\n".encode())
     text = json.dumps(settings, sort_keys=True)
     return {
-        "code": code.hexdigest(),
+        "code": code_sha256(),
         "settings": hashlib.sha256(text.encode()).hexdigest(),
         "input": source_sha256(source),
     }
