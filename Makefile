@@ -60,6 +60,7 @@ test-all: $(VENV)/.test $(LSDB)/.test browser
 	OMP_WAIT_POLICY=passive $(BIN)/python -m pytest tests -m "(slow or real_data) and not bench" \
 		-n 2 --dist loadfile $(if $(DATA),--data=$(DATA) --require-data)
 	$(LSDB)/bin/python -m pytest $(PANDAS_TESTS) -n 2 --dist loadfile $(if $(DATA),--data=$(DATA))
+	$(LSDB)/bin/python -m pytest tests/scale -m slow
 
 clean:
 	rm -rf $(VENV) $(LSDB) demo_result

@@ -165,6 +165,8 @@ def _answers(told: Any, cluster: str | None, n_processes: int) -> Iterator[dict[
                     silence_logs=logging.ERROR,
                 )
             )
+            # `silence_logs` comes too late for what the cluster and its workers say of themselves.
+            logging.getLogger("distributed").setLevel(logging.ERROR)
             client = stack.enter_context(distributed.Client(where))
         except (OSError, ValueError) as error:
             raise ConfigError(f"--cluster {cluster}: no scheduler answers ({error})") from error

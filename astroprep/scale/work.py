@@ -27,6 +27,9 @@ class Work(Protocol):
 
     verb: str
 
+    def __hash__(self) -> int:
+        """Of the settings: a worker opens each work once."""
+
     @property
     def names(self) -> ColumnNames:
         """Columns to read."""

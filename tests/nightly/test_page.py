@@ -181,11 +181,11 @@ def test_an_interrupted_night_is_not_faster(season, trained, tmp_path, monkeypat
     folders, _, _ = season
     take, done = _Night.take, []
 
-    def tired(self, messages):
+    def tired(self, incoming, digest):
         if done:
             raise KeyboardInterrupt
-        done.append(len(messages))
-        return take(self, messages)
+        done.append(incoming.n_received)
+        return take(self, incoming, digest)
 
     monkeypatch.setattr(_Night, "take", tired)
     url, chosen = str(tmp_path / "state"), options(folders[0], batch=100)
