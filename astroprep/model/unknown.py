@@ -209,8 +209,8 @@ class UnknownScore:
 
     def to_state(self) -> dict[str, Any]:
         """Plain values, for the bundle."""
-        half = {name: getattr(self, name).astype(np.float16) for name in ("mean", "whiten")}
-        return {**self.__dict__, **half}
+        rows = {name: _rows(getattr(self, name)) for name in ("mean", "whiten")}
+        return {**self.__dict__, **rows}
 
     @classmethod
     def from_state(cls, state: Mapping[str, Any], n_classes: int) -> Self:
@@ -221,7 +221,8 @@ class UnknownScore:
         DataError
             If it does not fit together.
         """
-        mean: Any = state.get("mean")
+        state = {**state, **{name: _of_rows(state.get(name)) for name in ("mean", "whiten")}}
+        mean: Any = state["mean"]
         d = mean.shape[1] if isinstance(mean, np.ndarray) and mean.ndim == 2 else -1
         shapes = {"mean": (n_classes, d), "whiten": (d, d), "centre": (2,), "spread": (2,)}
         good = state.get("method") in METHODS and all(
@@ -238,9 +239,31 @@ class UnknownScore:
         return cls(**arrays, **rest)
 
 
+def _rows(array: NDArray[np.float64]) -> dict[str, NDArray[Any]]:
+    """Rows in 8 bits, each in units of a 127th of its largest value: half a percent of it."""
+    largest = np.abs(array).max(axis=1, initial=0.0)
+    unit = np.maximum((largest / 127).astype(np.float32), np.finfo(np.float32).tiny)
+    step = np.rint(array / unit[:, None].astype(np.float64)).clip(-127, 127)
+    return {"unit": unit, "step": (step + 128).astype(np.uint8)}
+
+
+def _of_rows(stored: Any) -> Any:
+    """What `_rows` made, or None."""
+    if not isinstance(stored, Mapping):
+        return None
+    unit, step = stored.get("unit"), stored.get("step")
+    if not (isinstance(unit, np.ndarray) and isinstance(step, np.ndarray)):
+        return None
+    if step.ndim != 2 or step.dtype != np.uint8 or unit.shape != step.shape[:1]:
+        return None
+    if unit.dtype.kind != "f":
+        return None
+    return (step.astype(np.float64) - 128) * unit[:, None].astype(np.float64)
+
+
 def _rounded(array: NDArray[np.float64]) -> NDArray[np.float64]:
-    """What half precision keeps, so that the stored score is the one that was fitted."""
-    return array.astype(np.float16).astype(np.float64)
+    """What is kept of an array, so that the stored score is the one that was fitted."""
+    return np.asarray(_of_rows(_rows(array)))
 
 
 def _whitening(centred: NDArray[np.float64]) -> NDArray[np.float64]:

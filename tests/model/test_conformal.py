@@ -48,7 +48,7 @@ def test_threshold_is_the_rank_that_theory_says():
     value = np.linspace(0.1, 0.9, 9)
     p = np.column_stack([value, 1 - value])
     sets = Conformal.fit(p, np.zeros(9, int), group=[0, 1])
-    assert sets.thresholds(0.9)[0] == pytest.approx(-np.log(0.1))
+    assert sets.thresholds(0.9)[0] == pytest.approx(-np.log(0.1), rel=1e-3)
     fewer = Conformal.fit(p[:8], np.zeros(8, int), group=[0, 1])
     assert np.isinf(fewer.thresholds(0.9)).all()
 
@@ -72,12 +72,12 @@ def test_rare_classes_share_a_threshold_and_thinning_costs_little(rng):
     np.testing.assert_array_equal(default_groups(np.array([100, 3, 30, 29])), [0, 4, 2, 4])
     code, p = probabilities(rng, [0.998, 0.001, 0.001], 9000)
     sets = Conformal.fit(p, code, group=np.arange(3))
-    assert sets.scores[0].size <= 201
+    assert sets.scores[0].size <= 78
     assert sets.counts[0].sum() == (code == 0).sum()
     value = np.sort(conformity_scores(p)[code == 0, 0])
     exact = value[int(np.ceil((value.size + 1) * 0.9)) - 1]
     limit = sets.thresholds(0.9)[0]
-    assert exact <= limit <= value[int(np.ceil((value.size + 1) * 0.902))]
+    assert exact <= limit <= 1.001 * value[int(np.ceil((value.size + 1) * 0.904))]
 
 
 def test_higher_coverage_gives_larger_sets(rng):
@@ -86,12 +86,15 @@ def test_higher_coverage_gives_larger_sets(rng):
     assert (sets.contains(p, 0.8) <= sets.contains(p, 0.95)).all()
 
 
-def test_travels_as_plain_values_rounded_to_the_safe_side(rng):
-    code, p = probabilities(rng, [0.4, 0.3, 0.3], 500)
-    sets = Conformal.fit(p, code)
+@pytest.mark.parametrize(("score", "step"), [("lac", 1e-3), ("aps", 2e-7)])
+def test_travels_as_it_was_fitted_rounded_to_the_safe_side(rng, score, step):
+    code, p = probabilities(rng, [0.4, 0.3, 0.3], 120)
+    sets = Conformal.fit(p, code, score=score)
+    for k in range(3):
+        exact = np.sort(conformity_scores(p, score)[code == k, k])
+        assert ((exact <= sets.scores[k]) & (sets.scores[k] <= exact * (1 + step) + 1e-7)).all()
     again = Conformal.from_state(sets.to_state(), 3)
-    off = again.thresholds(0.9) - sets.thresholds(0.9)
-    assert ((off >= 0) & (off < 1e-6)).all()
+    np.testing.assert_array_equal(again.thresholds(0.9), sets.thresholds(0.9))
     with pytest.raises(DataError, match="4 classes are missing or damaged"):
         Conformal.from_state(sets.to_state(), 4)
     with pytest.raises(DataError, match="damaged"):
