@@ -155,8 +155,7 @@ def test_clocks_that_jump_and_times_to_come(bundle_file, season, one, tmp_path, 
 
 
 def test_a_bundle_of_the_other_quantity_gets_the_converted_one(nights, bundle_file, tmp_path):
-    """LSST measures flux, the bundle learned from magnitudes: the probabilities are those of
-    magnitudes that were stored as such."""
+    """LSST measures flux, the bundle learned from magnitudes: they are converted and classified."""
     from astroprep.clean import ToMagnitude
 
     _, folders = nights(4, 3, survey="lsst", seed=9)
