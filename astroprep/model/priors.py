@@ -12,10 +12,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from astroprep.errors import ConfigError, DataError
-from astroprep.model.calibrate import correct_priors, estimate_priors
+from astroprep.model.calibrate import correct_priors, estimate_priors, priors_between
 from astroprep.model.mapping_file import read_mapping
 
-__all__ = ["PriorEstimate", "check_shares", "estimate_shares", "read_shares"]
+__all__ = ["PriorEstimate", "check_shares", "estimate_part", "estimate_shares", "read_shares"]
 
 MIN_PER_CLASS = 10  # objects of the new survey for every class that is to be told apart
 MAX_CONDITION = 1e4  # of the matrix that is inverted; beyond it shares trade places freely
@@ -40,6 +40,54 @@ class PriorEstimate:
     shares: NDArray[np.float64]
     standard_error: NDArray[np.float64]
     n_objects: int
+
+    def partly(self, learned: NDArray[np.floating[Any]], part: float) -> PriorEstimate:
+        """Shares on the way from the learned priors to the estimated ones.
+
+        Parameters
+        ----------
+        learned : float array, shape (n_classes,)
+            Priors of the classifier, positive.
+        part : float
+            See `priors_between`.
+
+        Returns
+        -------
+        PriorEstimate
+            Its errors are those of the estimate carried over to first order, class by class.
+        """
+        shares = priors_between(learned, self.shares, part)
+        there = self.shares > 0
+        slope = np.divide(part * shares, self.shares, out=np.full(shares.size, part), where=there)
+        return PriorEstimate(shares, slope * self.standard_error, self.n_objects)
+
+
+def estimate_part(prior: str | None) -> float | None:
+    """How far ``"estimate"`` or ``"estimate:PART"`` goes; None for any other word.
+
+    Parameters
+    ----------
+    prior : str or None
+        As given to ``--prior``.
+
+    Raises
+    ------
+    ConfigError
+        If the part is not a number above 0 and up to 1.
+    """
+    word, colon, text = (prior or "").partition(":")
+    if word != "estimate":
+        return None
+    try:
+        part = float(text) if colon else 1.0
+    except ValueError:
+        part = 0.0
+    if not 0.0 < part <= 1.0:
+        raise ConfigError(
+            f"--prior {prior}: the part after the colon is how far to go from the learned to the "
+            "estimated shares, above 0 and up to 1, such as estimate:0.3"
+        )
+    return part
 
 
 def estimate_shares(

@@ -20,7 +20,7 @@ from astroprep.deploy.runtime import Runtime
 from astroprep.errors import ConfigError, DataError
 from astroprep.io import ColumnNames, Survey, open_survey
 from astroprep.model.outputs import COVERAGE
-from astroprep.model.priors import estimate_shares, read_shares
+from astroprep.model.priors import estimate_part, estimate_shares, read_shares
 from astroprep.pipeline.account import Counts, Progress, silent
 from astroprep.pipeline.predictions import Answers, PredictionWriter, facts_of, prediction_file
 from astroprep.pipeline.prepare import Prepared, prepare
@@ -212,7 +212,8 @@ def classify(
         Survey whose table the input is, by name or as a TOML file; see `astroprep.surveys`.
     prior : str, optional
         Class shares to assume: ``"train"`` those of the training objects, ``"estimate"`` those
-        that expectation maximisation finds in this input (`estimate_shares`), or a file of them
+        that expectation maximisation finds in this input (`estimate_shares`), ``"estimate:0.3"``
+        three tenths of the way to them (`PriorEstimate.partly`), or a file of them
         (`read_shares`); by default those that the bundle states. Where they cannot be estimated
         the log says why, and the bundle's are taken. The standard errors in the file's metadata
         are those of the number of objects alone.
@@ -244,7 +245,7 @@ def classify(
     names = ColumnNames(period=period_column, schema=schema)
     with open_survey(source, names, on_bad="reject") as survey:
         progress("classify", 0, survey.n_objects)
-        if prior == "estimate":
+        if estimate_part(prior) is not None:
             return classify_estimating(classifier, answers, survey, target, progress, batch_objects)
         with prediction_file(target, answers) as writer:
             for batch in survey.iter_batches(batch_objects):
@@ -287,7 +288,7 @@ def stated_shares(prior: str | None, classifier: Classifier) -> NDArray[np.float
     ConfigError
         If it is a file that does not give them.
     """
-    if prior in (None, "estimate"):
+    if prior is None or estimate_part(prior) is not None:
         return None
     if prior == "train":
         return classifier.train_shares
@@ -337,7 +338,9 @@ def estimated(answers: Answers, calibrated: NDArray[np.float64] | None) -> Answe
     """The same answers under estimated class shares; as they are, with a word, where that fails."""
     p = np.empty((0, len(answers.classes))) if calibrated is None else calibrated
     try:
-        found = estimate_shares(p, answers.outputs.learned)
+        found = estimate_shares(p, answers.outputs.learned).partly(
+            answers.outputs.learned, estimate_part(answers.prior) or 1.0
+        )
     except DataError as error:
         log.warning("%s; the class shares of the bundle are assumed", error)
         return replace(answers, prior=f"{answers.prior} (not possible: {error})")

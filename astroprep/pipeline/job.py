@@ -37,8 +37,9 @@ class RunOptions:
         Where labels and the split are; None finds ``label`` and ``split`` if they are there.
     prior : str
         Class shares that probabilities and decisions assume: ``"train"``, those of the training
-        objects, ``"estimate"``, those that expectation maximisation finds in the whole input, or
-        a file of them, see `astroprep.model.priors.read_shares`.
+        objects, ``"estimate"``, those that expectation maximisation finds in the whole input,
+        ``"estimate:0.3"``, three tenths of the way to them from the learned ones, or a file of
+        them, see `astroprep.model.priors.read_shares`.
     schema : str or None
         Survey whose table the input is, by name or as a TOML file; see `astroprep.surveys`.
     """

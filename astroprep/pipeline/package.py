@@ -21,7 +21,7 @@ from astroprep.errors import DataError
 from astroprep.model.calibrate import fit_temperature, tempered_priors
 from astroprep.model.firenet import FireNet, build_network, fold_batchnorm
 from astroprep.model.outputs import Outputs
-from astroprep.model.priors import PriorEstimate, estimate_shares, read_shares
+from astroprep.model.priors import PriorEstimate, estimate_part, estimate_shares, read_shares
 from astroprep.model.train import TrainingArrays, class_weights, predict_logits
 from astroprep.model.unknown import UnknownScore
 from astroprep.pipeline.job import Job
@@ -99,9 +99,10 @@ def _stated(
     """
     shares, source = train_shares, job.options.prior
     note: dict[str, Any] = {}
-    if source == "estimate":
+    part = estimate_part(source)
+    if part is not None:
         try:
-            found = _estimated(job, bundle, data)
+            found = _estimated(job, bundle, data).partly(np.asarray(bundle.priors), part)
             shares, note["prior_error"] = found.shares, found.standard_error.tolist()
         except DataError as error:
             log.warning("%s; those of the training objects are assumed", error)

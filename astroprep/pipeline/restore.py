@@ -70,7 +70,7 @@ class Note(_Part):
     train_shares : tuple of float
         Those of the training objects; empty in bundles that were written before there were any.
     prior : str
-        Where ``priors`` came from: ``"train"``, ``"estimate"`` or ``"file"``.
+        Where ``priors`` came from: ``"train"``, ``"estimate"``, ``"estimate:PART"`` or ``"file"``.
     bands : tuple of str
         Of the survey that it was trained on; none where it did not say.
     """

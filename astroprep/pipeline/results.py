@@ -15,9 +15,10 @@ from numpy.typing import NDArray
 from astroprep.data import LightCurveBatch
 from astroprep.errors import DataError
 from astroprep.io import replaced
-from astroprep.model.calibrate import correct_priors, estimate_priors, softmax
+from astroprep.model.calibrate import correct_priors, estimate_priors, priors_between, softmax
 from astroprep.model.evaluate import bootstrap_difference
 from astroprep.model.firenet import FireNet, fold_batchnorm
+from astroprep.model.priors import estimate_part
 from astroprep.model.train import predict_logits
 from astroprep.pipeline.classify import Classifier, prediction_file
 from astroprep.pipeline.job import Job
@@ -125,8 +126,10 @@ def _measure(
     probability = np.full((len(catalogue), len(classes)), np.nan)
     probability[full["row"]] = softmax(full["logits"], temperatures["uncompressed"])
     learned, wanted = np.asarray(bundle.priors), classifier.priors
-    if classifier.prior == "estimate":
-        wanted = estimate_priors(probability[full["row"]], learned)
+    part = estimate_part(classifier.prior)
+    if part is not None:
+        found = estimate_priors(probability[full["row"]], learned)
+        wanted = priors_between(learned, found, part)
     probability[full["row"]] = correct_priors(probability[full["row"]], learned, wanted)
     written = pq.read_table(
         out / "predictions.parquet", columns=[f"prob_{name}" for name in classes]

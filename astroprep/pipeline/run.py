@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from astroprep.data import LightCurveBatch
 from astroprep.errors import ConfigError, DataError
 from astroprep.io import open_survey, replaced
-from astroprep.model.priors import read_shares
+from astroprep.model.priors import estimate_part, read_shares
 from astroprep.pipeline.account import Counts, Progress, silent
 from astroprep.pipeline.classify import BATCH_OBJECTS, spare_inputs
 from astroprep.pipeline.job import Job, RunOptions
@@ -127,7 +127,7 @@ def opened(
     settings: dict[str, Any] = {"recipe": recipe.to_dict(), "options": dataclasses.asdict(options)}
     if options.schema is not None:  # its content, because a file of that name may be corrected
         settings["schema"] = load_schema(options.schema).model_dump(mode="json")
-    if options.prior not in ("train", "estimate"):
+    if options.prior != "train" and estimate_part(options.prior) is None:
         try:
             settings["shares"] = Path(options.prior).read_text(encoding="utf-8")
         except (OSError, UnicodeDecodeError) as error:
@@ -161,7 +161,7 @@ def prepared(job: Job) -> tuple[pd.DataFrame, Roles]:
         job.recipe.seed,
         given=job.options.split_column is not None or bool((catalogue["split"] != "").any()),
     )
-    if job.options.prior not in ("train", "estimate"):
+    if job.options.prior != "train" and estimate_part(job.options.prior) is None:
         read_shares(job.options.prior, roles.classes)  # a mistake is told before the work
     _prepare(job, roles)
     return catalogue, roles

@@ -24,7 +24,10 @@ def answers(metrics: Mapping[str, Any]) -> dict[str, Any]:
     small = metrics.get("compressed") or {}
     sentences = []
     if about.get("decision"):
-        source = SOURCES.get(about.get("prior", ""), about.get("prior", ""))
+        word, _, part = about.get("prior", "").partition(":")
+        source = SOURCES.get(word, word)
+        if part:
+            source = f"{part} of the way from the learned ones to those {source}"
         sentences.append(f"Decision: {about['decision']}. The shares are {source}.")
     if small.get("intervals"):
         low, high = small["intervals"]["balanced_accuracy"]

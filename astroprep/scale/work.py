@@ -13,6 +13,7 @@ from astroprep.data import LightCurveBatch, Meta, Rejected
 from astroprep.errors import ConfigError
 from astroprep.io import ColumnNames, source_sha256
 from astroprep.model.outputs import COVERAGE
+from astroprep.model.priors import estimate_part
 from astroprep.pipeline.classify import open_classifier, said_of, stated_shares
 from astroprep.pipeline.periods import SCHEMA, PeriodChain
 
@@ -69,7 +70,7 @@ class ClassifyWork:
     def settings(self) -> dict[str, Any]:
         """Parameters, and checksums instead of names of files."""
         files = {"bundle": source_sha256(self.bundle)}
-        if self.prior not in (None, "train", "estimate"):
+        if self.prior not in (None, "train") and estimate_part(self.prior) is None:
             files["prior"] = source_sha256(str(self.prior))
         return {"verb": self.verb, **asdict(self), **files}
 
@@ -83,9 +84,9 @@ class ClassifyWork:
         DataError
             If the bundle or the shares are damaged.
         """
-        if self.prior == "estimate":
+        if estimate_part(self.prior) is not None:
             raise ConfigError(
-                "--prior estimate needs the whole input at once; estimate the shares with "
+                f"--prior {self.prior} needs the whole input at once; estimate the shares with "
                 "`astroprep classify` on a sample, and give them as a file"
             )
         classifier = open_classifier(

@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 
 from astroprep.errors import ConfigError, DataError
-from astroprep.model.calibrate import correct_priors, estimate_priors
-from astroprep.model.priors import estimate_shares, read_shares
+from astroprep.model.calibrate import correct_priors, estimate_priors, priors_between
+from astroprep.model.priors import PriorEstimate, estimate_part, estimate_shares, read_shares
 
 CENTRES = np.array([[0.0, 0.0], [2.0, 0.0], [0.0, 2.5]])
 LEARNED = np.array([0.6, 0.3, 0.1])
@@ -55,6 +55,35 @@ def test_the_solution_is_a_fixed_point_and_order_does_not_matter(rng):
     )
     turned = estimate_priors(p[:, [2, 0, 1]], LEARNED[[2, 0, 1]], tolerance=1e-10)
     np.testing.assert_allclose(turned, found[[2, 0, 1]], atol=1e-9)
+
+
+def test_shares_on_the_way_are_geometric_means():
+    wanted = np.array([0.1, 0.1, 0.8])
+    np.testing.assert_allclose(priors_between(LEARNED, wanted, 0.0), LEARNED)
+    np.testing.assert_allclose(priors_between(LEARNED, wanted, 1.0), wanted)
+    middle = np.sqrt([0.06, 0.03, 0.08])
+    np.testing.assert_allclose(priors_between(LEARNED * 5, wanted, 0.5), middle / middle.sum())
+    with pytest.raises(DataError, match="part from 0 to 1"):
+        priors_between(LEARNED, wanted, 1.5)
+
+
+def test_the_error_of_shares_on_the_way_is_that_of_a_small_change():
+    found = PriorEstimate(np.array([0.2, 0.0, 0.8]), np.array([1e-6, 1e-6, 0.0]), 100)
+    there = found.partly(LEARNED, 0.3)
+    # one share alone moves, the norm held: s ~ e**part
+    moved = there.shares[0] * ((0.2 + 1e-6) / 0.2) ** 0.3
+    np.testing.assert_allclose(there.standard_error[0], moved - there.shares[0], rtol=1e-4)
+    assert np.isfinite(there.standard_error).all()
+    assert there.shares[1] == 0
+
+
+def test_words_for_estimated_shares():
+    said = [estimate_part(word) for word in (None, "train", "shares.csv", "estimate")]
+    assert said == [None, None, None, 1.0]
+    assert estimate_part("estimate:0.3") == 0.3
+    for word in ("estimate:", "estimate:0", "estimate:1.1", "estimate:nan", "estimate:half"):
+        with pytest.raises(ConfigError, match="how far to go"):
+            estimate_part(word)
 
 
 def test_too_few_and_classes_that_cannot_be_told_apart_are_refused(rng):

@@ -11,6 +11,7 @@ import pytest
 
 from astroprep.deploy.bundle import read_bundle, write_bundle
 from astroprep.errors import ConfigError, DataError
+from astroprep.model.calibrate import priors_between
 from astroprep.pipeline.classify import Classifier, classify
 from astroprep.pipeline.run import RunOptions, run
 
@@ -90,6 +91,11 @@ def test_estimated_shares_need_objects_and_are_written_down(result, survey_file,
     made, plain = (table_of(tmp_path / name) for name in ("all.parquet", "plain.parquet"))
     assert made["id"].equals(plain["id"])
     assert made["unknown_score"].equals(plain["unknown_score"])
+    classify(bundle, survey_file, tmp_path / "part.parquet", prior="estimate:0.3")
+    whole, part = (about(tmp_path / name)["shares"] for name in ("all.parquet", "part.parquet"))
+    learned = Classifier(read_bundle(bundle)).answers().outputs.learned
+    between = priors_between(learned, np.array(list(whole.values())), 0.3)
+    np.testing.assert_allclose(list(part.values()), between, rtol=1e-6)
     few = tmp_path / "few.parquet"
     pq.write_table(pq.read_table(survey_file).slice(0, 12), few)
     with caplog.at_level(logging.WARNING):
@@ -97,7 +103,8 @@ def test_estimated_shares_need_objects_and_are_written_down(result, survey_file,
     assert "class shares cannot be estimated from" in caplog.text
     assert "not possible" in about(tmp_path / "few_out.parquet")["prior"]
     assert sorted(p.name for p in tmp_path.iterdir()) == [
-        "all.parquet", "few.parquet", "few_out.parquet", "plain.parquet",
+        "all.parquet", "few.parquet", "few_out.parquet", "part.parquet",
+        "plain.parquet",
     ]  # fmt: skip
 
 

@@ -224,9 +224,10 @@ def test_a_catalogue_period_is_used_when_asked_for(recipe, survey_file, tmp_path
     assert counts.result > 0
 
 
-def test_estimated_priors_are_kept_in_the_bundle(recipe, survey_file, tmp_path):
+@pytest.mark.parametrize("prior", ["estimate", "estimate:0.3"])
+def test_estimated_priors_are_kept_in_the_bundle(recipe, survey_file, tmp_path, prior):
     out = tmp_path / "out"
-    run(recipe, survey_file, out, RunOptions(prior="estimate"))
+    run(recipe, survey_file, out, RunOptions(prior=prior))
     table = pq.read_table(out / "predictions.parquet").to_pandas()
     classify(out / "bundle.apz", survey_file, tmp_path / "again.parquet")
     assert pq.read_table(tmp_path / "again.parquet").to_pandas().equals(table)
