@@ -36,8 +36,13 @@ class Variables:
     classes: list[str]
 
 
-def variables(data: Path, cache: Path) -> Variables:
-    """Prepare ``crts_south.parquet`` or take up what an earlier call left in `cache`."""
+def variables(data: Path, cache: Path, recipe: Recipe | None = None) -> Variables:
+    """Prepare ``crts_south.parquet`` or take up what an earlier call left in `cache`.
+
+    All recipes that are measured with one `cache` have the same steps as ``RECIPE``.
+    """
+    if recipe is not None and recipe.steps != read_recipe(RECIPE).steps:
+        raise SystemExit(f"{recipe.name} has other steps than {RECIPE.name}")
     path = cache / "variables.npz"
     if not path.exists():
         cache.mkdir(parents=True, exist_ok=True)
@@ -97,9 +102,12 @@ def _prepared(source: Path) -> dict[str, NDArray]:
 
 
 def spec_of(recipe: Recipe, held: Variables, preset: str | None = None) -> dict:
-    """Description of the recipe's network on this survey."""
+    """Description of the recipe's network on this survey, or of a preset."""
+    table = recipe.network
+    widths = {"auxiliary_width": table.auxiliary_width, "head_width": table.head_width}
     return firenet_spec(
-        preset or recipe.network.preset,
+        preset or table.preset,
+        **({} if preset else widths),
         n_channels=held.arrays.folded.shape[1],
         n_bins=held.arrays.folded.shape[2],
         n_auxiliary=held.arrays.auxiliary.shape[1],

@@ -71,6 +71,8 @@ def firenet_spec(
     n_auxiliary: int,
     n_classes: int,
     n_periods: int = 1,
+    auxiliary_width: int | None = None,
+    head_width: int | None = None,
 ) -> dict[str, Any]:
     """Description of a network, plain enough for JSON, from which `build_network` makes it.
 
@@ -89,6 +91,9 @@ def firenet_spec(
         Periods that the channels are folded at, the chosen one first, as many channels for each
         (``FoldedChannels(n_candidates=...)``): all go through the same layers, and the head sees
         the chosen one and the strongest response to any.
+    auxiliary_width, head_width : int, optional
+        Outputs of the layer that reads the auxiliaries, and of the hidden layer that joins them to
+        the curve (0 leaves it out); those of the preset by default.
 
     Returns
     -------
@@ -99,12 +104,17 @@ def firenet_spec(
     Raises
     ------
     ConfigError
-        Unknown preset, or channels that do not divide among the periods.
+        Unknown preset, no outputs, or channels that do not divide among the periods.
     """
     if preset not in PRESETS:
         raise ConfigError(f"unknown network preset {preset!r}; there are {', '.join(PRESETS)}")
     if n_periods < 1 or n_channels % n_periods:
         raise ConfigError(f"{n_channels} channels do not divide among {n_periods} periods")
+    widths = {"auxiliary_width": auxiliary_width, "head_width": head_width}
+    given = {name: width for name, width in widths.items() if width is not None}
+    for name, width in given.items():
+        if width < (name == "auxiliary_width"):
+            raise ConfigError(f"{name} = {width} leaves the layer without outputs")
     several = {"n_periods": n_periods} if n_periods > 1 else {}
     return {
         "format": FORMAT_PERIODS if several else FORMAT,
@@ -115,6 +125,7 @@ def firenet_spec(
         "n_classes": n_classes,
         "batch_norm": True,
         **copy.deepcopy(PRESETS[preset]),
+        **given,
     }
 
 

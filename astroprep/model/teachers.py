@@ -1,4 +1,4 @@
-"""Teachers: classifiers of several kinds, each asked about objects that it did not learn from."""
+"""Teachers: classifiers of several kinds, joined, and what they say of the training objects."""
 
 from __future__ import annotations
 
@@ -24,6 +24,9 @@ __all__ = [
     "train_teacher",
 ]
 
+BY_HEART = ("trees", "rocket")  # fit their training objects whatever their number
+PARTS_BY_HEART = 3  # of those, where networks learn from all objects
+
 
 @dataclass(frozen=True)
 class TeacherSettings:
@@ -35,8 +38,10 @@ class TeacherSettings:
         Out of `MEMBERS`; a kind that is named twice is trained from two initialisations.
     n_parts : int, default 3
         Each member is as many classifiers, each of which leaves out another part of the training
-        objects. What they say of the objects they left out is what the student is taught: a
-        teacher knows its own training objects by heart, which says nothing.
+        objects; what they say of the objects they left out is what the student is taught. 1 lets
+        networks learn from all objects and teaches what they say of these: stopped early they do
+        not know them by heart, and classes of a hundred objects lose none. Trees and fixed
+        convolutions do, so they are still three that leave out a third each.
     max_epochs : int, default 25
         Of the networks.
     early_stopping : bool, default True
@@ -60,7 +65,7 @@ class TeacherSettings:
     def __post_init__(self) -> None:
         rules = {
             "members": bool(self.members) and all(kind in MEMBERS for kind in self.members),
-            "n_parts": 2 <= self.n_parts <= 20,
+            "n_parts": 1 <= self.n_parts <= 20,
             "max_epochs": self.max_epochs >= 1,
             "join": self.join in ("select", "average"),
         }
@@ -82,8 +87,8 @@ class Teacher:
         Of each: ``kind``, ``weight``, ``temperature``, and on the validation objects ``loss``
         (weighted by class), ``balanced_accuracy`` and ``macro_f1``.
     probability : float32 array, shape (n_objects, n_classes)
-        Of the objects of training, each by the classifiers that did not learn from it; priors are
-        those that the class weights make.
+        Of the objects of training, see ``TeacherSettings.n_parts``; priors are those that the class
+        weights make.
     joined : dict
         The same measures of the whole.
     """
@@ -232,23 +237,28 @@ def train_teacher(
     check = np.flatnonzero(arrays.is_validation)
     if not check.size:
         raise DataError("teachers are joined on validation objects, and there are none")
-    part = _parts(arrays.label[learn], None if group is None else group[learn], settings, fit.seed)
+    groups = None if group is None else group[learn]
+    alone = settings.n_parts == 1
+    n_parts = [
+        PARTS_BY_HEART if alone and kind in BY_HEART else settings.n_parts
+        for kind in settings.members
+    ]
     weight = class_weights(arrays.label[learn], n_classes, fit.class_power)
     truth, trust = arrays.label[check], weight[arrays.label[check]]
     members, said, fitted = [], [], []
-    total = len(settings.members) * settings.n_parts
-    for k, kind in enumerate(settings.members):
+    for k, (kind, n) in enumerate(zip(settings.members, n_parts, strict=True)):
         logits = np.zeros((len(arrays.label), n_classes), np.float32)
         parts: list[Logits] = []
-        for p in range(settings.n_parts):
-            seen, out = learn[part != p], learn[part == p]
+        part = _parts(arrays.label[learn], groups, n, fit.seed)
+        for p in range(n):
+            seen, out = (learn[part != p], learn[part == p]) if n > 1 else (learn, learn)
             how = _how(settings, fit, seed=fit.seed + 100 * k + p)
             predict = fit_member(kind, arrays, seen, n_classes, how)
-            for rows, share in ((out, 1.0), (check, 1.0 / settings.n_parts)):
+            for rows, share in ((out, 1.0), (check, 1.0 / n)):
                 logits[rows] += share * predict(arrays.folded[rows], arrays.auxiliary[rows])
             parts.append(predict)
             if progress is not None:
-                progress(k * settings.n_parts + p + 1, total)
+                progress(sum(n_parts[:k]) + p + 1, sum(n_parts))
         temperature = fit_temperature(logits[check], truth, trust)
         log_p = _log_probability([logits], temperature)
         fitted.append(parts)
@@ -280,24 +290,24 @@ def _how(settings: TeacherSettings, fit: TrainSettings, seed: int) -> TrainSetti
 
 
 def _parts(
-    label: NDArray[np.int64], group: NDArray[Any] | None, settings: TeacherSettings, seed: int
+    label: NDArray[np.int64], group: NDArray[Any] | None, n_parts: int, seed: int
 ) -> NDArray[np.int64]:
     """Part in which each training object is left out, every class in all of them."""
-    part = np.full(label.size, settings.n_parts - 1)
-    for k in range(settings.n_parts - 1):
-        left = np.flatnonzero(part == settings.n_parts - 1)
+    part = np.full(label.size, n_parts - 1)
+    for k in range(n_parts - 1):
+        left = np.flatnonzero(part == n_parts - 1)
         chosen = split_validation(
             label[left].astype(str),
             None if group is None else group[left],
-            fraction=1.0 / (settings.n_parts - k),
+            fraction=1.0 / (n_parts - k),
             seed=seed + k,
         )
         part[left[chosen]] = k
     least = int(np.unique(label, return_counts=True)[1].min(initial=label.size))
-    if least < settings.n_parts:
+    if least < n_parts:
         raise DataError(
-            f"teachers of {settings.n_parts} parts need as many training objects of every class, "
-            f"but one has {least}; lower n_parts or merge the class"
+            f"teachers of {n_parts} parts need as many training objects of every class, "
+            f"but one has {least}; lower n_parts, leave trees and rocket out or merge the class"
         )
     return part
 

@@ -176,6 +176,8 @@ def train(job: Job, data: LearningData) -> tuple[FireNet, dict[str, Any]]:
         n_auxiliary=data.arrays.auxiliary.shape[1],
         n_classes=len(data.classes),
         n_periods=job.recipe.network.n_periods,
+        auxiliary_width=job.recipe.network.auxiliary_width,
+        head_width=job.recipe.network.head_width,
     )
     net = build_network(spec, seed=job.recipe.seed)
     path = job.folder.work / "network.pt"

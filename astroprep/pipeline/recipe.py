@@ -66,10 +66,14 @@ class NetworkTable(_Table):
         One of ``astroprep.model.firenet.PRESETS``.
     n_periods : int
         Periods that the light curves are folded at: 1 + ``n_candidates`` of FoldedChannels.
+    auxiliary_width, head_width : int, optional
+        Other widths than those of the preset, see `astroprep.model.firenet.firenet_spec`.
     """
 
     preset: str = "small"
     n_periods: int = Field(default=1, ge=1)
+    auxiliary_width: int | None = Field(default=None, ge=1)
+    head_width: int | None = Field(default=None, ge=0)
 
 
 class DeploymentTable(_Table):

@@ -170,6 +170,16 @@ def test_a_candidate_can_change_the_answer():
         several(n_periods=4)
 
 
+def test_other_widths_than_those_of_the_preset():
+    shape = {"n_channels": 6, "n_bins": 64, "n_auxiliary": 53, "n_classes": 11}
+    net = build_network(firenet_spec("micro", **shape, auxiliary_width=32, head_width=24))
+    plain = build_network(firenet_spec("micro", **shape))
+    # (53 + 1) 32 + (48 + 32 + 1) 24 + (24 + 1) 11 instead of (53 + 1) 16 + (48 + 16 + 1) 16 + ...
+    assert count_parameters(net) - count_parameters(plain) == 3947 - 2091
+    with pytest.raises(ConfigError, match="auxiliary_width = 0"):
+        firenet_spec("micro", **shape, auxiliary_width=0)
+
+
 def test_costs_by_hand():
     """Of the net of the test above, plus the memory of its widest layer with what is held."""
     spec = {**spec_of("nano", n_bins=8, n_auxiliary=0), "stem": 8, "fires": [[3, 4, 1]]}

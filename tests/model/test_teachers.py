@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
 
 from astroprep.errors import ConfigError, DataError
+from astroprep.model.calibrate import softmax
+from astroprep.model.firenet import build_network, firenet_spec
 from astroprep.model.rocket import CircularRocket
 from astroprep.model.teachers import TeacherSettings, select_members, train_teacher
-from astroprep.model.train import TrainingArrays, TrainSettings
+from astroprep.model.train import TrainingArrays, TrainSettings, fit_network, predict_logits
 from astroprep.model.trunks import TRUNKS, build_trunk
 
 FIT = TrainSettings(batch_size=16, learning_rate=1e-2, averaging=0.9, patience=0, n_threads=1)
@@ -102,7 +106,8 @@ def test_selection_equals_trying_everything(rng):
     assert loss(found) <= loss(np.full(3, 1 / 3)) + 1e-9
 
 
-def test_the_student_is_taught_by_those_who_did_not_see_the_object(arrays, rng):
+@pytest.mark.parametrize("n_parts", [1, 3])
+def test_the_student_is_taught_by_trees_that_did_not_see_the_object(arrays, rng, n_parts):
     """Labels at random: trees know theirs by heart, but what they teach is chance."""
     noise = TrainingArrays(
         arrays.folded,
@@ -110,7 +115,7 @@ def test_the_student_is_taught_by_those_who_did_not_see_the_object(arrays, rng):
         rng.integers(0, 2, 240),
         arrays.is_validation,
     )
-    teacher = train_teacher(noise, 2, TeacherSettings(members=("trees",)), FIT)
+    teacher = train_teacher(noise, 2, TeacherSettings(members=("trees",), n_parts=n_parts), FIT)
     learn = ~noise.is_validation
 
     taught = (teacher.probability[learn].argmax(axis=1) == noise.label[learn]).mean()
@@ -136,6 +141,24 @@ def test_members_of_every_kind_are_joined(arrays):
     check = arrays.is_validation
     np.testing.assert_allclose(said[check], teacher.probability[check], atol=1e-4)
     assert (said.argmax(axis=1) == arrays.label).mean() > 0.95
+
+
+def test_one_part_is_a_network_that_learned_from_all(arrays):
+    settings = TeacherSettings(members=("trees", "nano"), n_parts=1, max_epochs=4)
+    told = []
+    train_teacher(arrays, 2, settings, FIT, progress=lambda i, n: told.append((i, n)))
+    assert told == [(i, 4) for i in range(1, 5)]
+
+    net = build_network(
+        firenet_spec("nano", n_channels=arrays.folded.shape[1], n_bins=arrays.folded.shape[2],
+                     n_auxiliary=arrays.auxiliary.shape[1], n_classes=2), FIT.seed + 100,
+    )  # fmt: skip
+    fit_network(net, arrays, replace(FIT, max_epochs=4, seed=FIT.seed + 100))
+    alone = replace(settings, members=("nano",))
+    same = train_teacher(arrays, 2, alone, replace(FIT, seed=FIT.seed + 100))
+    p = softmax(predict_logits(net, arrays.folded, arrays.auxiliary),
+                same.members[0]["temperature"])  # fmt: skip
+    np.testing.assert_allclose(same.probability, p, atol=1e-5)
 
 
 def test_wrong_teachers_are_named(arrays):
