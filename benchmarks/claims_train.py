@@ -41,4 +41,44 @@ def networks(result: dict[str, Any]) -> list[tuple[str, str]]:
     return claims
 
 
-CLAIMS = {"classify_crts": networks}
+def distilled(result: dict[str, Any]) -> list[tuple[str, str]]:
+    """Claims of `classify_distilled.py`."""
+    n = len(result["seeds"])
+    where = f"CRTS South, catalogue periods, distilled.toml ({n} seeds)"
+    claims = []
+    for row in result["rows"]:
+        if row.get("rule") != "partly_estimated":
+            continue
+
+        def said(key: str, row: dict[str, Any] = row) -> str:
+            return f"{mean(row[key]):.3f} ± {stdev(row[key]):.3f}"
+
+        if "model" in row:
+            plain = next(
+                other
+                for other in result["rows"]
+                if other.get("model") == row["model"] and other["rule"] == "learned"
+            )
+            each = [mean(plain[k]) for k in ("accuracy", "balanced_accuracy", "macro_f1")]
+            claims.append(
+                (
+                    f"{where}, {row['model']}, {mean(row['bytes']):,.0f} bytes, class shares "
+                    f"{result['part']:.1f} of the way to the estimated ones",
+                    f"accuracy {said('accuracy')}, balanced {said('balanced_accuracy')}, macro F1 "
+                    f"{said('macro_f1')}; by the learned shares {each[0]:.3f}, {each[1]:.3f}, "
+                    f"{each[2]:.3f}",
+                )
+            )
+        else:
+            gaps = [row[k] for k in ("balanced_accuracy", "macro_f1")]
+            words = [f"{100 * g:+.1f} [{100 * a:+.1f}, {100 * b:+.1f}]" for g, a, b in gaps]
+            claims.append(
+                (
+                    f"{where}, {row['second']} minus {row['first']}, points",
+                    f"balanced {words[0]}, macro F1 {words[1]}",
+                )
+            )
+    return claims
+
+
+CLAIMS = {"classify_crts": networks, "classify_distilled": distilled}
