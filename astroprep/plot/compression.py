@@ -59,7 +59,7 @@ def plot_pareto(
         ax.plot(
             [size],
             [score],
-            marker="osD^vP*X"[k % 8],
+            marker="osD^vP*X"[(k + k // len(COLOURS)) % 8],  # no pair twice in the first 64
             markersize=7,
             linestyle="none",
             color=colour,

@@ -9,12 +9,12 @@ import numpy as np
 import pytest
 import torch
 
-from astroprep.compress.chain import CompressedNetwork, store_network
 from astroprep.compress.encode import encode_weights
 from astroprep.compress.integer import IntegerNetwork
 from astroprep.compress.prune import apply_masks, magnitude_masks, prunable_layers
 from astroprep.compress.quantize import calibrate_ranges, quantize_network
 from astroprep.compress.share import share_weights, stored_form
+from astroprep.compress.stored import CompressedNetwork, store_network
 from astroprep.compress.weights import decode_weights
 from astroprep.deploy.bundle import Bundle
 from astroprep.deploy.integer_part import make_integer_part

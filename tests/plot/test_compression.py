@@ -24,6 +24,12 @@ def test_the_front_joins_the_given_points_and_refused_ones_are_hollow():
     assert "no network" in plot_pareto({}).texts[0].get_text()
 
 
+def test_no_two_of_many_approaches_look_alike():
+    ax = plot_pareto({str(k): (100 + k, 0.5) for k in range(24)})
+    _, *marks = ax.get_lines()
+    assert len({(m.get_color(), m.get_marker()) for m in marks}) == 24
+
+
 def test_sparsity_curves_are_points_lost():
     ax = plot_sparsity({"retrained": ([0.5, 0.9], [0.8, 0.78])}, reference=0.8)
     line = ax.get_lines()[0]
