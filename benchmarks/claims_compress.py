@@ -33,6 +33,13 @@ def table(result: dict[str, Any]) -> list[tuple[str, str]]:
             spread = f" ± {stdev(values):.1f}" if len(values) > 1 else ""
             return f"{mean(values):.1f}{spread}"
 
+        change = ""
+        if n_seeds == 1 and name != "reference":
+            gap, low, high = (
+                100 * rows[0][f"balanced_accuracy_change{end}"] for end in ("", "_low", "_high")
+            )
+            change = f" ({gap:+.1f} [{low:+.1f}, {high:+.1f}])"
+
         size, ratio, context, huffman, joules = (
             mean(row[key] for row in rows)
             for key in ("compressed_bytes", "ratio", "context_bytes", "huffman_bytes", "joules")
@@ -43,7 +50,7 @@ def table(result: dict[str, Any]) -> list[tuple[str, str]]:
                 f"Catalina South, {result['network']} network, {name} ({about})",
                 f"{size:,.0f} bytes ({ratio:.1f} times smaller; weights by context "
                 f"{context:,.0f}, by Huffman {huffman:,.0f}), accuracy {share('accuracy')}, "
-                f"balanced {share('balanced_accuracy')}, F1 {share('macro_f1')}, rare classes "
+                f"balanced {share('balanced_accuracy')}{change}, F1 {share('macro_f1')}, rare classes "
                 f"{share('rare_recall')} %; {1e6 * joules:.2f} µJ by the model"
                 + (f", {1e3 * mean(spent):.1f} µs" if spent else ""),
             )
