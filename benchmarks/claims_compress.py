@@ -36,7 +36,8 @@ def table(result: dict[str, Any]) -> list[tuple[str, str]]:
         change = ""
         if n_seeds == 1 and name != "reference":
             gap, low, high = (
-                100 * rows[0][f"balanced_accuracy_change{end}"] for end in ("", "_low", "_high")
+                round(100 * rows[0][f"balanced_accuracy_change{end}"], 1) + 0.0  # no minus zero
+                for end in ("", "_low", "_high")
             )
             change = f" ({gap:+.1f} [{low:+.1f}, {high:+.1f}])"
 
@@ -50,8 +51,8 @@ def table(result: dict[str, Any]) -> list[tuple[str, str]]:
                 f"Catalina South, {result['network']} network, {name} ({about})",
                 f"{size:,.0f} bytes ({ratio:.1f} times smaller; weights by context "
                 f"{context:,.0f}, by Huffman {huffman:,.0f}), accuracy {share('accuracy')}, "
-                f"balanced {share('balanced_accuracy')}{change}, F1 {share('macro_f1')}, rare classes "
-                f"{share('rare_recall')} %; {1e6 * joules:.2f} µJ by the model"
+                f"balanced {share('balanced_accuracy')}{change}, F1 {share('macro_f1')}, rare "
+                f"classes {share('rare_recall')} %; {1e6 * joules:.2f} µJ by the model"
                 + (f", {1e3 * mean(spent):.1f} µs" if spent else ""),
             )
         )
