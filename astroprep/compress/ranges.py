@@ -53,10 +53,11 @@ class ActivationRanges:
 
     def rounded(self) -> ActivationRanges:
         """Ends to four decimal digits: a hundredth of a level, for a third of the bytes."""
-        return ActivationRanges(
-            *(np.array([_four_digits(x) for x in getattr(self, name)]) for name in _ARRAYS),
-            high={name: _four_digits(x) for name, x in self.high.items()},
-        )
+        content: dict[str, Any] = {
+            name: np.array([_four_digits(x) for x in getattr(self, name)]) for name in _ARRAYS
+        }
+        content["high"] = {name: _four_digits(x) for name, x in self.high.items()}
+        return ActivationRanges(**content)
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values and arrays, for a bundle."""
