@@ -20,6 +20,7 @@ def test_the_front_joins_the_given_points_and_refused_ones_are_hollow():
     front, *marks = ax.get_lines()
     assert front.get_xydata().tolist() == [[100, 0.5], [300, 0.9]]
     assert [m.get_markerfacecolor() == "white" for m in marks] == [False, True, False]
+    assert [m.get_label().endswith("refused") for m in marks] == [False, True, False]
     rendered(ax)
     assert "no network" in plot_pareto({}).texts[0].get_text()
 
