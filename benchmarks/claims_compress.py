@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from statistics import mean, stdev
 from typing import Any
 
 
@@ -19,18 +20,43 @@ def coder(result: dict[str, Any]) -> list[tuple[str, str]]:
     ]
 
 
-def passes(result: dict[str, Any]) -> list[tuple[str, str]]:
-    """Claims of `compress_passes.py`, with the seeds and epochs that stand behind them."""
-    about = f"{result['epochs']} epochs, seed {result['seeds'][0]}"
-    return [
-        (
-            f"Catalina South, catalogue periods, {row['approach']}, {row['sparsity']:.1%} zeros "
-            f"({about})",
-            f"{row['original_bytes']:,} -> {row['compressed_bytes']:,} bytes ({row['ratio']:.1f} "
-            f"times), balanced {row['balanced_accuracy']:.4f}, macro F1 {row['macro_f1']:.4f}",
+def table(result: dict[str, Any]) -> list[tuple[str, str]]:
+    """Claims of `compress_table.py`: means over seeds, with the spread where there are several."""
+    n_seeds = len(result["seeds"])
+    about = f"{n_seeds} seed{'s' * (n_seeds > 1)}, {result['retrain']} epochs of retraining"
+    claims = []
+    for name in dict.fromkeys(row["approach"] for row in result["rows"]):
+        rows = [row for row in result["rows"] if row["approach"] == name]
+
+        def share(key: str, rows: list[dict[str, Any]] = rows) -> str:
+            values = [100 * row[key] for row in rows]
+            spread = f" ± {stdev(values):.1f}" if len(values) > 1 else ""
+            return f"{mean(values):.1f}{spread}"
+
+        change = ""
+        if n_seeds == 1 and name != "reference":
+            gap, low, high = (
+                round(100 * rows[0][f"balanced_accuracy_change{end}"], 1) + 0.0  # no minus zero
+                for end in ("", "_low", "_high")
+            )
+            change = f" ({gap:+.1f} [{low:+.1f}, {high:+.1f}])"
+
+        size, ratio, context, huffman, joules = (
+            mean(row[key] for row in rows)
+            for key in ("compressed_bytes", "ratio", "context_bytes", "huffman_bytes", "joules")
         )
-        for row in result["rows"]
-    ]
+        spent = [row["milliseconds"] for row in rows if row["milliseconds"] is not None]
+        claims.append(
+            (
+                f"Catalina South, {result['network']} network, {name} ({about})",
+                f"{size:,.0f} bytes ({ratio:.1f} times smaller; weights by context "
+                f"{context:,.0f}, by Huffman {huffman:,.0f}), accuracy {share('accuracy')}, "
+                f"balanced {share('balanced_accuracy')}{change}, F1 {share('macro_f1')}, rare "
+                f"classes {share('rare_recall')} %; {1e6 * joules:.2f} µJ by the model"
+                + (f", {1e3 * mean(spent):.1f} µs" if spent else ""),
+            )
+        )
+    return claims
 
 
 def seeds(result: dict[str, Any]) -> list[tuple[str, str]]:
@@ -86,10 +112,8 @@ def runtimes(result: dict[str, Any]) -> list[tuple[str, str]]:
 
 CLAIMS = {
     "compress_coder": coder,
-    "compress_passes": passes,
-    "compress_passes_seed_2": passes,
-    "compress_passes_932_seed_1": passes,
-    "compress_passes_932_seed_2": passes,
+    "compress_table_micro": table,
+    "compress_table_reference": table,
     "compress_seeds": seeds,
     "inference_winograd": winograd,
     "runtime": runtimes,

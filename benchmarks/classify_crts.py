@@ -97,6 +97,33 @@ def prepared(data: Path, cache: Path) -> dict[str, NDArray[Any]]:
     return arrays
 
 
+def calibrated(
+    stars: Any, check: NDArray[Any], test: NDArray[Any], power: float = FIT.class_power
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Test probabilities with a temperature of validation stars, and the shares they assume.
+
+    `stars` has ``code``, ``learn``, ``check``, ``classes`` and ``count``; `check` and `test` are
+    logits of a network or forest that learned class weights of this power.
+    """
+    weight = class_weights(stars.code[stars.learn], len(stars.classes), power)
+    truth = stars.code[stars.check]
+    p = softmax(test, fit_temperature(check, truth, weight[truth]))
+    return p, tempered_priors(stars.count, power)
+
+
+def trained_once(
+    path: Path, spec: dict[str, Any], arrays: TrainingArrays, seed: int
+) -> torch.nn.Module:
+    """A network of labels alone, batch norms folded; trained, or taken up from `path`."""
+    net = build_network(spec, seed)
+    if path.exists():
+        net.load_state_dict(torch.load(path, weights_only=True))
+    else:
+        fit_network(net, arrays, replace(FIT, seed=seed))
+        torch.save(net.state_dict(), path)
+    return fold_batchnorm(net)
+
+
 class Stars:
     """Inputs, roles and labels."""
 
@@ -134,10 +161,7 @@ class Stars:
 
     def scores(self, check: NDArray[Any], test: NDArray[Any], power: float) -> dict[str, float]:
         """Test scores of logits of validation and test stars that learned priors of this power."""
-        weight = class_weights(self.code[self.learn], len(self.classes), power)
-        truth = self.code[self.check]
-        p = softmax(test, fit_temperature(check, truth, weight[truth]))
-        learned = tempered_priors(self.count, power)
+        p, learned = calibrated(self, check, test, power)
         wanted = {
             "": learned,
             "_train_shares": tempered_priors(self.count, 0.0),

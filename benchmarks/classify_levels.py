@@ -13,22 +13,20 @@ for; nothing is chosen on test stars. Networks learn as "hard" in `classify_crts
 from __future__ import annotations
 
 import argparse
-from dataclasses import replace
 from pathlib import Path
 from statistics import mean, stdev
 from typing import Any
 
 import numpy as np
 import torch
-from classify_crts import FIT, Stars
+from classify_crts import Stars, calibrated, trained_once
 from classify_honest import HOSENIE
 from numpy.typing import NDArray
 from record import record
 
-from astroprep.model.calibrate import correct_priors, fit_temperature, softmax, tempered_priors
-from astroprep.model.firenet import build_network, fold_batchnorm
+from astroprep.model.calibrate import correct_priors
 from astroprep.model.taxonomy import Taxonomy, evaluate_levels
-from astroprep.model.train import class_weights, fit_network, predict_logits
+from astroprep.model.train import predict_logits
 
 PUBLISHED = {
     frozenset(("eclipsing", "rotational", "pulsating")): 0.775,
@@ -44,10 +42,7 @@ def probabilities(stars: Stars, net: torch.nn.Module) -> NDArray[np.float64]:
     check, test = (
         predict_logits(net, stars.folded[k], stars.auxiliary[k]) for k in (stars.check, stars.test)
     )
-    weight = class_weights(stars.code[stars.learn], len(stars.classes), FIT.class_power)
-    truth = stars.code[stars.check]
-    p = softmax(test, fit_temperature(check, truth, weight[truth]))
-    learned = tempered_priors(stars.count, FIT.class_power)
+    p, learned = calibrated(stars, check, test)
     return correct_priors(p, learned, np.full(len(stars.classes), 1 / len(stars.classes)))
 
 
@@ -84,13 +79,8 @@ def main() -> None:
     rows: list[dict[str, Any]] = []
     for seed in range(1, given.seeds + 1):
         path = given.cache / f"levels_micro_{seed}.pt"
-        net = build_network(stars.spec("micro"), seed)
-        if path.exists():
-            net.load_state_dict(torch.load(path, weights_only=True))
-        else:
-            fit_network(net, stars.arrays(), replace(FIT, seed=seed))
-            torch.save(net.state_dict(), path)
-        rows += levels(stars, probabilities(stars, fold_batchnorm(net)), seed)
+        net = trained_once(path, stars.spec("micro"), stars.arrays(), seed)
+        rows += levels(stars, probabilities(stars, net), seed)
     for nodes in dict.fromkeys(tuple(row["nodes"]) for row in rows):
         mine = [row for row in rows if tuple(row["nodes"]) == nodes]
         said = []

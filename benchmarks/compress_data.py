@@ -6,15 +6,21 @@ the training side; twins of test objects are left out (`astroprep.pipeline.split
 
 from __future__ import annotations
 
+import pickle
+import time
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
 import torch
 from numpy.typing import NDArray
 
+from astroprep.compress.approaches import Task, compress_by
+from astroprep.compress.stored import CompressedNetwork
 from astroprep.io import ColumnNames, open_survey
+from astroprep.model.evaluate import evaluate
 from astroprep.model.firenet import FireNet, build_network, firenet_spec
 from astroprep.model.train import TrainingArrays, TrainSettings, fit_network
 from astroprep.pipeline.prepare import prepare
@@ -23,6 +29,8 @@ from astroprep.pipeline.split import assign_roles
 from astroprep.represent import AuxiliaryScale
 
 RECIPE = Path(__file__).parents[1] / "pipelines" / "deep_compression.toml"
+DATA = "Catalina South variables (Drake et al. 2017), split of Hosenie et al. 2020"
+SCORES = ("accuracy", "balanced_accuracy", "macro_f1")
 
 
 @dataclass(frozen=True, eq=False)
@@ -143,3 +151,42 @@ def reference(
     )
     torch.save(net.state_dict(), path)
     return net
+
+
+def made_once(name: str, task: Task, cache: Path, tag: str) -> CompressedNetwork:
+    """Compress in one of the named ways, or take up what an earlier call left in `cache`.
+
+    `tag` tells apart what the name of the approach does not: network, settings and seed.
+    """
+    path = cache / f"{name.replace(' ', '_')}-{tag}.pkl"
+    if path.exists():
+        task.made[name] = pickle.loads(path.read_bytes())
+        return task.made[name]
+    begin = time.process_time()
+    made = compress_by(name, task)
+    print(f"{name}: {made.n_bytes:,} bytes, {time.process_time() - begin:.0f} s", flush=True)
+    path.write_bytes(pickle.dumps(made))
+    return made
+
+
+def tag_of(preset: str, task: Task) -> str:
+    """What tells one compression of the same name from another."""
+    settings = task.settings
+    passes = (settings.retrain_epochs, settings.share_epochs, settings.quantize_epochs)
+    epochs = "-".join(str(n) for n in (task.fit.max_epochs, *passes))
+    return f"{preset}-{settings.sparsity}-{settings.n_values}-{epochs}-{task.fit.seed}"
+
+
+def scored(held: Variables, logits: NDArray[np.floating]) -> dict[str, Any]:
+    """Scores of the test objects, and the recall of every class."""
+    names = np.array(held.classes)
+    found = evaluate(names[held.test_label], names[logits.argmax(axis=1)], held.classes)
+    recall = {name: float(one["recall"]) for name, one in found["per_class"].items()}
+    return {key: float(found[key]) for key in SCORES} | {"recall": recall}
+
+
+def rare(held: Variables, share: float = 0.01) -> list[str]:
+    """Classes with less than this share of the training objects."""
+    label = held.arrays.label[~held.arrays.is_validation]
+    count = np.bincount(label, minlength=len(held.classes))
+    return [name for name, n in zip(held.classes, count, strict=True) if n < share * label.size]

@@ -1,34 +1,42 @@
 """Five trainings: the compressed network against the float32 one and dense ones of equal bytes.
 
-    for s in 1 2 3 4 5: python benchmarks/compress_passes.py --data DATA/ --cache FOLDER/ \
-        --seed $s --only reference "pruned + shared"
     python benchmarks/compress_seeds.py --data DATA/ --cache FOLDER/
 
-What those runs kept in ``--cache`` is measured together; the dense rivals, a smaller network
-trained from the start for as many epochs, are trained here. Intervals are of the mean difference
+The recipe `deep_compression.toml` and, as dense rivals, smaller networks trained from the start for
+as many epochs. What is trained is kept in ``--cache``. Intervals are of the mean difference
 over seeds, from a paired bootstrap that draws test objects within classes, the same for all seeds.
 """
 
 from __future__ import annotations
 
 import argparse
-import pickle
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from compress_data import RECIPE, Variables, reference, variables
+from compress_data import (
+    DATA,
+    RECIPE,
+    SCORES,
+    Variables,
+    made_once,
+    reference,
+    scored,
+    tag_of,
+    training_of,
+    variables,
+)
 from numpy.typing import NDArray
 from record import record
 
-from astroprep.compress.chain import CompressedNetwork, store_network, store_tensors
-from astroprep.model.evaluate import evaluate
+from astroprep.compress.approaches import Task
+from astroprep.compress.chain import CompressSettings
+from astroprep.compress.stored import CompressedNetwork, store_network, store_tensors
 from astroprep.model.firenet import fold_batchnorm
 from astroprep.model.train import predict_logits
-from astroprep.pipeline.recipe import read_recipe
+from astroprep.pipeline.recipe import Recipe, read_recipe, settings_from_table
 
 N_RESAMPLES = 1000
-SCORES = ("accuracy", "balanced_accuracy", "macro_f1")
 
 
 def dense(held: Variables, cache: Path, preset: str, half: bool, seed: int) -> CompressedNetwork:
@@ -41,12 +49,15 @@ def dense(held: Variables, cache: Path, preset: str, half: bool, seed: int) -> C
     return store_tensors(folded, tensors)
 
 
-def outcome(held: Variables, made: CompressedNetwork) -> NDArray[np.int64]:
-    """Class codes of the test objects by the decoded network."""
-    codes: NDArray[np.int64] = predict_logits(
-        made.net, held.test_folded, held.test_auxiliary
-    ).argmax(axis=1)
-    return codes
+def of_recipe(
+    held: Variables, cache: Path, recipe: Recipe, seed: int
+) -> dict[str, CompressedNetwork]:
+    """The recipe's network as float32, and as it is deployed."""
+    settings = settings_from_table(CompressSettings, recipe.compression)
+    net = reference(held, cache, seed)
+    task = Task(net, held.arrays, settings, training_of(recipe, seed))
+    tag = tag_of(recipe.network.preset, task)
+    return {name: made_once(name, task, cache, tag) for name in ("reference", "pruned + shared")}
 
 
 def scores(
@@ -83,11 +94,10 @@ def interval(
 
 
 def summary(
-    name: str, held: Variables, networks: list[CompressedNetwork], said: list[NDArray[np.int64]]
+    name: str, held: Variables, networks: list[CompressedNetwork], logits: list[NDArray[np.float32]]
 ) -> dict[str, Any]:
     """Mean, spread and every seed of one approach."""
-    names = np.array(held.classes)
-    measures = [evaluate(names[held.test_label], names[one], held.classes) for one in said]
+    measures = [scored(held, one) for one in logits]
     n_bytes = [len(network.data) for network in networks]
     row: dict[str, Any] = {
         "approach": name,
@@ -95,12 +105,10 @@ def summary(
         "mean_bytes": float(np.mean(n_bytes)),
     }
     for score in SCORES:
-        each = [float(m[score]) for m in measures]
+        each = [m[score] for m in measures]
         row |= {score: each, f"mean_{score}": float(np.mean(each))}
         row[f"spread_{score}"] = float(np.std(each, ddof=1))
-    row["recall"] = {
-        k: [float(m["per_class"][k]["recall"]) for m in measures] for k in held.classes
-    }
+    row["recall"] = {k: [m["recall"][k] for m in measures] for k in held.classes}
     return row
 
 
@@ -108,9 +116,8 @@ def main() -> None:
     """Train the rivals, measure all, print and record."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--data", type=Path, required=True, help="folder with crts_south.parquet")
-    parser.add_argument("--cache", type=Path, required=True, help="of compress_passes.py")
+    parser.add_argument("--cache", type=Path, required=True, help="folder for what is trained")
     parser.add_argument("--seeds", type=int, nargs="+", default=[1, 2, 3, 4, 5])
-    parser.add_argument("--train-only", action="store_true", help="the dense rivals, no more")
     parser.add_argument("--out", type=Path, help="JSON file; benchmarks/results/ by default")
     given = parser.parse_args()
     held = variables(given.data, given.cache)
@@ -121,17 +128,18 @@ def main() -> None:
             ("micro, float16", "micro", True),
         )
     }
-    if given.train_only:
-        return
     recipe = read_recipe(RECIPE)
-    tag = f"{recipe.compression['sparsity']}-{recipe.compression['n_values']}-None"
-    for name in ("reference", "pruned + shared"):
-        kept = [given.cache / f"{name.replace(' ', '_')}-{tag}-{s}.pkl" for s in given.seeds]
-        made[name] = [pickle.loads(path.read_bytes()) for path in kept]
-    said = {name: [outcome(held, one) for one in networks] for name, networks in made.items()}
+    trained = [of_recipe(held, given.cache, recipe, seed) for seed in given.seeds]
+    made |= {name: [one[name] for one in trained] for name in trained[0]}
+    inputs = held.test_folded, held.test_auxiliary
+    logits = {
+        name: [predict_logits(one.net, *inputs) for one in networks]
+        for name, networks in made.items()
+    }
+    said = {name: [one.argmax(axis=1) for one in found] for name, found in logits.items()}
     rows = []
     for name in ("reference", "pruned + shared", "nano, float32", "micro, float16"):
-        row = summary(name, held, made[name], said[name])
+        row = summary(name, held, made[name], logits[name])
         row["ratio"] = float(np.mean([
             len(a.data) / len(b.data)
             for a, b in zip(made["reference"], made[name], strict=True)
@@ -152,7 +160,7 @@ def main() -> None:
             "compress_seeds",
             rows,
             given.out,
-            data="Catalina South variables (Drake et al. 2017), split of Hosenie et al. 2020",
+            data=DATA,
             peer="the same network as float32, and smaller dense networks of about equal bytes",
             seeds=given.seeds,
             epochs=recipe.training["max_epochs"],

@@ -16,13 +16,12 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from compress_data import RECIPE, Variables, reference, training_of, variables
+from compress_data import DATA, RECIPE, Variables, reference, scored, training_of, variables
 from numpy.typing import NDArray
 from record import record
 
 from astroprep.compress.chain import CompressSettings, compress_network
 from astroprep.compress.sweep import class_changes, pruned_once
-from astroprep.model.evaluate import evaluate
 from astroprep.model.firenet import FireNet, fold_batchnorm
 from astroprep.model.train import predict_logits
 from astroprep.pipeline.recipe import read_recipe
@@ -30,13 +29,6 @@ from astroprep.pipeline.recipe import read_recipe
 SPARSITIES = (0.5, 0.7, 0.8, 0.9, 0.95, 0.97)
 LISTED = (0.9, 0.95)
 EDGES = np.linspace(-2.0, 2.0, 81)
-
-
-def scored(held: Variables, logits: NDArray[np.float32]) -> dict[str, float]:
-    """Balanced accuracy and macro F1 of the test objects."""
-    names = np.array(held.classes)
-    found = evaluate(names[held.test_label], names[logits.argmax(axis=1)], held.classes)
-    return {key: float(found[key]) for key in ("accuracy", "balanced_accuracy", "macro_f1")}
 
 
 def histogram(net: FireNet) -> dict[str, Any]:
@@ -117,7 +109,7 @@ def main() -> None:
         "compress_sweep",
         rows,
         given.out,
-        data="Catalina South variables (Drake et al. 2017), split of Hosenie et al. 2020",
+        data=DATA,
         peer="the same network, whole",
         network=given.preset,
         retrain=given.retrain,

@@ -34,8 +34,8 @@ NUMBERS = (-1, 0, 1, 2, 255, 1 << 16, 1 << 31, 1 << 62, 10**30, 0.5, 1e308, True
 
 def make_bundle() -> bytes:
     """A small bundle of random weights with integers."""
-    from astroprep.compress.chain import store_network
     from astroprep.compress.quantize import calibrate_ranges, quantize_network
+    from astroprep.compress.stored import store_network
     from astroprep.deploy.bundle import Bundle, bundle_bytes
     from astroprep.deploy.integer_part import make_integer_part
     from astroprep.deploy.onnx import build_graph

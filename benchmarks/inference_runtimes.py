@@ -50,7 +50,7 @@ def write_all(preset: str, folder: Path) -> None:
     import onnxruntime.quantization as oq
     import torch
 
-    from astroprep.compress.chain import store_network
+    from astroprep.compress.stored import store_network
     from astroprep.deploy.c99 import write_c99
     from astroprep.deploy.onnx import build_graph
     from astroprep.deploy.onnx_files import float_model, integer_model

@@ -7,28 +7,21 @@ presence alone would give the label away.
 from __future__ import annotations
 
 import hashlib
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pyarrow.parquet as pq
 import torch
-from classify_crts import FIT
+from classify_crts import calibrated, trained_once
 from honest_data import catalogue_of, micro_recipe, roles_of, survey_parts
 from numpy.typing import NDArray
 
 from astroprep.io import open_survey
-from astroprep.model.calibrate import (
-    correct_priors,
-    estimate_priors,
-    fit_temperature,
-    softmax,
-    tempered_priors,
-)
+from astroprep.model.calibrate import correct_priors, estimate_priors, tempered_priors
 from astroprep.model.evaluate import evaluate, split_validation
-from astroprep.model.firenet import build_network, firenet_spec, fold_batchnorm
-from astroprep.model.train import TrainingArrays, class_weights, fit_network, predict_logits
+from astroprep.model.firenet import firenet_spec
+from astroprep.model.train import TrainingArrays, predict_logits
 from astroprep.pipeline.prepare import Prepared, prepare
 from astroprep.represent import AuxiliaryScale
 
@@ -102,21 +95,14 @@ class SurveyStars:
             n_auxiliary=self.scale.n_auxiliary,
             n_classes=self.classes.size,
         )
-        net = build_network(spec, seed)
-        path = cache / f"{self.survey}_micro_{seed}.pt"
-        if path.exists():
-            net.load_state_dict(torch.load(path, weights_only=True))
-        else:
-            rows = np.concatenate([self.learn, self.check])
-            arrays = TrainingArrays(
-                self.folded[rows],
-                self.scale.apply(self.features[rows]),
-                self.code[rows].astype(np.int64),
-                np.arange(rows.size) >= self.learn.size,
-            )
-            fit_network(net, arrays, replace(FIT, seed=seed))
-            torch.save(net.state_dict(), path)
-        return fold_batchnorm(net)
+        rows = np.concatenate([self.learn, self.check])
+        arrays = TrainingArrays(
+            self.folded[rows],
+            self.scale.apply(self.features[rows]),
+            self.code[rows].astype(np.int64),
+            np.arange(rows.size) >= self.learn.size,
+        )
+        return trained_once(cache / f"{self.survey}_micro_{seed}.pt", spec, arrays, seed)
 
     def logits(self, net: torch.nn.Module, other: SurveyStars, rows: NDArray[Any]) -> Any:
         """What a network of these stars says of stars of this or another survey."""
@@ -126,10 +112,7 @@ class SurveyStars:
         self, check: NDArray[Any], test: NDArray[Any]
     ) -> dict[str, NDArray[np.float64]]:
         """Calibrated probabilities under the weighted, the training and the estimated shares."""
-        weight = class_weights(self.code[self.learn], self.classes.size, FIT.class_power)
-        truth = self.code[self.check]
-        p = softmax(test, fit_temperature(check, truth, weight[truth]))
-        learned = tempered_priors(self.count, FIT.class_power)
+        p, learned = calibrated(self, check, test)
         wanted = {
             "weighted": learned,
             "train": tempered_priors(self.count, 0.0),

@@ -89,11 +89,16 @@ def compress(
         float, typer.Option(help="Recall that a class may lose before an approach is refused.")
     ] = 0.05,
     period_column: PeriodColumn = None,
+    label_column: Annotated[str | None, typer.Option(help="Column of the labels.")] = None,
+    split_column: Annotated[str | None, typer.Option(help="Column of 'train' and 'test'.")] = None,
+    prior: Annotated[str, Shares] = "train",
+    schema: Schema = None,
     jobs: Jobs = None,
 ) -> None:
     """Compress the network of a run in several ways and compare them in one table.
 
-    Bytes are those of files that were written and read again; energies come from a model.
+    Bytes are those of files that were written and read again; energies come from a model. A run
+    goes on with the options that it was begun with.
 
     Example: `astroprep compress pipelines/demo.toml --input data_samples/survey.parquet --out
     result/ --approach "pruned + shared"`
@@ -109,7 +114,13 @@ def compress(
             read_recipe(recipe),
             input_,
             out,
-            RunOptions(period_column=period_column),
+            RunOptions(
+                period_column=period_column,
+                label_column=label_column,
+                split_column=split_column,
+                prior=prior,
+                schema=schema,
+            ),
             approaches=approach,
             most_lost=most_lost,
             progress=tell,

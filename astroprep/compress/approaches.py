@@ -5,28 +5,24 @@ from __future__ import annotations
 import copy
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
+from typing import Any
 
 import torch
 
-from astroprep.compress.chain import (
-    CompressedNetwork,
-    CompressSettings,
-    Progress,
-    compress_network,
-    recalibrated,
-    store_network,
-    store_tensors,
-)
+from astroprep.compress.chain import CompressSettings, compress_network, recalibrated
 from astroprep.compress.channels import shrink_channels
+from astroprep.compress.eight_bits import store_in_eight_bits, train_in_eight_bits, with_ranges
 from astroprep.compress.lowrank import factor_layers
+from astroprep.compress.quantize import Calibration
 from astroprep.compress.share import stored_form
+from astroprep.compress.stored import CompressedNetwork, Progress, store_network, store_tensors
 from astroprep.compress.tensor_train import train_layer
 from astroprep.compress.ternary import Levels, ternarize
 from astroprep.errors import ConfigError
 from astroprep.model.firenet import FireNet, fold_batchnorm
 from astroprep.model.train import TrainingArrays, TrainSettings, fit_network
 
-__all__ = ["APPROACHES", "Task", "compress_by"]
+__all__ = ["APPROACHES", "INTEGERS", "Task", "compress_by"]
 
 _CHANNELS = 0.4  # share of the channels that go
 _ENERGY = 0.8  # of every layer, kept by its singular values
@@ -44,31 +40,37 @@ class Task:
     arrays : TrainingArrays
         What it was trained on.
     settings : CompressSettings
-        Of pruning and sharing.
+        Of pruning, sharing and training in integers. What they leave out has its default here.
     fit : TrainSettings
         How it was trained.
+    calibration : {"mse", "percentile", "minmax"}
+        Of the ranges of integers.
     progress : callable, optional
         Given each new row of the history.
-    made : dict of str to FireNet
-        Networks that several approaches begin with, made once.
+    made : dict of str to CompressedNetwork
+        What was made so far: several approaches go on from another.
     """
 
     net: FireNet
     arrays: TrainingArrays
     settings: CompressSettings
     fit: TrainSettings
+    calibration: Calibration = "mse"
     progress: Progress | None = None
-    made: dict[str, FireNet] = field(default_factory=dict)
+    made: dict[str, CompressedNetwork] = field(default_factory=dict)
 
-    def once(self, name: str, make: Callable[[], FireNet]) -> FireNet:
-        """A network by its name, made on first use."""
-        if name not in self.made:
-            self.made[name] = make()
-        return self.made[name]
+    def pruned(self) -> CompressedNetwork:
+        """Prune alone."""
+        sparsity = self.settings.sparsity or CompressSettings.sparsity
+        return self._compressed(self.net, sparsity=sparsity, n_values=0, values_per_layer={})
 
-    def compressed(self, net: FireNet, **changes: float) -> CompressedNetwork:
-        """Prune and share a network, some settings changed."""
-        settings = replace(self.settings, **changes)  # type: ignore[arg-type]
+    def shared(self, net: FireNet) -> CompressedNetwork:
+        """Share the values of a network."""
+        n_values = self.settings.n_values or CompressSettings.n_values
+        return self._compressed(net, sparsity=0.0, n_values=n_values)
+
+    def _compressed(self, net: FireNet, **changes: Any) -> CompressedNetwork:
+        settings = replace(self.settings, quantization_aware=False, **changes)
         return compress_network(net, self.arrays, settings, self.fit, progress=self.progress)
 
     def tuned(self, net: FireNet) -> FireNet:
@@ -82,6 +84,21 @@ class Task:
         fit_network(net, self.arrays, fit, progress=self.progress)
         recalibrated(net, self.arrays, self.fit.seed)
         return net
+
+    def calibrated(self, made: CompressedNetwork) -> CompressedNetwork:
+        """Let a network compute in integers."""
+        return with_ranges(made, self.arrays, method=self.calibration, seed=self.fit.seed)
+
+    def trained_for_integers(self, net: FireNet) -> CompressedNetwork:
+        """Train with the rounding in place."""
+        return train_in_eight_bits(
+            net,
+            self.arrays,
+            replace(self.fit, max_epochs=self.settings.quantize_epochs),
+            rate=self.settings.quantize_rate,
+            method=self.calibration,
+            progress=self.progress,
+        )
 
 
 def _half(task: Task) -> CompressedNetwork:
@@ -104,40 +121,52 @@ def _few_levels(task: Task, levels: Levels) -> CompressedNetwork:
     return store_tensors(folded, stored_form(net), {levels: history})
 
 
-def _pruned(task: Task) -> FireNet:
-    return task.once("pruned", lambda: task.compressed(task.net, n_values=0).net)
+def _narrow(task: Task) -> CompressedNetwork:
+    return store_network(task.tuned(shrink_channels(task.net, _CHANNELS, multiple=4)))
 
 
-def _narrow(task: Task) -> FireNet:
-    return task.once(
-        "channels", lambda: task.tuned(shrink_channels(task.net, _CHANNELS, multiple=4))
-    )
+def _low_rank(task: Task) -> CompressedNetwork:
+    return store_network(task.tuned(factor_layers(task.net, energy=_ENERGY)))
 
 
-def _low_rank(task: Task) -> FireNet:
-    return task.once("low rank", lambda: task.tuned(factor_layers(task.net, energy=_ENERGY)))
-
-
-def _train(task: Task) -> FireNet:
+def _train(task: Task) -> CompressedNetwork:
     name = "hidden" if task.net.spec["head_width"] else "head"
-    return task.tuned(train_layer(task.net, name, max_rank=_TRAIN_RANK, n_cores=2))
+    return store_network(task.tuned(train_layer(task.net, name, max_rank=_TRAIN_RANK, n_cores=2)))
 
 
-APPROACHES: dict[str, Callable[[Task], CompressedNetwork]] = {
+FLOATS: dict[str, Callable[[Task], CompressedNetwork]] = {
     "reference": lambda task: store_network(task.net),
     "half": _half,
-    "pruned": lambda task: store_network(_pruned(task)),
-    "shared": lambda task: task.compressed(task.net, sparsity=0.0),
-    "pruned + shared": lambda task: task.compressed(_pruned(task), sparsity=0.0),
-    "channels": lambda task: store_network(_narrow(task)),
-    "channels + shared": lambda task: task.compressed(_narrow(task), sparsity=0.0),
-    "low rank": lambda task: store_network(_low_rank(task)),
-    "low rank + shared": lambda task: task.compressed(_low_rank(task), sparsity=0.0),
-    "tensor train": lambda task: store_network(_train(task)),
+    "pruned": lambda task: task.pruned(),
+    "shared": lambda task: task.shared(task.net),
+    "pruned + shared": lambda task: task.shared(compress_by("pruned", task).net),
+    "channels": _narrow,
+    "channels + shared": lambda task: task.shared(compress_by("channels", task).net),
+    "low rank": _low_rank,
+    "low rank + shared": lambda task: task.shared(compress_by("low rank", task).net),
+    "tensor train": _train,
     "ternary": lambda task: _few_levels(task, "ternary"),
     "binary": lambda task: _few_levels(task, "binary"),
 }
 """How each is made; all decode to float32."""
+
+INTEGERS: dict[str, Callable[[Task], CompressedNetwork]] = {
+    "int8": lambda task: task.calibrated(store_in_eight_bits(task.net)),
+    "int8 trained": lambda task: task.trained_for_integers(task.net),
+    "pruned + int8": lambda task: task.calibrated(
+        store_in_eight_bits(compress_by("pruned", task).net)
+    ),
+    "pruned + int8 trained": lambda task: task.trained_for_integers(
+        compress_by("pruned", task).net
+    ),
+    "shared + int8": lambda task: task.calibrated(compress_by("shared", task)),
+    "pruned + shared + int8": lambda task: task.calibrated(compress_by("pruned + shared", task)),
+    "ternary + int8": lambda task: task.calibrated(compress_by("ternary", task)),
+}
+"""Those that compute in 8-bit integers, calibrated, or trained with the rounding in place; only
+networks of whole layers and one period can."""
+
+APPROACHES = FLOATS | INTEGERS
 
 
 def compress_by(name: str, task: Task) -> CompressedNetwork:
@@ -153,18 +182,20 @@ def compress_by(name: str, task: Task) -> CompressedNetwork:
     Returns
     -------
     CompressedNetwork
-        Its bytes are written and read again.
+        Its bytes are written and read again. What the task has made already is not made anew.
 
     Raises
     ------
     ConfigError
-        Unknown name.
+        Unknown name, or integers are asked of a network that has none (`quantize_network`).
     """
     if name not in APPROACHES:
         raise ConfigError(f"no approach {name!r}; there are {', '.join(APPROACHES)}")
-    threads = torch.get_num_threads()
-    torch.set_num_threads(task.fit.n_threads)
-    try:
-        return APPROACHES[name](task)
-    finally:
-        torch.set_num_threads(threads)
+    if name not in task.made:
+        threads = torch.get_num_threads()
+        torch.set_num_threads(task.fit.n_threads)
+        try:
+            task.made[name] = APPROACHES[name](task)
+        finally:
+            torch.set_num_threads(threads)
+    return task.made[name]

@@ -12,8 +12,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from astroprep.compress.chain import CompressedNetwork
 from astroprep.compress.energy import EnergyModel, night_cost
+from astroprep.compress.stored import CompressedNetwork
 from astroprep.errors import ConfigError
 from astroprep.model.calibrate import softmax
 from astroprep.model.evaluate import evaluate
@@ -38,8 +38,7 @@ class BudgetRow:
     ratio : float
         The one over the other.
     accuracy, balanced_accuracy, macro_f1, ece : float
-        Of the objects that measure; the expected calibration error is of probabilities without a
-        fitted temperature.
+        Of the objects that measure, with the expected calibration error of their probabilities.
     recall : dict of str to float
         By class.
     milliseconds : float or None
@@ -84,7 +83,6 @@ def measure(
     label: NDArray[np.integer],
     classes: Sequence[str],
     *,
-    data_type: str = "float32",
     milliseconds: float | None = None,
     energy: EnergyModel | None = None,
     night_objects: int = NIGHT_OBJECTS,
@@ -98,13 +96,12 @@ def measure(
     made, reference : CompressedNetwork
         As deployed, and the one that it was made from, stored as float32.
     logits : float array, shape (n_objects, n_classes)
-        Of the decoded network, of objects that it did not learn from.
+        Of the decoded network, of objects that it did not learn from; or logarithms of calibrated
+        probabilities.
     label : integer array, shape (n_objects,)
         Their class codes.
     classes : sequence of str
         Names of the codes.
-    data_type : str, default "float32"
-        In which it computes.
     milliseconds : float, optional
         Measured time of one object.
     energy : EnergyModel, optional
@@ -125,17 +122,17 @@ def measure(
     scores = evaluate(
         names[label], names[logits.argmax(axis=1)], classes, softmax(np.asarray(logits))
     )
-    joules = (energy or EnergyModel()).joules(made.net, data_type)
+    joules = (energy or EnergyModel()).joules(made.net, made.data_type)
     kwh, cost = night_cost(joules, night_objects)
-    update = len(made.data)
+    update = made.n_bytes
     if made.spec != reference.spec:
         update += len(zlib.compress(json.dumps(made.spec, sort_keys=True).encode(), 9))
     return BudgetRow(
         approach=approach,
-        data_type=data_type,
-        original_bytes=len(reference.data),
-        compressed_bytes=len(made.data),
-        ratio=len(reference.data) / len(made.data),
+        data_type=made.data_type,
+        original_bytes=reference.n_bytes,
+        compressed_bytes=made.n_bytes,
+        ratio=reference.n_bytes / made.n_bytes,
         accuracy=float(scores["accuracy"]),
         balanced_accuracy=float(scores["balanced_accuracy"]),
         macro_f1=float(scores["macro_f1"]),
@@ -218,7 +215,7 @@ def table_text(rows: Sequence[BudgetRow]) -> str:
     """
     heads = (
         "approach", "type", "bytes", "ratio", "acc.", "bal.", "F1", "ECE", "worst class",
-        "ms", "uJ", "Wh/night", "cost", "update", "refused",
+        "ms", "uJ", "Wh/night", "cost/night", "update", "refused",
     )  # fmt: skip
     lines: list[tuple[str, ...]] = [heads]
     for row in rows:
@@ -232,10 +229,10 @@ def table_text(rows: Sequence[BudgetRow]) -> str:
                 *(f"{100 * s:.1f}" for s in (row.accuracy, row.balanced_accuracy, row.macro_f1)),
                 f"{row.ece:.3f}",
                 f"{worst} {100 * row.recall.get(worst, np.nan):.0f}",
-                "-" if row.milliseconds is None else f"{row.milliseconds:.3f}",
-                f"{1e6 * row.joules:.2f}",
-                f"{1e3 * row.kwh_night:.3f}",
-                f"{row.cost_night:.6f}",
+                "-" if row.milliseconds is None else f"{row.milliseconds:.2g}",
+                f"{1e6 * row.joules:.3g}",
+                f"{1e3 * row.kwh_night:.2g}",
+                f"{row.cost_night:.1e}",
                 f"{row.update_bytes:,}",
                 ", ".join(row.refused) or "-",
             )

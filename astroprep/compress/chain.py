@@ -3,15 +3,12 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
-from typing import Any
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 
-from astroprep.compress.encode import StoredTensor, encode_weights, stored_tensors
+from astroprep.compress.eight_bits import train_in_eight_bits
 from astroprep.compress.prune import (
     Scope,
     apply_masks,
@@ -22,25 +19,18 @@ from astroprep.compress.prune import (
     recalibrate_batchnorm,
     sparsity_of,
 )
+from astroprep.compress.quantize import Calibration
 from astroprep.compress.share import Codebook, Initialisation, share_weights, stored_form
-from astroprep.compress.tensors import Tensor
-from astroprep.compress.weights import decode_weights
+from astroprep.compress.stored import CompressedNetwork, Progress, store_network, store_tensors
 from astroprep.errors import ConfigError
 from astroprep.model.firenet import FireNet, fold_batchnorm
 from astroprep.model.train import History, TrainingArrays, TrainSettings, fit_network
 
 __all__ = [
     "CompressSettings",
-    "CompressedNetwork",
-    "Progress",
     "compress_network",
     "recalibrated",
-    "store_network",
-    "store_tensors",
 ]
-
-Progress = Callable[[dict[str, float]], None]
-"""Given each new row of the history of whatever pass is training."""
 
 _RECALIBRATION_OBJECTS = 8192
 
@@ -82,11 +72,18 @@ class CompressSettings:
         Learning rate of pruning and retraining, in units of the training's.
     share_rate : float, default 0.1
         Learning rate of the shared values, in the same units: one value moves hundreds of weights.
+    quantization_aware : bool, default False
+        Train with the rounding to 8-bit integers in place, after pruning; needs ``n_values = 0``.
+    quantize_epochs : int, default 8
+        Training with the rounding in place.
+    quantize_rate : float, default 0.05
+        Its learning rate, in the same units.
 
     Raises
     ------
     ConfigError
-        If a value is out of its range; all mistakes are named at once.
+        If a value is out of its range; all mistakes are named at once. If weights are to be shared
+        and rounded in training: a codebook a layer and a step a channel cannot both be held.
     """
 
     sparsity: float = 0.8
@@ -105,6 +102,9 @@ class CompressSettings:
     share_epochs: int = 8
     rate: float = 0.5
     share_rate: float = 0.1
+    quantization_aware: bool = False
+    quantize_epochs: int = 8
+    quantize_rate: float = 0.05
 
     def __post_init__(self) -> None:
         rules = {
@@ -122,54 +122,17 @@ class CompressSettings:
             "share_epochs": self.share_epochs >= 0,
             "rate": 0 < self.rate <= 10,
             "share_rate": 0 < self.share_rate <= 10,
+            "quantize_epochs": self.quantize_epochs >= 1,
+            "quantize_rate": 0 < self.quantize_rate <= 10,
         }
         wrong = [f"{name} = {getattr(self, name)!r}" for name, good in rules.items() if not good]
         if wrong:
             raise ConfigError(f"compression settings out of range: {', '.join(wrong)}")
-
-
-@dataclass(frozen=True, eq=False)
-class CompressedNetwork:
-    """A network as it is deployed.
-
-    Parameters
-    ----------
-    net : FireNet
-        Batch norms folded, evaluation mode, holding exactly the weights that ``data`` decodes to.
-    spec : dict
-        Its description.
-    data : bytes
-        The weights file.
-    weights : dict of str to float32 array
-        Decoded from ``data``, in the order of the file.
-    stored : list of StoredTensor
-        Per tensor: size, zeros, values, bits.
-    n_parameters : int
-        Weights and biases.
-    sparsity : float
-        Share of zeros among all weights and biases.
-    histories : dict of str to History
-        Training after each pass, by its name.
-    """
-
-    net: FireNet
-    spec: dict[str, Any]
-    data: bytes
-    weights: dict[str, NDArray[np.float32]]
-    stored: list[StoredTensor]
-    n_parameters: int
-    sparsity: float
-    histories: dict[str, History] = field(default_factory=dict)
-
-    @property
-    def ratio(self) -> float:
-        """Four bytes a parameter against the bytes of the weights file, headers included."""
-        return 4 * self.n_parameters / len(self.data)
-
-    @property
-    def shapes(self) -> dict[str, tuple[int, ...]]:
-        """Shape of each tensor by name, in the order of the file."""
-        return {name: array.shape for name, array in self.weights.items()}
+        if self.quantization_aware and (self.n_values or self.values_per_layer):
+            raise ConfigError(
+                "quantization_aware = true needs n_values = 0 and no values_per_layer: training "
+                "with the rounding in place moves every weight, and shared ones would part again"
+            )
 
 
 def compress_network(
@@ -178,9 +141,10 @@ def compress_network(
     settings: CompressSettings,
     fit: TrainSettings,
     *,
+    calibration: Calibration = "mse",
     progress: Progress | None = None,
 ) -> CompressedNetwork:
-    """Prune, retrain, share, fine-tune and code a trained network.
+    """Prune, retrain, share and fine-tune, or round and train, and code a trained network.
 
     Batch norms stay while the network is pruned, because they keep retraining stable, with their
     statistics taken anew after every pass; they are folded before the weights are shared, so that
@@ -197,23 +161,26 @@ def compress_network(
         How far to go.
     fit : TrainSettings
         How it was trained; epochs and learning rate are replaced for each pass.
+    calibration : {"mse", "percentile", "minmax"}
+        How the ranges are found that quantization-aware training begins with.
     progress : callable, optional
         Given each new row of the history of whatever pass is training.
 
     Returns
     -------
     CompressedNetwork
-        With the decoded weights in place.
+        With the decoded weights in place, and with ranges where it was trained for integers.
 
     Raises
     ------
     ConfigError
-        If ``values_per_layer`` names a layer that the network does not have.
+        If ``values_per_layer`` names a layer that the network does not have, or integers are asked
+        of one that has factored or narrowed layers.
     """
     threads = torch.get_num_threads()
     torch.set_num_threads(fit.n_threads)
     try:
-        return _compress(net, arrays, settings, fit, progress)
+        return _compress(net, arrays, settings, fit, calibration, progress)
     finally:
         torch.set_num_threads(threads)
 
@@ -223,6 +190,7 @@ def _compress(
     arrays: TrainingArrays,
     settings: CompressSettings,
     fit: TrainSettings,
+    calibration: Calibration,
     progress: Progress | None,
 ) -> CompressedNetwork:
     work = copy.deepcopy(net)
@@ -230,6 +198,16 @@ def _compress(
     if settings.sparsity > 0:
         histories = _prune(work, arrays, settings, fit, progress)
     folded = fold_batchnorm(work)
+    if settings.quantization_aware:
+        made = train_in_eight_bits(
+            folded,
+            arrays,
+            replace(fit, max_epochs=settings.quantize_epochs),
+            rate=settings.quantize_rate,
+            method=calibration,
+            progress=progress,
+        )
+        return replace(made, histories=histories | made.histories)
     if settings.n_values == 0:
         return store_network(folded, histories)
     shared = copy.deepcopy(folded)
@@ -255,67 +233,6 @@ def _compress(
             progress=progress,
         )
     return store_tensors(folded, stored_form(shared), histories)
-
-
-def store_network(net: FireNet, histories: dict[str, History] | None = None) -> CompressedNetwork:
-    """Code a network as it is, in float32: the reference to compare with.
-
-    Parameters
-    ----------
-    net : FireNet
-        Trained, batch norms folded or not; it is not changed.
-    histories : dict of str to History, optional
-        To carry along.
-
-    Returns
-    -------
-    CompressedNetwork
-        Of the same weights, batch norms folded.
-    """
-    folded = fold_batchnorm(net)
-    tensors: dict[str, Tensor] = {
-        name: array.detach().cpu().numpy().astype(np.float32)
-        for name, array in folded.state_dict().items()
-    }
-    return store_tensors(folded, tensors, histories)
-
-
-def store_tensors(
-    folded: FireNet, tensors: Mapping[str, Tensor], histories: dict[str, History] | None = None
-) -> CompressedNetwork:
-    """Encode, decode, and load what was decoded.
-
-    Parameters
-    ----------
-    folded : FireNet
-        Of the shapes of the tensors; it is not changed.
-    tensors : mapping of str to Tensor
-        From `stored_form`, or plain arrays.
-    histories : dict of str to History, optional
-        To carry along.
-
-    Returns
-    -------
-    CompressedNetwork
-        Holding exactly what its bytes decode to.
-    """
-    data = encode_weights(tensors)
-    shapes = {name: tensor.shape for name, tensor in tensors.items()}
-    weights = decode_weights(data, shapes)
-    net = copy.deepcopy(folded)
-    net.load_state_dict({name: torch.from_numpy(array) for name, array in weights.items()})
-    n_parameters = sum(array.size for array in weights.values())
-    n_nonzero = sum(int(np.count_nonzero(array)) for array in weights.values())
-    return CompressedNetwork(
-        net=net.eval(),
-        spec=dict(net.spec),
-        data=data,
-        weights=weights,
-        stored=stored_tensors(tensors),
-        n_parameters=n_parameters,
-        sparsity=1.0 - n_nonzero / n_parameters,
-        histories=histories or {},
-    )
 
 
 def _prune(

@@ -13,9 +13,10 @@ from torch import nn
 from torch.nn import functional
 from torch.nn.utils import parametrize
 
-from astroprep.compress.chain import Progress
 from astroprep.compress.integer import IntegerNetwork, integer_network
 from astroprep.compress.ranges import LEVELS, ActivationRanges, affine, range_names
+from astroprep.compress.share import round_to_grid
+from astroprep.compress.stored import Progress
 from astroprep.errors import ConfigError, DataError
 from astroprep.model.firenet import ConvUnit, Fire, FireNet, fold_batchnorm
 from astroprep.model.spec import FORMAT
@@ -175,6 +176,7 @@ def train_quantized(
     fit: TrainSettings,
     *,
     rate: float = 0.05,
+    weight_bits: int | None = None,
     after_step: Callable[[FireNet], None] | None = None,
     progress: Progress | None = None,
 ) -> tuple[FireNet, ActivationRanges, History]:
@@ -195,6 +197,9 @@ def train_quantized(
         How it was trained; ``max_epochs`` counts anew, weight decay is left out.
     rate : float, default 0.05
         Learning rate in units of the training's.
+    weight_bits : int, optional
+        Round the weights as a file that holds them in so many bits, one scale a tensor, before
+        they are rounded by channel; 2 to 8. Otherwise the file must hold floats.
     after_step : callable, optional
         Given the network after every step, to hold constraints such as pruning masks.
     progress : callable, optional
@@ -215,7 +220,7 @@ def train_quantized(
        arXiv:1308.3432
     .. [2] Esser et al. 2020, "Learned step size quantization", equations 1 to 3, arXiv:1902.08153
     """
-    work = _Rounded(_whole(net), ranges)
+    work = _Rounded(_whole(net), ranges, weight_bits)
     hold = None if after_step is None else _inner(after_step)
     settings = replace(fit, learning_rate=fit.learning_rate * rate, weight_decay=0.0)
     history = fit_network(work, arrays, settings, after_step=hold, progress=progress)
@@ -286,11 +291,14 @@ class _Rounded(nn.Module):
         Changed by training.
     ranges : ActivationRanges
         Their inner ends become parameters, as logarithms.
+    weight_bits : int or None
+        Of the file that will hold the weights.
     """
 
-    def __init__(self, net: FireNet, ranges: ActivationRanges) -> None:
+    def __init__(self, net: FireNet, ranges: ActivationRanges, weight_bits: int | None) -> None:
         super().__init__()
         self.net = net
+        self.weight_bits = weight_bits
         self.ranges = ranges
         self.names = range_names(net.spec)
         ends = [LEVELS * ranges.scale(name) for name in self.names]
@@ -313,6 +321,8 @@ class _Rounded(nn.Module):
 
         def weight(name: str, layer: Layer) -> torch.Tensor:
             w: torch.Tensor = layer.weight
+            if self.weight_bits is not None:
+                w = w + (round_to_grid(w, self.weight_bits) - w).detach()
             column = columns[name].detach().reshape((-1, 1) if w.ndim == 3 else (-1,))
             scaled = w * column
             step = scaled.detach().abs().flatten(1).amax(dim=1).clamp_min(1e-30) / 127

@@ -22,6 +22,7 @@ __all__ = [
     "Stored",
     "assign",
     "kmeans_1d",
+    "round_to_grid",
     "share_weights",
     "stored_form",
     "to_grid",
@@ -190,7 +191,7 @@ class _SharedWeight(nn.Module):
 
     def forward(self, book: torch.Tensor) -> torch.Tensor:
         if self.codebook == "grid":
-            book = book + (_round_to_grid(book, 8) - book).detach()
+            book = book + (round_to_grid(book, 8) - book).detach()
         else:
             book = book + (book.half().float() - book).detach()
         return torch.cat([book.new_zeros(1), book])[self.codes]
@@ -213,7 +214,7 @@ class GridRounding(nn.Module):
 
     def forward(self, bias: torch.Tensor) -> torch.Tensor:
         """Nearest levels."""
-        return bias + (_round_to_grid(bias, self.bits) - bias).detach()
+        return bias + (round_to_grid(bias, self.bits) - bias).detach()
 
     def right_inverse(self, bias: torch.Tensor) -> torch.Tensor:
         """The same."""
@@ -224,7 +225,8 @@ class GridRounding(nn.Module):
         return GridTensor(*to_grid(original, self.bits), self.bits)
 
 
-def _round_to_grid(values: torch.Tensor, bits: int) -> torch.Tensor:
+def round_to_grid(values: torch.Tensor, bits: int = 8) -> torch.Tensor:
+    """What `to_grid` makes of a tensor, as floats; no gradient passes."""
     levels, scale = to_grid(values.detach().cpu().numpy(), bits)
     return torch.from_numpy(levels.astype(np.float32) * np.float32(scale)).to(values.device)
 

@@ -14,6 +14,8 @@ from numpy.typing import NDArray
 
 from astroprep.compress.chain import compress_network
 from astroprep.compress.distil import DistilSettings, distil
+from astroprep.compress.eight_bits import with_ranges
+from astroprep.compress.ranges import ActivationRanges
 from astroprep.errors import DataError
 from astroprep.io import replaced
 from astroprep.model.firenet import FireNet, build_network, firenet_spec
@@ -26,7 +28,15 @@ from astroprep.pipeline.recipe import settings_from_table
 from astroprep.pipeline.split import Roles
 from astroprep.represent import AuxiliaryScale
 
-__all__ = ["LearningData", "Small", "compress", "learning_data", "teach", "train"]
+__all__ = [
+    "LearningData",
+    "Small",
+    "compress",
+    "learning_data",
+    "settings_of_network",
+    "teach",
+    "train",
+]
 
 log = logging.getLogger(__name__)
 
@@ -68,11 +78,14 @@ class Small:
         Of the tensors, in the order of the file.
     data : bytes
         The weights file.
+    ranges : ActivationRanges or None
+        Of the activations, where the engine computes in integers.
     """
 
     spec: dict[str, Any]
     shapes: dict[str, tuple[int, ...]]
     data: bytes
+    ranges: ActivationRanges | None
 
 
 def learning_data(job: Job, catalogue: pd.DataFrame, roles: Roles) -> LearningData:
@@ -218,7 +231,7 @@ def train(job: Job, data: LearningData) -> tuple[FireNet, dict[str, Any]]:
     return net, job.folder.get_json("history.json")
 
 
-def _settings_of_network(job: Job) -> TrainSettings:
+def settings_of_network(job: Job) -> TrainSettings:
     """How the network was trained: the recipe's settings, and what distillation chose."""
     history = job.folder.get_json("history.json")
     if "share" not in history:
@@ -241,9 +254,17 @@ def compress(job: Job, net: FireNet, data: LearningData) -> Small:
                 epochs += 1
                 job.progress("compress", epochs, None)
 
+            method = job.recipe.deployment.calibration
             made = compress_network(
-                net, data.arrays, job.compression, _settings_of_network(job), progress=count
+                net,
+                data.arrays,
+                job.compression,
+                settings_of_network(job),
+                calibration=method,
+                progress=count,
             )
+            if job.recipe.deployment.engine == "integer" and made.ranges is None:
+                made = with_ranges(made, data.arrays, method=method, seed=job.recipe.seed)
             with replaced(job.folder.work / "weights.bin") as path:
                 path.write_bytes(made.data)
             job.folder.put_json(
@@ -252,6 +273,7 @@ def compress(job: Job, net: FireNet, data: LearningData) -> Small:
                     "spec": made.spec,
                     "shapes": {name: list(shape) for name, shape in made.shapes.items()},
                     "sparsity": made.sparsity,
+                    "ranges": None if made.ranges is None else made.ranges.to_plain(),
                     "histories": {
                         name: dataclasses.asdict(one) for name, one in made.histories.items()
                     },
@@ -262,4 +284,12 @@ def compress(job: Job, net: FireNet, data: LearningData) -> Small:
         spec=note["spec"],
         shapes={name: tuple(shape) for name, shape in note["shapes"].items()},
         data=job.folder.get_bytes("weights.bin"),
+        ranges=_ranges_of(note),
     )
+
+
+def _ranges_of(note: dict[str, Any]) -> ActivationRanges | None:
+    if note["ranges"] is None:
+        return None
+    content = {k: v if k == "high" else np.array(v) for k, v in note["ranges"].items()}
+    return ActivationRanges.from_dict(content, note["spec"], "compressed.json")

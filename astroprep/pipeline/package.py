@@ -11,7 +11,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from astroprep.compress.quantize import calibrate_ranges, quantize_network
+from astroprep.compress.quantize import quantize_network
+from astroprep.compress.ranges import ActivationRanges
 from astroprep.compress.weights import decode_weights
 from astroprep.deploy.bundle import Bundle, write_bundle
 from astroprep.deploy.integer_part import IntegerPart, make_integer_part
@@ -33,7 +34,6 @@ __all__ = ["deploy"]
 
 log = logging.getLogger(__name__)
 
-N_CALIBRATION = 2048  # training objects that the ranges of integers are calibrated on
 N_GOLDEN = 4  # golden vectors in the bundle; each takes about a kilobyte
 
 
@@ -54,8 +54,8 @@ def deploy(job: Job, net: FireNet, small: Small, data: LearningData) -> None:
         weight = class_weights(arrays.label[~check], n_classes, power)
         count = np.bincount(arrays.label[~check], minlength=n_classes)
         draft = _draft(job, small, data, tempered_priors(count, power))
-        if job.recipe.deployment.engine == "integer":
-            draft = replace(draft, integer=_integers(job, draft, arrays))
+        if small.ranges is not None:
+            draft = replace(draft, integer=_integers(draft, small.ranges))
         full = predict_logits(fold_batchnorm(net), arrays.folded[check], arrays.auxiliary[check])
         label = arrays.label[check]
         bundle = _calibrated(draft, arrays, weight, job.recipe.false_unknown_rate)
@@ -149,22 +149,14 @@ def _draft(job: Job, small: Small, data: LearningData, priors: NDArray[np.float6
     )
 
 
-def _integers(job: Job, draft: Bundle, arrays: TrainingArrays) -> IntegerPart:
-    """Ranges calibrated on training objects, none of validation, and the proofs."""
+def _integers(draft: Bundle, ranges: ActivationRanges) -> IntegerPart:
+    """Ranges and proofs."""
     import torch
 
     net = build_network(draft.network)
     net.load_state_dict({name: torch.from_numpy(array) for name, array in draft.tensors().items()})
-    train = np.flatnonzero(~arrays.is_validation)
-    chosen = np.random.default_rng(job.recipe.seed).permutation(train)[:N_CALIBRATION]
-    ranges = calibrate_ranges(
-        net.eval(),
-        arrays.folded[chosen],
-        arrays.auxiliary[chosen],
-        method=job.recipe.deployment.calibration,
-    )
     golden = draft.golden
-    return make_integer_part(quantize_network(net, ranges), golden.folded, golden.auxiliary)
+    return make_integer_part(quantize_network(net.eval(), ranges), golden.folded, golden.auxiliary)
 
 
 def _training_summary(job: Job, data: LearningData) -> dict[str, Any]:

@@ -282,6 +282,15 @@ def recipe_from_tables(tables: Mapping[str, Any], *, source: str) -> Recipe:
             mistakes.append(_explain(found, list(known.get(table, ()))) + where)
     except ConfigError as error:
         mistakes.append(f"{error} in [network]")
+    if (
+        recipe is not None
+        and recipe.compression.get("quantization_aware")
+        and recipe.deployment.engine != "integer"
+    ):
+        mistakes.append(
+            "quantization_aware in [compression] trains for 8-bit integers and needs "
+            'engine = "integer" in [deployment]'
+        )
     try:
         Taxonomy.from_table(tables.get("taxonomy", {}))
     except (ConfigError, AttributeError) as error:

@@ -59,15 +59,16 @@ def plot_pareto(
         ax.plot(
             [size],
             [score],
-            marker="osD^vP*X"[k % 8],
+            marker="osD^vP*X"[(k + k // len(COLOURS)) % 8],  # no pair twice in the first 64
             markersize=7,
             linestyle="none",
             color=colour,
             markerfacecolor="white" if name in refused else colour,
-            label=f"{plain(name)}: {size:,.0f} B, {score:.3f}",
+            label=f"{plain(name)}: {size:,.0f} B, {score:.3f}"
+            + (", refused" if name in refused else ""),
         )
     log_axis(ax, lambda size: f"{size:,.0f}")
-    ax.set_xlabel("bytes of the weights file")
+    ax.set_xlabel("bytes to deploy")
     ax.set_ylabel("balanced accuracy")
     legend(ax, loc="center left", bbox_to_anchor=(1.0, 0.5))
     return ax

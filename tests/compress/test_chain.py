@@ -8,12 +8,8 @@ import numpy as np
 import pytest
 import torch
 
-from astroprep.compress.chain import (
-    CompressedNetwork,
-    CompressSettings,
-    compress_network,
-    store_network,
-)
+from astroprep.compress.chain import CompressSettings, compress_network
+from astroprep.compress.stored import CompressedNetwork, store_network
 from astroprep.compress.weights import decode_weights
 from astroprep.errors import ConfigError
 from astroprep.model.firenet import FireNet, count_parameters, fold_batchnorm

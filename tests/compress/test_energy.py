@@ -10,8 +10,8 @@ import pytest
 import torch
 
 from astroprep.compress.budget import BudgetRow, gate, measure, pareto, table_text
-from astroprep.compress.chain import store_network
 from astroprep.compress.energy import EnergyModel, layer_loads, night_cost
+from astroprep.compress.stored import store_network
 from astroprep.compress.tensor_train import train_layer
 from astroprep.errors import ConfigError
 from astroprep.model.firenet import (

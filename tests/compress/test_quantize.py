@@ -11,7 +11,6 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from astroprep.compress.chain import store_tensors
 from astroprep.compress.integer import IntegerLayer, fixed_point, integer_network
 from astroprep.compress.prune import (
     apply_masks,
@@ -22,6 +21,7 @@ from astroprep.compress.prune import (
 from astroprep.compress.quantize import calibrate_ranges, quantize_network, train_quantized
 from astroprep.compress.ranges import ActivationRanges, affine, range_names
 from astroprep.compress.share import share_weights, stored_form
+from astroprep.compress.stored import store_tensors
 from astroprep.errors import ConfigError, DataError
 from astroprep.model.firenet import FireNet, build_network, firenet_spec, fold_batchnorm
 from astroprep.model.train import TrainingArrays, TrainSettings, fit_network, predict_logits

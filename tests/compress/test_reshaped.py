@@ -11,9 +11,10 @@ import pytest
 import torch
 from torch import nn
 
-from astroprep.compress.chain import CompressSettings, compress_network, store_network
+from astroprep.compress.chain import CompressSettings, compress_network
 from astroprep.compress.channels import channel_groups, channel_scores, shrink_channels
 from astroprep.compress.lowrank import factor_layers, rank_by_accuracy, rank_by_energy, worth_rank
+from astroprep.compress.stored import store_network
 from astroprep.compress.tensor_train import (
     balanced_factors,
     train_cores,

@@ -9,13 +9,11 @@ import numpy as np
 import pytest
 import torch
 
-from astroprep.compress.chain import CompressedNetwork, store_network
-from astroprep.compress.encode import encode_weights
 from astroprep.compress.integer import IntegerNetwork
 from astroprep.compress.prune import apply_masks, magnitude_masks, prunable_layers
 from astroprep.compress.quantize import calibrate_ranges, quantize_network
 from astroprep.compress.share import share_weights, stored_form
-from astroprep.compress.weights import decode_weights
+from astroprep.compress.stored import CompressedNetwork, store_network, store_tensors
 from astroprep.deploy.bundle import Bundle
 from astroprep.deploy.integer_part import make_integer_part
 from astroprep.deploy.onnx import build_graph
@@ -63,11 +61,7 @@ def compressed(make_network: Any) -> CompressedNetwork:
     apply_masks(folded, magnitude_masks(folded, layers, 0.8))
     plain = store_network(folded)
     share_weights(folded, 8)
-    data = encode_weights(stored_form(folded))
-    weights = decode_weights(data, plain.shapes)
-    return CompressedNetwork(
-        plain.net, plain.spec, data, weights, [], plain.n_parameters, plain.sparsity
-    )
+    return store_tensors(plain.net, stored_form(folded))
 
 
 @pytest.fixture(scope="session")

@@ -9,7 +9,7 @@ import onnx
 import pytest
 import torch
 
-from astroprep.compress.chain import store_network
+from astroprep.compress.stored import store_network
 from astroprep.deploy.onnx import build_graph, check_graph
 from astroprep.deploy.runtime import golden_vectors
 from astroprep.errors import ConfigError, DataError

@@ -13,9 +13,9 @@ pytest.importorskip("deltalake")
 pytest.importorskip("fastavro")
 
 from astroprep.clean import FlagBad
-from astroprep.compress.chain import store_network
 from astroprep.compress.encode import encode_weights
 from astroprep.compress.share import share_weights, stored_form
+from astroprep.compress.stored import store_network
 from astroprep.compress.weights import decode_weights
 from astroprep.deploy.bundle import Bundle, write_bundle
 from astroprep.deploy.onnx import build_graph

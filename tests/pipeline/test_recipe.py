@@ -18,6 +18,8 @@ step = "PeriodSearch"
 step = "FoldedChannels"
 """
 
+INTEGERS = '[deployment]\nengine = "integer"\n'
+
 
 def write(tmp_path, text):
     path = tmp_path / "recipe.toml"
@@ -70,6 +72,15 @@ def test_all_mistakes_come_at_once(tmp_path):
         (f"seed = {2**70}\n" + GOOD, "seed"),
         (GOOD + '[network]\npreset = "smal"', "unknown preset 'smal'; did you mean 'small'?"),
         (GOOD.replace('"PeriodSearch"', '"PeriodSearch"\nmax_frequency = "x"'), "PeriodSearch"),
+        (
+            GOOD + "[compression]\nn_values = 0\nquantization_aware = true",
+            'needs engine = "integer" in [deployment]',
+        ),
+        (
+            GOOD + "[compression]\nquantization_aware = true\n" + INTEGERS,
+            "needs n_values = 0 and no values_per_layer",
+        ),
+        (GOOD + "[compression]\nquantization_aware = 3\n" + INTEGERS, "quantization_aware = 3"),
     ],
 )
 def test_each_mistake_has_a_message(tmp_path, text, message):
@@ -82,6 +93,13 @@ def test_each_mistake_has_a_message(tmp_path, text, message):
 def test_a_missing_recipe_is_named(tmp_path):
     with pytest.raises(ConfigError, match=r"none\.toml: cannot read the recipe"):
         read_recipe(tmp_path / "none.toml")
+
+
+def test_a_recipe_may_train_for_integers(tmp_path):
+    text = GOOD + "[compression]\nn_values = 0\nquantization_aware = true\n" + INTEGERS
+    full = resolved(read_recipe(write(tmp_path, text)))
+    assert full["compression"]["quantization_aware"] is True
+    assert full["compression"]["quantize_epochs"] == 8
 
 
 def test_the_period_step_is_exchanged(tmp_path):

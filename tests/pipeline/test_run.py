@@ -319,3 +319,32 @@ def test_a_recipe_of_integers_runs_and_classifies_alike(recipe, result, survey_f
     floats = pq.read_table(result.out / "predictions.parquet").to_pandas()
     assert mine["predicted"].equals(again["predicted"])
     assert (mine["predicted"].fillna("") == floats["predicted"].fillna("")).mean() > 0.9
+
+
+def test_a_recipe_trains_for_integers(recipe, survey_file, tmp_path):
+    """The rounding in place, from the recipe alone; the bundle runs what was trained."""
+    from astroprep.deploy.bundle import read_bundle
+    from astroprep.deploy.runtime import Runtime
+
+    compression = {**recipe.compression, "n_values": 0, "quantization_aware": True}
+    tables = {
+        **recipe.to_dict(),
+        "compression": {**compression, "quantize_epochs": 2},
+        "deployment": {"engine": "integer"},
+    }
+    whole = run(type(recipe).model_validate(tables), survey_file, tmp_path / "out")
+
+    note = json.loads((whole.out / ".work" / "compressed.json").read_text())
+    bundle = read_bundle(whole.out / "bundle.apz")
+    assert len(note["histories"]["quantize"]["epochs"]) == 2
+    assert bundle.integer.ranges.to_plain() == note["ranges"]  # learned, not calibrated anew
+    assert Runtime(bundle).engine == "integer"
+    weights = {n: t for n, t in bundle.tensors().items() if n.endswith("weight")}
+    assert all(np.unique(t).size <= 255 for t in weights.values())
+    new = tmp_path / "new.parquet"
+    classify(whole.out / "bundle.apz", survey_file, new)
+    mine, again = (pq.read_table(p).to_pandas() for p in (whole.out / "predictions.parquet", new))
+    assert mine["predicted"].equals(again["predicted"])
+    golden = bundle.golden
+    apart = Runtime(bundle).logits(golden.folded, golden.auxiliary) - golden.logits
+    assert np.abs(apart).std() < 0.1 * golden.logits.std()  # floats of the same weights

@@ -20,8 +20,15 @@ def test_the_front_joins_the_given_points_and_refused_ones_are_hollow():
     front, *marks = ax.get_lines()
     assert front.get_xydata().tolist() == [[100, 0.5], [300, 0.9]]
     assert [m.get_markerfacecolor() == "white" for m in marks] == [False, True, False]
+    assert [m.get_label().endswith("refused") for m in marks] == [False, True, False]
     rendered(ax)
     assert "no network" in plot_pareto({}).texts[0].get_text()
+
+
+def test_no_two_of_many_approaches_look_alike():
+    ax = plot_pareto({str(k): (100 + k, 0.5) for k in range(24)})
+    _, *marks = ax.get_lines()
+    assert len({(m.get_color(), m.get_marker()) for m in marks}) == 24
 
 
 def test_sparsity_curves_are_points_lost():
