@@ -28,8 +28,9 @@ from compress_seeds import interval
 from numpy.typing import NDArray
 from record import record
 
-from astroprep.compress.chain import CompressedNetwork, CompressSettings, compress_network
+from astroprep.compress.chain import CompressSettings, compress_network
 from astroprep.compress.distil import DistilSettings, distil
+from astroprep.compress.stored import CompressedNetwork
 from astroprep.model.calibrate import (
     correct_priors,
     estimate_priors,
