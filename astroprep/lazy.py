@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-import ast
+import dis
 import importlib
 import sys
-from pathlib import Path
-from types import ModuleType
-from typing import Any
+from types import CodeType, ModuleType
+from typing import Any, cast
 
 __all__ = ["lazy_room"]
+
+NOT_PUBLIC = ("__future__", "typing", "astroprep.lazy")
 
 
 class _Room(ModuleType):
@@ -47,8 +48,17 @@ def lazy_room(name: str) -> None:
     """
     module = sys.modules[name]
     home: dict[str, str] = {}
-    for node in ast.walk(ast.parse(Path(str(module.__file__)).read_text(encoding="utf-8"))):
-        if isinstance(node, ast.ImportFrom) and node.module not in ("typing", "astroprep.lazy"):
-            home |= {alias.name: str(node.module) for alias in node.names}
+    source = ""
+    for one in dis.get_instructions(_code_of(module)):
+        if one.opname == "IMPORT_NAME":
+            source = one.argval
+        elif one.opname == "IMPORT_FROM" and source not in NOT_PUBLIC:
+            home[one.argval] = source
     module.__dict__["__lazy_home__"] = home
     module.__class__ = _Room
+
+
+def _code_of(module: ModuleType) -> CodeType:
+    """Compiled code of a module, which an archive or an installation without sources has too."""
+    code = module.__spec__.loader.get_code(module.__name__)  # type: ignore[union-attr]
+    return cast(CodeType, code)

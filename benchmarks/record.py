@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shlex
 import subprocess
 import sys
 from datetime import UTC, datetime
@@ -62,7 +63,7 @@ def record(
     ]
     content = {
         "benchmark": name,
-        "command": f"python benchmarks/{Path(sys.argv[0]).name} {' '.join(arguments)}".strip(),
+        "command": f"python benchmarks/{Path(sys.argv[0]).name} {shlex.join(arguments)}".strip(),
         "commit": commit(),
         "processor": processor(),
         "date": datetime.now(UTC).strftime("%Y-%m-%d"),

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import ast
+import compileall
 import importlib
+import os
 import pkgutil
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -134,6 +137,26 @@ from astroprep.integrate import crossmatch
 print(callable(fold), callable(crossmatch), hasattr(astroprep.period, "no_such_name"))"""
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.split() == ["True", "True", "False"]
+
+
+def test_a_frozen_program_of_bytecode_alone_has_all_names(tmp_path):
+    """No source lies beside its modules; numba caches kernels without one if frozen only."""
+    shutil.copytree(ROOT, tmp_path / "astroprep", ignore=shutil.ignore_patterns("__pycache__"))
+    compileall.compile_dir(tmp_path / "astroprep", quiet=2, legacy=True)
+    for path in (tmp_path / "astroprep").rglob("*.py"):
+        path.unlink()
+    code = """
+import sys
+sys.frozen = True
+import astroprep, astroprep.io, astroprep.clean
+assert astroprep.__file__.endswith("__init__.pyc")
+assert astroprep.io.read_provenance and astroprep.FlagBad and "FlagBad" in dir(astroprep.clean)
+assert "annotations" not in dir(astroprep.io)"""
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=False, cwd=tmp_path,
+        env={**os.environ, "PYTHONPATH": str(tmp_path)},
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
 
 
 def test_a_step_is_an_estimator_without_scikit_learn():

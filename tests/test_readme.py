@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import importlib.util
 import os
 import re
@@ -10,6 +11,8 @@ import sys
 from pathlib import Path
 
 import pytest
+
+import astroprep
 
 ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text()
@@ -51,3 +54,20 @@ def test_blocks_run(kind, text, tmp_path):
 def test_links_and_pictures_exist():
     for target in re.findall(r"\]\(([^)#:]+)\)", README):
         assert (ROOT / target).exists(), target
+
+
+def test_names_stand_in_the_rooms_that_are_said():
+    """Each table of names follows a sentence that says where they are."""
+    part = README[README.index("## From Python") : README.index("## Measured")]
+    tables = re.findall(
+        r"^([^\n|]*`astroprep\.[^\n]*):?\n\n\| what \| name \|\n(.*?)\n\n", part, re.M | re.S
+    )
+    assert len(tables) == 3
+    for sentence, table in tables:
+        rooms = [
+            importlib.import_module(name) for name in re.findall(r"`(astroprep\.\w+)`", sentence)
+        ]
+        for name in re.findall(
+            r"`([A-Za-z_]\w*)", " ".join(re.findall(r"\|([^|]*)\|$", table, re.M))
+        ):
+            assert any(hasattr(room, name) for room in (*rooms, astroprep)), (name, sentence)

@@ -141,7 +141,7 @@ def crossmatch(
         min_probability=min_probability,
     )  # fmt: skip
     for status, count in sorted(found.counts().items(), key=lambda item: -item[1]):
-        show.out.print(f"{count:9d}  {status}", markup=False)
+        show.out.print(f"{count:9d}  {status}")
     if "completeness" in found.about:
         share = found.about["completeness"]
         show.out.print(f"share of left objects with a counterpart: {share:.4f}")

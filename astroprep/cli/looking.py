@@ -78,7 +78,7 @@ def inspect(
             record = read_provenance(file)
         except DataError as error:
             raise DataError(f"not a readable bundle, nor a product: {error}") from error
-        show.out.print(json.dumps(record, indent=1), markup=False)
+        show.out.print(json.dumps(record, indent=1))
         return
     from astroprep.deploy.bundle import read_bundle
     from astroprep.pipeline.classify import Classifier

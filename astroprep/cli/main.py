@@ -69,8 +69,13 @@ def main() -> None:
     except KeyboardInterrupt:
         print("astroprep: interrupted; `astroprep run` goes on where it stopped", file=sys.stderr)
         sys.exit(130)
-    except MemoryError:
-        print("astroprep: out of memory; a smaller max_train in [split] helps", file=sys.stderr)
+    except MemoryError as error:
+        print(
+            f"astroprep: out of memory{f' ({error})' if str(error) else ''}; smaller batches "
+            "(--memory of classify and period) or a smaller max_train in the [split] of a recipe "
+            "help",
+            file=sys.stderr,
+        )
         sys.exit(2)
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

@@ -9,6 +9,7 @@ from typing import Annotated
 import typer
 
 from astroprep.cli import show
+from astroprep.cli.options import Strict
 
 __all__ = ["merge"]
 
@@ -59,6 +60,7 @@ def merge(
         Path | None,
         typer.Option(help="Every curve that was merged, as .csv or .parquet; OUT.merges.csv."),
     ] = None,
+    strict: Strict = False,
 ) -> None:
     """Merge the light curves that one star has under several ids or in several surveys.
 
@@ -71,6 +73,7 @@ def merge(
     Example: `astroprep merge all.parquet --by photometry --out stars.parquet --log merges.csv`
     """
     from astroprep.integrate.merge_files import log_path, merge_files
+    from astroprep.io.rejected import rejected_path
 
     done = merge_files(
         inputs,
@@ -95,3 +98,8 @@ def merge(
         show.out.print(f"{done.n_blocked} pairs kept apart: their stars contradict each other")
     show.out.print(str(out))
     show.out.print(str(log or log_path(out)))
+    if len(done.rejected):
+        show.out.print(f"{len(done.rejected)} light curves could not be read and are left out:")
+        show.out.print(str(rejected_path(out)))
+    if strict and len(done.rejected):
+        raise typer.Exit(1)

@@ -194,11 +194,11 @@ def state(
 
     if compact:
         with open_state(state, write=True) as opened:
-            show.out.print(json.dumps(compact_state(opened)), markup=False)
+            show.out.print(json.dumps(compact_state(opened)))
     if backup is not None:
         copy(state, backup)
     with open_state(state) as opened:
-        show.out.print(json.dumps(describe_state(opened), indent=1), markup=False)
+        show.out.print(json.dumps(describe_state(opened), indent=1))
 
 
 def few_points(

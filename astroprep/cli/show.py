@@ -14,7 +14,10 @@ from rich.table import Table
 
 __all__ = ["bars", "bundle_table", "counts_line", "measures_table", "out"]
 
-out = Console(highlight=False, soft_wrap=True)
+# names of files, labels and columns are the user's, and may look like markup
+PLAIN: dict[str, Any] = {"highlight": False, "markup": False, "emoji": False}
+
+out = Console(soft_wrap=True, **PLAIN)
 
 
 @contextmanager
@@ -53,7 +56,7 @@ def counts_line(counts: Any, limit: int = 20) -> None:
     )
     reasons = sorted((counts.reasons or {}).items(), key=lambda item: -item[1])
     for reason, number in reasons[:limit]:
-        out.print(f"  {number:6d}  {reason}", markup=False)
+        out.print(f"  {number:6d}  {reason}")
     if len(reasons) > limit:
         out.print(f"  ... and {len(reasons) - limit} further reasons, all in rejected_reason")
 

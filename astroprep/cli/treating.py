@@ -195,7 +195,8 @@ def _treat(
     strict: bool,
 ) -> None:
     """Send a survey through steps and say where it went."""
-    from astroprep.pipeline.treat import rejected_path, treat_survey
+    from astroprep.io.rejected import rejected_path
+    from astroprep.pipeline.treat import treat_survey
 
     use_threads(jobs)
     with show.bars() as tell:

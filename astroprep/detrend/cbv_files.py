@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from astroprep.detrend.cbv_vectors import ANY, CotrendingVectors
 from astroprep.errors import ConfigError, DataError
+from astroprep.io.files import unpacked
 from astroprep.units import TIME_REFERENCES
 
 __all__ = ["channel_of", "module_output_of", "read_vectors", "write_vectors"]
@@ -205,7 +206,7 @@ def _fits_tables(path: Path) -> list[tuple[pd.DataFrame, dict[str, str]]]:
     from astropy.io import fits
 
     tables = []
-    with fits.open(path, memmap=False) as hdus:
+    with fits.open(unpacked(path), memmap=False) as hdus:
         for hdu in hdus[1:]:
             if not isinstance(hdu, fits.BinTableHDU) or "VECTOR_1" not in hdu.columns.names:
                 continue

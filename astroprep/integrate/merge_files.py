@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from astroprep.data import LightCurveBatch
+from astroprep.data import LightCurveBatch, Rejected
 from astroprep.errors import ConfigError, DataError
 from astroprep.integrate.merge import merge_objects
 from astroprep.integrate.same_stars import By, find_same_stars
@@ -25,6 +25,7 @@ from astroprep.io import (
     write_survey,
 )
 from astroprep.io.files import format_of
+from astroprep.io.rejected import list_rejected, rejected_path
 
 __all__ = ["Merger", "log_path", "merge_files", "read_merger"]
 
@@ -49,6 +50,8 @@ class Merger:
         Pairs called the same that were kept apart, because their stars contradict each other.
     log : DataFrame
         See `astroprep.integrate.merge_objects`.
+    rejected : Rejected
+        Curves of the inputs that could not be read, by their row among all, with the reason.
     """
 
     n_curves: int
@@ -59,6 +62,7 @@ class Merger:
     verdicts: dict[str, int]
     n_blocked: int
     log: pd.DataFrame
+    rejected: Rejected
 
 
 def log_path(out: str | Path) -> Path:
@@ -111,6 +115,11 @@ def merge_files(
         If no input is given, or `out` is one of them or has no known format.
     DataError
         If an input cannot be read or does not agree with the first.
+
+    Notes
+    -----
+    Rows whose light curve cannot be read are listed in the file of
+    `astroprep.io.rejected.rejected_path`.
     """
     out = Path(out)
     where = Path(log) if log is not None else log_path(out)
@@ -132,7 +141,7 @@ def merge_files(
         len(batch), len(merged), len(batch) - len(merged), merged.n_points,
         0 if by == "position" else int((~np.isfinite(batch.objects["period"])).sum()),
         dict(zip(verdicts.tolist(), counts.tolist(), strict=True)),
-        int((stars.blocked >= 0).sum()), table,
+        int((stars.blocked >= 0).sum()), table, batch.rejected,
     )  # fmt: skip
     settings = {
         "radius": radius,
@@ -143,11 +152,12 @@ def merge_files(
         "schema": schema,
     }
     sources = [
-        {"name": Path(path).name, "sha256": source_sha256(path), "curves": len(part)}
+        {"name": Path(path).name, "sha256": source_sha256(path), "curves": part.n_objects}
         for path, part in zip(inputs, parts, strict=True)
     ]
     _write(out, merged, {"inputs": sources, "settings": settings, "counts": _counts(result)})
     _write_log(where, table)
+    list_rejected(rejected_path(out), batch.rejected)
     return result
 
 
@@ -186,6 +196,7 @@ def _counts(result: Merger) -> dict[str, object]:
         "merged": result.n_merged,
         "points": result.n_points,
         "without_period": result.n_without_period,
+        "rejected": len(result.rejected),
         "pairs": result.verdicts,
         "kept_apart": result.n_blocked,
     }

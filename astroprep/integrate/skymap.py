@@ -221,12 +221,12 @@ def read_skymap(path: str | Path) -> SkyMap:
     """
     from astropy.io import fits
 
-    from astroprep.io.files import check_file, first_line
+    from astroprep.io.files import check_file, first_line, unpacked
 
     path = Path(path)
     check_file(path)
     try:
-        with fits.open(path, memmap=False) as opened:
+        with fits.open(unpacked(path), memmap=False) as opened:
             table = next((h for h in opened if isinstance(h, fits.BinTableHDU)), None)
             if table is None:
                 raise DataError(f"{path} has no table; a sky map is a FITS table of pixels")

@@ -19,7 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from astroprep.errors import DataError
-from astroprep.io.files import check_file, first_line
+from astroprep.io.files import check_file, first_line, unpacked
 
 __all__ = ["AstroTable", "astro_bytes", "opened_fits", "read_about", "read_astro_table"]
 
@@ -109,8 +109,12 @@ def opened_fits(path: Path) -> Iterator[Any]:
     """
     from astropy.io import fits
 
+    source = unpacked(path)
     # a file that astropy opened by name stays open where it is no FITS
-    with path.open("rb") as raw, warnings.catch_warnings():
+    with (
+        source.open("rb") if isinstance(source, Path) else source as raw,
+        warnings.catch_warnings(),
+    ):
         warnings.simplefilter("ignore")  # of what they tell, `_read_fits` tells more
         with fits.open(raw, memmap=False) as file:
             yield file
@@ -175,9 +179,8 @@ def _fits_clock(about: Mapping[str, str]) -> dict[str, str]:
 def _read_votable(path: Path) -> AstroTable:
     from astropy.io import votable
 
-    with path.open("rb") as raw:
-        zipped = raw.read(2) == b"\x1f\x8b"
-    content = gzip.decompress(path.read_bytes()) if zipped else path.read_bytes()
+    source = unpacked(path)
+    content = source.read_bytes() if isinstance(source, Path) else source.getvalue()
     _check_streams(path, content)
     file = votable.parse(io.BytesIO(content), verify="ignore", filename=str(path))
     tables = list(file.iter_tables())

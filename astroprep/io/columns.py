@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -228,7 +229,9 @@ def find_point_columns(names: ColumnNames, there: Iterable[str], where: str) -> 
     )
 
 
-def survey_meta(points: PointColumns, metadata: dict[str, str], bands: tuple[str, ...]) -> Meta:
+def survey_meta(
+    points: PointColumns, metadata: dict[str, str], bands: tuple[str, ...], where: str
+) -> Meta:
     """Metadata of a batch from what a file says of itself, else from the names of its columns."""
     quantity: Quantity = points.quantity
     stated = metadata.get("quantity", "")
@@ -245,9 +248,20 @@ def survey_meta(points: PointColumns, metadata: dict[str, str], bands: tuple[str
         quantity=quantity,
         unit=metadata.get("unit", "mag" if quantity == "mag" else ""),
         time_scale=scale,
-        time_ref=time_reference(scale) if reference is None else float(reference),
+        time_ref=time_reference(scale) if reference is None else _days(reference, where),
         bands=bands,
     )
+
+
+def _days(text: str, where: str) -> float:
+    """A finite number out of the metadata of a file."""
+    try:
+        number = float(text)
+    except ValueError:
+        number = math.nan
+    if not math.isfinite(number):
+        raise DataError(f"{where}: its metadata say time_ref = {text!r}; write the file again")
+    return number
 
 
 def as_text(column: Any, where: str, name: str) -> NDArray[np.object_]:

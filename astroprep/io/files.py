@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import gzip
+import io
 import json
 import os
+import zlib
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -11,7 +14,16 @@ from typing import Any
 
 from astroprep.errors import DataError
 
-__all__ = ["beside", "check_file", "first_line", "format_of", "replaced", "write_beside"]
+__all__ = [
+    "beside",
+    "check_file",
+    "first_line",
+    "format_of",
+    "inflated",
+    "replaced",
+    "unpacked",
+    "write_beside",
+]
 
 ENDINGS = {
     "parquet": (".parquet", ".pq"),
@@ -20,6 +32,9 @@ ENDINGS = {
     "votable": (".vot", ".xml", ".votable"),
     "hats": (".hats",),
 }
+MAX_INFLATED = 1 << 30  # bytes in memory; what is larger shall show its size on the disk
+GZIP = b"\x1f\x8b"
+OTHER_PACKERS = {b"BZh": "bzip2", b"PK\x03\x04": "zip", b"\x1f\x9d": "compress", b"\xfd7zX": "xz"}
 HATS_FILES = ("hats.properties", "properties", "collection.properties")
 
 
@@ -56,7 +71,8 @@ def check_file(path: Path) -> None:
     Raises
     ------
     DataError
-        If it is missing (the message lists its neighbours), a folder, unreadable or empty.
+        If it is missing (the message lists its neighbours), a folder, a pipe or device, unreadable
+        or empty.
     """
     try:
         if path.is_dir():
@@ -66,6 +82,8 @@ def check_file(path: Path) -> None:
             there = sorted(p.name for p in folder.iterdir())[:8] if folder.is_dir() else []
             hint = f"; {folder} holds {', '.join(there)}" if there else ""
             raise DataError(f"{path} does not exist{hint}")
+        if not path.is_file():  # a pipe nobody writes to would be waited for
+            raise DataError(f"{path} is no ordinary file")
         with path.open("rb") as file:
             empty = not file.read(1)
     except OSError as error:
@@ -77,6 +95,43 @@ def check_file(path: Path) -> None:
 def first_line(error: Exception) -> str:
     """First line of what an exception says, for use inside another message."""
     return str(error).splitlines()[0][:160] if str(error) else type(error).__name__
+
+
+def unpacked(path: Path) -> Path | io.BytesIO:
+    """What a reader of whole files may open: the file, or what a gzip file inflates to.
+
+    Parameters
+    ----------
+    path : Path
+        Its first bytes decide, not its name.
+
+    Raises
+    ------
+    DataError
+        If it is packed by something else than gzip, damaged, or inflates beyond 1 GiB: a few
+        megabytes of gzip can hold gigabytes.
+    """
+    with path.open("rb") as file:
+        magic = file.read(4)
+    for start, packer in OTHER_PACKERS.items():
+        if magic.startswith(start):
+            raise DataError(f"{path} is packed by {packer}; unpack it first")
+    return io.BytesIO(inflated(path)) if magic.startswith(GZIP) else path
+
+
+def inflated(path: Path) -> bytes:
+    """Content of a gzip file; see `unpacked`."""
+    try:
+        with gzip.open(path) as file:
+            content = file.read(MAX_INFLATED + 1)
+    except (OSError, EOFError, zlib.error) as error:
+        raise DataError(f"{path} cannot be unzipped ({first_line(error)})") from error
+    if len(content) > MAX_INFLATED:
+        raise DataError(
+            f"{path}: {path.stat().st_size:,} bytes of gzip hold more than {MAX_INFLATED:,}; if "
+            "you trust it, gunzip it first"
+        )
+    return content
 
 
 @contextmanager

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from astroprep.errors import DataError
 from astroprep.io.columns import ColumnNames, find_column
-from astroprep.io.files import check_file, first_line
+from astroprep.io.files import check_file, first_line, unpacked
 
 __all__ = ["MISSIONS", "Mission", "SpaceCurve", "read_space_curve"]
 
@@ -136,7 +136,7 @@ def read_space_curve(path: Path, names: ColumnNames, flux: Literal["pdcsap", "sa
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # of what they tell, `_check_length` tells more
-            with fits.open(path, memmap=False) as file:
+            with fits.open(unpacked(path), memmap=False) as file:
                 table = _light_curve_table(file, path)
                 _check_length(table, path)
                 return _curve(file[0].header, table, names, flux, str(path))

@@ -63,7 +63,7 @@ class HatsCatalog:
             If the properties do not say it as a whole number.
         """
         text = self.properties.get("hats_nrows", "")
-        if not text.isdigit():
+        if not (text.isdecimal() and len(text) < 20):
             raise DataError(f"{self.folder}: hats_nrows is {text or 'missing'!r}, no whole number")
         return int(text)
 
@@ -213,7 +213,7 @@ def _pixels(folder: Path) -> list[tuple[int, int]]:
 
 def _pixel(row: Mapping[str, str | None], path: Path) -> tuple[int, int]:
     texts = [(row.get("Norder") or "").strip(), (row.get("Npix") or "").strip()]
-    if all(text.isdigit() and len(text) < 20 for text in texts):
+    if all(text.isdecimal() and len(text) < 20 for text in texts):
         order, pixel = map(int, texts)
         if order <= 29 and pixel < 12 * 4**order:
             return order, pixel

@@ -102,7 +102,7 @@ class LongReader:
                 for block in self._blocks([self._points.band]):
                     seen.update(pc.unique(block[self._points.band]).to_pylist())
             self._bands = tuple(sorted(name or "" for name in seen))
-        return survey_meta(self._points, self.schema_metadata, self._bands)
+        return survey_meta(self._points, self.schema_metadata, self._bands, str(self.path))
 
     def iter_batches(
         self, max_objects: int = 4096, *, first_row: int = 0

@@ -175,7 +175,7 @@ def _own(about: Mapping[str, str], path: Path) -> dict[str, str]:
         texts = [*own.values(), *(name for names in lists for name in names)]
         good = all(isinstance(text, str) for text in texts) and not isinstance(lists[0], str)
         float(own.get("time_ref", 0))
-    except (ValueError, TypeError):
+    except (ValueError, TypeError, RecursionError):
         good = False
     if not good or own.get("quantity") not in ("mag", "flux"):
         raise DataError(f"{path}: its metadata {META} are damaged; write the file again")

@@ -160,7 +160,7 @@ class NestedParquetReader:
         """Metadata of every batch; reads the band column once if there is one."""
         if self._bands is None:
             self._bands = self._all_bands()
-        return survey_meta(self._points, self.schema_metadata, self._bands)
+        return survey_meta(self._points, self.schema_metadata, self._bands, str(self.path))
 
     def iter_batches(
         self, max_objects: int = 4096, *, first_row: int = 0
@@ -359,13 +359,23 @@ class NestedParquetReader:
             **{name: objects[name][bad] for name in ("label", "split") if name in objects},
         )
 
+    def _own_bands(self) -> tuple[str, ...]:
+        """Names of all bands as the writer of the file listed them."""
+        try:
+            bands = json.loads(self.schema_metadata["bands"])
+        except (ValueError, RecursionError):
+            bands = None
+        if not isinstance(bands, list) or not all(isinstance(name, str) for name in bands):
+            raise DataError(f"{self.path}: its metadata 'bands' are damaged; write the file again")
+        return tuple(bands)
+
     def _all_bands(self) -> tuple[str, ...]:
         """Names of all bands in the file, sorted; the band column is read alone."""
         name = self._points.band
         if name is None:
             return ()
         if self._own and "bands" in self.schema_metadata:
-            return tuple(json.loads(self.schema_metadata["bands"]))
+            return self._own_bands()
         seen: set[str] = set()
         only = PointColumns(name, name, None, None, "mag")
         column = name

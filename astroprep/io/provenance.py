@@ -67,7 +67,7 @@ def read_provenance(path: str | Path) -> dict[str, Any]:
     text = _text(path)
     try:
         about = json.loads(text) if text else None
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise DataError(f"{path}: its record is no JSON ({first_line(error)})") from error
     if not isinstance(about, dict):
         raise DataError(f"{path} does not say how it was made; was it written by astroprep?")

@@ -151,7 +151,7 @@ class FewPointModel:
             names = ("centre", "spread", "mean", "deviation", "prior")
             arrays = [np.array(content[name], np.float64) for name in names]
             known = tuple(content["classes"])
-        except (OSError, ValueError, KeyError, TypeError) as error:
+        except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
             raise DataError(f"{path} is no few-point model ({type(error).__name__})") from None
         n, k, f = len(EDGES) - 1, len(known), len(FEATURES)
         shapes = [(n, f), (n, f), (n, k, f), (n, k, f), (k,)]

@@ -172,6 +172,8 @@ class FileAlerts:
 
 def _of_file(path: Path) -> Message:
     try:
+        if path.exists() and not path.is_file():  # a pipe would hold the night up
+            return Message(b"", str(path), "it is no ordinary file")
         if path.stat().st_size > LARGEST:
             return Message(b"", str(path), "it is absurdly large")
         return Message(path.read_bytes(), str(path))

@@ -234,7 +234,7 @@ def read_recipe(path: str | Path) -> Recipe:
         tables = tomllib.loads(text)
     except OSError as error:
         raise ConfigError(f"{path}: cannot read the recipe: {error.strerror}") from error
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError, RecursionError) as error:
         raise ConfigError(f"{path}: not a TOML file: {error}") from error
     return recipe_from_tables(tables, source=str(path))
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Literal
@@ -15,23 +14,18 @@ from astroprep.io import (
     Survey,
     make_provenance,
     open_survey,
-    replaced,
     source_sha256,
     survey_writer,
 )
+from astroprep.io.rejected import list_rejected, rejected_path
 from astroprep.pipeline.account import Counts, Progress, silent
 from astroprep.pipeline.classify import spare_inputs
 from astroprep.pipeline.prepare import apply_steps, fit_steps, learns
 
-__all__ = ["rejected_path", "treat_survey"]
+__all__ = ["treat_survey"]
 
 BATCH_OBJECTS = 512  # held at a time: 20,000 points of space photometry each are 0.8 GB
 FIT_OBJECTS = 4096  # that a step which learns sees: a field, or a channel of a camera
-
-
-def rejected_path(out: str | Path) -> Path:
-    """Where the objects that no step served are listed: ``x.rejected.csv`` beside ``x.parquet``."""
-    return Path(out).with_suffix(".rejected.csv")
 
 
 def treat_survey(
@@ -97,7 +91,7 @@ def treat_survey(
                 progress("treat", counts.input, survey.n_objects)
             if not counts.input:
                 raise DataError(f"{source} holds no objects")
-    _list_rejected(rejected_path(out), Rejected.concat(away))
+    list_rejected(rejected_path(out), Rejected.concat(away))
     return counts
 
 
@@ -128,14 +122,3 @@ def _sample(survey: Survey, n_objects: int, progress: Progress) -> LightCurveBat
     if not done:
         raise DataError(f"{survey.path} holds no objects")
     return LightCurveBatch.concat(parts)
-
-
-def _list_rejected(path: Path, away: Rejected) -> None:
-    """Write the list, or take an old one away."""
-    if not len(away):
-        path.unlink(missing_ok=True)
-        return
-    with replaced(path) as part, part.open("w", newline="", encoding="utf-8") as file:
-        rows = csv.writer(file)
-        rows.writerow(["id", "row", "step", "reason"])
-        rows.writerows(zip(away.id, away.row, away.step, away.reason, strict=True))

@@ -106,7 +106,7 @@ def schema_from_toml(text: str, where: str = "schema") -> Schema:
     """
     try:
         table = tomllib.loads(text)
-    except tomllib.TOMLDecodeError as error:
+    except (tomllib.TOMLDecodeError, RecursionError) as error:
         raise ConfigError(f"{where} is no TOML: {error}") from None
     try:
         return Schema(**table)

@@ -50,7 +50,7 @@ def astroprep(*arguments: object, cwd: Path | None = None) -> subprocess.Complet
     out, err = io.StringIO(), io.StringIO()
     with (
         mock.patch.object(sys, "argv", words),
-        mock.patch.object(show, "out", Console(file=out, width=200, highlight=False)),
+        mock.patch.object(show, "out", Console(file=out, width=200, **show.PLAIN)),
         contextlib.redirect_stdout(out),
         contextlib.redirect_stderr(err),
         contextlib.chdir(cwd or Path.cwd()),
@@ -335,3 +335,16 @@ def test_a_table_is_cleaned_by_its_schema(tmp_path):
         assert survey.meta.time_scale == "MJD UTC"
         assert survey.meta.bands == ("crts_v",)
         assert survey.read().n_points == 30
+
+
+def test_names_that_look_like_markup_are_printed_as_they_are(tmp_path):
+    """Files, labels and columns are the user's: no style, no emoji, and no mistake of ours."""
+    out = tmp_path / "[/x] :star:.csv"
+    made = astroprep("simulate", "--objects", 3, "--seed", 5, "--out", out)
+    assert made.returncode == 0, made.stderr
+    assert "[/x] :star:.csv: 3 objects" in made.stdout
+    cells = ["id,mjd,mag,mag_err,label"]
+    cells += [f"{k // 9},{53500 + k},15,0.1,{'[/b]'[k // 36 :]}" for k in range(90)]
+    (tmp_path / "s.csv").write_text("\n".join(cells) + "\n")
+    judged = astroprep("assess", tmp_path / "s.csv", "--out", tmp_path / "quality")
+    assert judged.returncode == 0, judged.stderr

@@ -22,7 +22,7 @@ def astroprep(*arguments: object, cwd: Path) -> subprocess.CompletedProcess[str]
     out, err = io.StringIO(), io.StringIO()
     with (
         mock.patch.object(sys, "argv", words),
-        mock.patch.object(show, "out", Console(file=out, width=200, highlight=False)),
+        mock.patch.object(show, "out", Console(file=out, width=200, **show.PLAIN)),
         contextlib.redirect_stdout(out),
         contextlib.redirect_stderr(err),
         contextlib.chdir(cwd),

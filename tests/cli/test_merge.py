@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 from typer.testing import CliRunner
 
@@ -138,3 +140,22 @@ def test_fluxes_and_magnitudes_are_not_mixed(surveys, tmp_path):
     write_survey(tmp_path / "flux.parquet", flux)
     done = run(surveys[0], tmp_path / "flux.parquet", "--out", tmp_path / "x.parquet")
     assert "quantity 'mag' and 'flux'" in str(done.exception)
+
+
+def test_curves_that_cannot_be_read_are_listed(surveys, tmp_path):
+    """One of two lists is shorter: no star of the result, and not forgotten either."""
+    table = pq.read_table(surveys[1])
+    rows = table.to_pylist()
+    rows[1]["lightcurve"]["mag"] = rows[1]["lightcurve"]["mag"][:-1]
+    pq.write_table(pa.Table.from_pylist(rows, table.schema), surveys[1])
+    out = tmp_path / "stars.parquet"
+    done = run(*surveys, "--out", out, "--radius", 1)
+    assert done.exit_code == 0, done.output
+    assert "5 light curves = 4 stars + 1 merged into them; 450 points" in done.output
+    assert "1 light curves could not be read" in done.output
+    listed = pd.read_csv(tmp_path / "stars.rejected.csv")
+    assert listed[["id", "row"]].to_numpy().tolist() == [["two-1", 4]]
+    about = read_provenance(out)
+    assert [one["curves"] for one in about["inputs"]] == [3, 3]
+    assert about["counts"]["rejected"] == 1
+    assert run(*surveys, "--out", out, "--radius", 1, "--strict").exit_code == 1

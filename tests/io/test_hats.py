@@ -206,6 +206,7 @@ class TestBroken:
             ("-1,0\n", "names no HEALPix pixel"),
             ("0,x\n", "names no HEALPix pixel"),
             ("0,../../x\n", "names no HEALPix pixel"),
+            ("0,²\n", "names no HEALPix pixel"),  # a digit that is no number
             ("0,1\n1,4\n", "partitions overlap"),
             ("", "has no partitions"),
         ],

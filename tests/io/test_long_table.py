@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import bz2
+import gzip
+import lzma
 from dataclasses import replace
 
 import numpy as np
@@ -14,6 +17,7 @@ from astroprep.data import LightCurveBatch, Meta
 from astroprep.errors import DataError
 from astroprep.io import (
     ColumnNames,
+    files,
     make_provenance,
     open_survey,
     read_astro_table,
@@ -313,3 +317,27 @@ def test_a_votable_of_several_tables_is_no_survey(tmp_path):
     file.to_xml(str(tmp_path / "two.vot"))
     with pytest.raises(DataError, match="holds 2 tables"):
         open_survey(tmp_path / "two.vot")
+
+
+@pytest.mark.parametrize("ending", ["fits.gz", "vot.gz", "vot"])
+def test_what_gzip_inflates_to_has_a_ceiling(tmp_path, batch, ending, monkeypatch):
+    """Zeros behind a table: a thousandth of their size on the disk, all of it in memory."""
+    path = tmp_path / f"bomb.{ending}"
+    whole = tmp_path / f"whole.{ending.removesuffix('.gz')}.gz"
+    write_survey(whole, batch)
+    content = gzip.decompress(whole.read_bytes())
+    path.write_bytes(gzip.compress(content + bytes(3_000_000)))
+    monkeypatch.setattr(files, "MAX_INFLATED", 1_000_000)
+    with pytest.raises(DataError, match=r"bomb.* of gzip hold more than 1,000,000; if you trust"):
+        open_survey(path).read()
+    path.write_bytes(gzip.compress(content))
+    assert len(open_survey(path).read()) == 3
+
+
+@pytest.mark.parametrize(("name", "pack"), [("bzip2", bz2.compress), ("xz", lzma.compress)])
+def test_packers_that_astropy_would_unpack_by_itself_are_refused(tmp_path, batch, name, pack):
+    write_survey(tmp_path / "plain.fits", batch)
+    path = tmp_path / "packed.fits"
+    path.write_bytes(pack((tmp_path / "plain.fits").read_bytes()))
+    with pytest.raises(DataError, match=rf"packed.fits is packed by {name}; unpack it first"):
+        open_survey(path).read()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
+from dataclasses import replace
 
 import numpy as np
 import pyarrow as pa
@@ -287,6 +288,13 @@ class TestBadFiles:
         with pytest.raises(DataError, match="is a folder"):
             open_survey(tmp_path / "x.parquet")
 
+    @pytest.mark.timeout(20)
+    def test_pipe(self, tmp_path):
+        """Nobody writes to it, so reading would never end."""
+        os.mkfifo(tmp_path / "x.parquet")
+        with pytest.raises(DataError, match=r"x\.parquet is no ordinary file"):
+            open_survey(tmp_path / "x.parquet")
+
     def test_empty_file(self, tmp_path):
         (tmp_path / "x.parquet").touch()
         with pytest.raises(DataError, match="empty file"):
@@ -312,6 +320,21 @@ class TestBadFiles:
         data[start : start + 4000] = os.urandom(4000)
         path.write_bytes(data)
         with pytest.raises(DataError, match="is damaged from row"):
+            open_survey(path).read()
+
+    @pytest.mark.parametrize(
+        ("name", "value"),
+        [("bands", "[1, 2]"), ("bands", "{"), ("bands", "[" * 9999), ("time_ref", "x"),
+         ("time_ref", "nan")],
+    )  # fmt: skip
+    def test_damaged_metadata(self, tmp_path, batch, name, value):
+        path = tmp_path / "x.parquet"
+        meta = replace(batch.meta, bands=("g",))
+        write_batch(path, replace(batch, band=np.zeros(batch.n_points, np.int16), meta=meta))
+        table = pq.read_table(path)
+        metadata = {**table.schema.metadata, name.encode(): value.encode()}
+        pq.write_table(table.replace_schema_metadata(metadata), path)
+        with pytest.raises(DataError, match=rf"x.parquet: its metadata .*{name}.* again"):
             open_survey(path).read()
 
     def test_unknown_suffix(self, tmp_path):

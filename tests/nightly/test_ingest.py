@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import os
 import tarfile
 
 import numpy as np
@@ -300,3 +301,11 @@ def test_the_real_packets(data_dir):
             assert (np.abs(column(own, "time") - 58800) < 700).all()
         else:
             assert (column(own, "object_id") == "").sum() == 14  # the examples have no object
+
+
+@pytest.mark.timeout(20)
+def test_a_pipe_in_a_folder_holds_no_night_up(tmp_path):
+    os.mkfifo(tmp_path / "pipe.avro")
+    (tmp_path / "z.avro").write_bytes(b"Obj")
+    first, second, end = open_alerts(str(tmp_path)).messages(3)
+    assert (first.fault, second.data, end) == ("it is no ordinary file", b"Obj", None)

@@ -63,6 +63,7 @@ def test_all_mistakes_come_at_once(tmp_path):
     ("text", "message"),
     [
         ("name = ", "not a TOML file"),
+        ("name = " + "[" * 5000, "not a TOML file"),
         ("", "missing key 'name'"),
         ('name = "x"\nsteps = []', "steps"),
         (GOOD.replace("FlagBad", "FlagBd"), "unknown step 'FlagBd'; did you mean 'FlagBad'?"),

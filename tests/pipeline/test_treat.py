@@ -14,8 +14,9 @@ from astroprep.data import LightCurveBatch, PointFlag
 from astroprep.detrend import MovingTrend
 from astroprep.errors import ConfigError, DataError
 from astroprep.io import open_survey, read_provenance, survey_writer, write_survey
+from astroprep.io.rejected import rejected_path
 from astroprep.pipeline.chains import cleaning_steps, detrending_steps
-from astroprep.pipeline.treat import rejected_path, treat_survey
+from astroprep.pipeline.treat import treat_survey
 from astroprep.synthetic import simulate_survey
 
 

@@ -115,6 +115,7 @@ def test_no_such_schema(name, words):
         ('column = "t"', 'column = "star"', "column 'star' is mapped to id and to time"),
         ('quantity = "mag"', 'quantity = "luck"', "quantity must be 'mag' or 'flux'"),
         ('name = "mine"', "name = mine", "is no TOML"),
+        ('name = "mine"', "name = " + "[" * 5000, "is no TOML"),
         ('name = "mine"', "name = 3", "name: .*valid string, got 3"),
     ],
 )
