@@ -336,12 +336,11 @@ def code_weights(
                 _learn(prob, count, b, bit)
                 _learn(prob, count, d, bit)
                 node = (node << 1) | bit
-            rank = node - (1 << width)
-            n_ranks = n_above + ((n_below - n_above) & -is_below)
-            if rank >= n_ranks:
+            place = node - (1 << width)
+            if place >= n_above + ((n_below - n_above) & -is_below):
                 state[DAMAGED] = 1
                 return
-            codes[i] = n_below + 1 + rank - ((2 * rank + 1) & -is_below)
+            codes[i] = n_below + 1 + place - ((2 * place + 1) & -is_below)
     weight[0], weight[1], weight[2], weight[3] = w0, w1, w2, w3
     weight[4], weight[5], weight[6] = v0, v1, v2
     state[LOW], state[HIGH], state[CODE], state[POSITION] = low, high, code, at
