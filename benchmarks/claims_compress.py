@@ -84,8 +84,9 @@ def winograd(result: dict[str, Any]) -> list[tuple[str, str]]:
     return [
         (
             f"convolution in floats, {row['layer']}, {row['n_in']} to {row['n_out']} channels",
-            f"direct {row['direct']:.1f} us a curve, F(2,3) {row['F(2,3)']:.1f}, "
-            f"F(4,3) {row['F(4,3)']:.1f}; Fourier wins from "
+            f"F(2,3) takes {row['over_direct']['F(2,3)'][1]:.1f} times as long as the direct "
+            f"product ({row['direct']:.1f} us a curve), "
+            f"F(4,3) {row['over_direct']['F(4,3)'][1]:.1f} times; Fourier wins from "
             + (f"{row['fourier_wins_from']} taps" if row["fourier_wins_from"] else "no size"),
         )
         for row in result["rows"]

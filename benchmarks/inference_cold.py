@@ -4,17 +4,20 @@
 
 Every row is a fresh process, kernels compiled and cached by one that went before; seconds of the
 processor's clock, the least and the median of several. Peers: ONNX Runtime opening the same
-network, and the imports of lightkurve and of torch for scale.
+network, and the imports of lightkurve and of torch for scale. The last row is the command line
+from its start to its end, wall clock beside the processor's, because that is what waits.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
+import resource
 import statistics
 import subprocess
 import sys
 import tempfile
+import time
 from pathlib import Path
 from typing import Any
 
@@ -57,6 +60,24 @@ def measure(name: str, places: dict[str, str], n: int) -> dict[str, Any]:
     return row
 
 
+def command_line(places: dict[str, str], n: int) -> dict[str, Any]:
+    """Seconds of ``astroprep classify`` for one object, the interpreter included."""
+    words = [sys.executable, "-W", "ignore", "-m", "astroprep.cli", "classify"]
+    words += [places["bundle"], places["input"], "--out", places["out"]]
+    wall, cpu = [], []
+    for _ in range(n + 1):
+        before, start = resource.getrusage(resource.RUSAGE_CHILDREN), time.perf_counter()
+        subprocess.run(words, capture_output=True, check=True)
+        wall.append(time.perf_counter() - start)
+        after = resource.getrusage(resource.RUSAGE_CHILDREN)
+        cpu.append(after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime)
+    row = {"what": "astroprep classify", "wall_s": min(wall[1:]), "cpu_s": min(cpu[1:]), "runs": n}
+    row |= {"wall_median_s": statistics.median(wall[1:])}
+    row |= {"cpu_median_s": statistics.median(cpu[1:])}
+    print(json.dumps(row), flush=True)
+    return row
+
+
 def main() -> None:
     """Measure and record."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
@@ -76,6 +97,7 @@ def main() -> None:
             "onnx": str(next(path for path in files if path.suffix == ".onnx")),
         }
         rows = [measure(name, places, given.runs) for name in ROWS]
+        rows.append(command_line(places, given.runs))
     print(record("cold", rows, given.out, peer="ONNX Runtime session of the same network"))
 
 

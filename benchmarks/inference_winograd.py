@@ -3,8 +3,10 @@
     python benchmarks/inference_winograd.py
 
 Direct and tiles are `astroprep.deploy.winograd.convolve` on the same BLAS; weights are transformed
-beforehand for all. The Fourier convolution multiplies channels frequency by frequency
-(`scipy.fft`, the same BLAS); how many taps it needs to win over the direct one is found by trying.
+beforehand for all. The ways take turns in short groups, and what counts is the median of the
+ratios of a turn, so that other work on the machine cancels. The Fourier convolution multiplies
+channels frequency by frequency (`scipy.fft`, the same BLAS); how many taps it needs to win over
+the direct one is found by trying.
 """
 
 from __future__ import annotations
@@ -12,6 +14,7 @@ from __future__ import annotations
 import argparse
 import time
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -19,7 +22,7 @@ import scipy.fft
 from numpy.typing import NDArray
 from record import record
 
-from astroprep.deploy.winograd import convolve, transform_weights
+from astroprep.deploy.winograd import Tile, convolve, transform_weights
 
 N_BINS = 64
 SHAPES = {
@@ -31,27 +34,45 @@ SHAPES = {
     "reference, expand_3, last": (36, 64, 1),
     "four times as wide": (144, 256, 1),
 }
+TILES: dict[str, Tile] = {"direct": 0, "F(2,3)": 2, "F(4,3)": 4}
 TAPS = (3, 5, 9, 13, 17, 25, 33, 64)
 BATCHES = (1, 256)
+TURNS = (9, 401)  # at least and at most; odd, so that the median is one of them
+GROUP_SECONDS = 2e-4  # short, so that most turns are not interrupted
+COMPARED_SECONDS = 0.5
 
 
-def seconds(call: Callable[[], Any]) -> float:
-    """Least time of a call by the clock of the process."""
-    call()
-    n, least = 1, np.inf
-    while True:
+def alternated(
+    calls: dict[str, Callable[[], Any]], n_curves: int
+) -> tuple[dict[str, float], dict[str, list[float]]]:
+    """Least microseconds a curve, and how many times as long as the first one takes each other.
+
+    The calls take turns, first to last and back, in groups of a fifth of a millisecond; each turn
+    gives a ratio, of which the quartiles count. Whatever else the machine does in between
+    slows both sides of a ratio.
+    """
+    repeats, whole = {}, 0.0
+    for name, call in calls.items():
+        call()
         start = time.process_time()
-        for _ in range(n):
-            call()
-        if time.process_time() - start > 0.01:
-            break
-        n *= 2
-    for _ in range(5):
-        start = time.process_time()
-        for _ in range(n):
-            call()
-        least = min(least, (time.process_time() - start) / n)
-    return float(least)
+        call()
+        spent = max(time.process_time() - start, 1e-7)
+        repeats[name] = max(1, min(1000, round(GROUP_SECONDS / spent)))
+        whole += spent * repeats[name]
+    turns: dict[str, list[float]] = {name: [] for name in calls}
+    for turn in range(max(TURNS[0], min(TURNS[1], int(COMPARED_SECONDS / whole) | 1))):
+        for name in list(calls)[:: 1 if turn % 2 else -1]:
+            call, n = calls[name], repeats[name]
+            start = time.process_time()
+            for _ in range(n):
+                call()
+            turns[name].append(1e6 * (time.process_time() - start) / n / n_curves)
+    first = np.array(turns[next(iter(calls))])
+    ratios = {
+        name: np.quantile(np.array(spent) / first, (0.25, 0.5, 0.75)).round(3).tolist()
+        for name, spent in turns.items()
+    }
+    return {name: min(spent) for name, spent in turns.items()}, ratios
 
 
 def direct(x: NDArray[np.float32], matrix: NDArray[np.float32], n_taps: int) -> NDArray[Any]:
@@ -79,29 +100,27 @@ def spectrum_of(weight: NDArray[np.float32], n_bins: int) -> NDArray[np.complex6
     return np.ascontiguousarray(lines).astype(np.complex64)
 
 
-def tiles(n_in: int, n_out: int, dilation: int, n: int) -> dict[str, float]:
-    """Microseconds a curve of three taps."""
+def tiles(n_in: int, n_out: int, dilation: int, n: int) -> dict[str, Any]:
+    """Microseconds a curve of three taps, and quartiles of the ratios to the direct product."""
     rng = np.random.default_rng(0)
     x = rng.normal(size=(n, n_in, N_BINS)).astype(np.float32)
     weight = rng.normal(size=(n_out, n_in, 3)).astype(np.float32)
     expected = convolve(x, weight, tile=0, dilation=dilation)
-    row = {}
-    for name, tile in (("direct", 0), ("F(2,3)", 2), ("F(4,3)", 4)):
+    calls: dict[str, Callable[[], NDArray[Any]]] = {}
+    for name, tile in TILES.items():
         ready = transform_weights(weight, tile) if tile else None
-
-        def call(tile: Any = tile, ready: Any = ready) -> NDArray[Any]:
-            return convolve(x, weight, tile=tile, dilation=dilation, transformed=ready)
-
+        call = partial(convolve, x, weight, tile=tile, dilation=dilation, transformed=ready)
         np.testing.assert_allclose(call(), expected, atol=1e-3 * np.abs(expected).max())
-        row[name] = 1e6 * seconds(call) / n
-    return row
+        calls[name] = call
+    spent, ratios = alternated(calls, n)
+    return {**spent, "over_direct": {name: ratios[name] for name in ratios if name != "direct"}}
 
 
-def taps(n_in: int, n_out: int, n: int) -> tuple[list[dict[str, float]], int | None]:
+def taps(n_in: int, n_out: int, n: int) -> tuple[list[dict[str, Any]], int | None]:
     """Microseconds a curve against the number of taps, and from how many on Fourier wins."""
     rng = np.random.default_rng(0)
     x = rng.normal(size=(n, n_in, N_BINS)).astype(np.float32)
-    rows: list[dict[str, float]] = []
+    rows: list[dict[str, Any]] = []
     for n_taps in TAPS:
         weight = rng.normal(size=(n_out, n_in, n_taps)).astype(np.float32)
         matrix = np.ascontiguousarray(weight.transpose(0, 2, 1).reshape(n_out, -1))
@@ -109,14 +128,13 @@ def taps(n_in: int, n_out: int, n: int) -> tuple[list[dict[str, float]], int | N
         expected = direct(x, matrix, n_taps)
         atol = 1e-4 * np.abs(expected).max()
         np.testing.assert_allclose(fourier(x, spectrum), expected, atol=atol)
-        rows.append(
-            {
-                "taps": n_taps,
-                "direct": 1e6 * seconds(lambda m=matrix, k=n_taps: direct(x, m, k)) / n,
-                "fourier": 1e6 * seconds(lambda s=spectrum: fourier(x, s)) / n,
-            }
-        )
-    won = [row["fourier"] < row["direct"] for row in rows]
+        calls: dict[str, Callable[[], NDArray[Any]]] = {
+            "direct": partial(direct, x, matrix, n_taps),
+            "fourier": partial(fourier, x, spectrum),
+        }
+        spent, ratios = alternated(calls, n)
+        rows.append({"taps": n_taps, **spent, "over_direct": ratios["fourier"]})
+    won = [row["over_direct"][1] < 1 for row in rows]
     first = next((k for k in range(len(won)) if all(won[k:])), None)
     return rows, None if first is None else TAPS[first]
 
@@ -135,7 +153,16 @@ def main() -> None:
                 row["by_taps"], row["fourier_wins_from"] = taps(n_in, n_out, n)
             rows.append(row)
             print({k: v for k, v in row.items() if k != "by_taps"}, flush=True)
-    print(record("inference_winograd", rows, given.out, peer="direct product of matrices", seed=0))
+    print(
+        record(
+            "inference_winograd",
+            rows,
+            given.out,
+            peer="direct product of matrices",
+            seed=0,
+            ratios="quartiles over 9 to 401 turns",
+        )
+    )
 
 
 if __name__ == "__main__":

@@ -59,43 +59,79 @@ def _tables() -> tuple[NDArray[np.int32], NDArray[np.int32], NDArray[np.int32]]:
 _LOGIT, _SQUASH, _RATE = _tables()
 
 
-@njit(cache=True, nogil=True, inline="always")
+# What follows has neither loops nor branches on purpose: numba then counts no references to the
+# arrays, which would take longer than the work, and the processor has nothing to guess.
+
+
+@njit(forceinline=True)
+def _choose(low, high, code, writes, p, bit):  # type: ignore[no-untyped-def]
+    """Narrow the interval by a bit that is 1 with probability ``p / 65536``; gives both."""
+    middle = low + (((high - low) * p) >> 16)
+    read = np.int64(code <= middle)
+    bit = read ^ ((read ^ bit) & -writes)
+    return middle + 1 + ((low - middle - 1) & -bit), middle + ((high - middle) & (bit - 1)), bit
+
+
+@njit(forceinline=True)
+def _shift(low, high, code, at, writes, buffer):  # type: ignore[no-untyped-def]
+    """Move on by the byte that is settled: write it, or read the next one.
+
+    Zeros stand behind the end; `ContextCoder.finish` notices a stream that needed too many.
+    """
+    is_inside = np.int64(at < buffer.size)
+    place = np.uint64(at * is_inside)
+    byte = np.int64(buffer[place])
+    buffer[place] = byte ^ ((byte ^ (high >> 24)) & -(writes & is_inside))
+    code = ((code << 8) & _TOP) | (byte & -is_inside)
+    return (low << 8) & _TOP, ((high << 8) & _TOP) | 255, code, at + 1
+
+
+@njit(forceinline=True)
+def _learn(prob, count, slot, bit):  # type: ignore[no-untyped-def]
+    """Move a context's probability towards a bit, the less the more it has seen."""
+    at = np.uint64(slot)
+    n, p = np.int64(count[at]), np.int64(prob[at])
+    prob[at] = p + ((((bit << 16) - bit - p) * np.int64(_RATE[np.uint64(n)])) >> 16)
+    count[at] = n + np.int64(n < 254)
+
+
+@njit(forceinline=True)
+def _single(prob, slot):  # type: ignore[no-untyped-def]
+    """Probability of a bit with one context."""
+    return min(max(np.int64(prob[np.uint64(slot)]), 64), 65536 - 64)
+
+
+@njit(forceinline=True)
+def _logit(prob, count, slot, parent):  # type: ignore[no-untyped-def]
+    """Logit of a context; one not seen before takes its parent's estimate."""
+    at = np.uint64(slot)
+    n, p = np.int64(count[at]), np.int64(prob[at])
+    is_new = np.int64(n == 0) * np.int64(slot != parent)
+    p += (np.int64(prob[np.uint64(parent)]) - p) & -is_new
+    prob[at] = p
+    count[at] = n + is_new * _PRIOR
+    return np.int64(_LOGIT[np.uint64(p >> 4)])
+
+
+@njit(forceinline=True)
+def _mixed(total):  # type: ignore[no-untyped-def]
+    """Probability of a sum of weighted logits."""
+    return np.int64(_SQUASH[np.uint64(min(max((total >> 16) + 2048, 0), 4095))])
+
+
+@njit(nogil=True)
 def _step(state: NDArray[np.int64], buffer: NDArray[np.uint8], p: int, bit: int) -> Any:
     """Code one bit that is 1 with probability ``p / 65536``; gives the bit."""
-    low, high = state[LOW], state[HIGH]
-    middle = low + (((high - low) * p) >> 16)
-    if not state[WRITES]:
-        bit = 1 if state[CODE] <= middle else 0
-    if bit:
-        high = middle
-    else:
-        low = middle + 1
-    while (low ^ high) & 0xFF000000 == 0:
-        at = state[POSITION]
-        if state[WRITES]:
-            if at < buffer.size:
-                buffer[at] = high >> 24
-        else:
-            # zeros stand behind the end; `finish` notices a stream that needed too many
-            new = buffer[at] if at < buffer.size else 0
-            state[CODE] = ((state[CODE] << 8) & 0xFFFFFFFF) | new
-        state[POSITION] = at + 1
-        low = (low << 8) & 0xFFFFFFFF
-        high = ((high << 8) & 0xFFFFFFFF) | 255
-    state[LOW], state[HIGH] = low, high
+    low, high, code, at = state[LOW], state[HIGH], state[CODE], state[POSITION]
+    writes = state[WRITES]
+    low, high, bit = _choose(low, high, code, writes, p, bit)
+    while (low ^ high) >> 24 == 0:
+        low, high, code, at = _shift(low, high, code, at, writes, buffer)
+    state[LOW], state[HIGH], state[CODE], state[POSITION] = low, high, code, at
     return bit
 
 
-@njit(cache=True, nogil=True, inline="always")
-def _learn(prob: NDArray[np.int32], count: NDArray[np.uint8], slot: int, bit: int) -> None:
-    """Move a context's probability towards a bit, the less the more it has seen."""
-    n = count[slot]
-    prob[slot] += (((bit << 16) - bit - prob[slot]) * _RATE[n]) >> 16
-    if n < 254:
-        count[slot] = n + 1
-
-
-@njit(cache=True, nogil=True)
+@njit(nogil=True)
 def _adaptive(
     state: NDArray[np.int64],
     buffer: NDArray[np.uint8],
@@ -105,42 +141,8 @@ def _adaptive(
     bit: int,
 ) -> Any:
     """Code a bit by one context."""
-    p = min(max(prob[slot], 64), 65536 - 64)
-    bit = _step(state, buffer, p, bit)
+    bit = _step(state, buffer, _single(prob, slot), bit)
     _learn(prob, count, slot, bit)
-    return bit
-
-
-@njit(cache=True, nogil=True)
-def _mixed(
-    state: NDArray[np.int64],
-    buffer: NDArray[np.uint8],
-    prob: NDArray[np.int32],
-    count: NDArray[np.uint8],
-    slots: NDArray[np.int64],
-    n_slots: int,
-    weight: NDArray[np.int64],
-    first: int,
-    bit: int,
-) -> Any:
-    """Code a bit by several contexts: a logistic regression on their logits that never stops.
-
-    A context not seen before takes the estimate of the first, which all share.
-    """
-    total = 0
-    for k in range(n_slots):
-        slot = slots[k]
-        if k and count[slot] == 0:
-            prob[slot] = prob[slots[0]]
-            count[slot] = _PRIOR
-        total += weight[first + k] * _LOGIT[prob[slot] >> 4]
-    p = _SQUASH[min(max((total >> 16) + 2048, 0), 4095)]
-    bit = _step(state, buffer, p, bit)
-    error = (bit << 16) - p
-    for k in range(n_slots):
-        slot = slots[k]
-        weight[first + k] += (_LOGIT[prob[slot] >> 4] * error * _LEARNING) >> 16
-        _learn(prob, count, slot, bit)
     return bit
 
 
@@ -263,42 +265,85 @@ def code_weights(
     rows, columns = _TAPS + n_tap, _TAPS + n_tap + n_out
     prob[_LAYER : columns + n_in] = 32768
     count[_LAYER : columns + n_in] = 0
-    slots = np.zeros(4, dtype=np.int64)
     width = 0
     while max(n_below, n_above) > 1 << width:
         width += 1
-    for i in range(codes.size):
-        j = i % row
-        slots[0] = _TAPS + j % n_tap
-        before = codes[i - n_tap] if j >= n_tap else 0
-        beside = codes[i - 1] if j else 0
-        above = codes[i - row] if i >= row else 0
-        near = int(before > 0) + 2 * int(beside > 0) + 4 * int(above > 0)
-        slots[1] = _NEIGHBOURS + near
-        slots[2] = rows + i // row
-        slots[3] = columns + j // n_tap
-        is_used = int(codes[i] > 0)
-        if not _mixed(state, buffer, prob, count, slots, 4, weight, 0, is_used):
-            codes[i] = 0
-            continue
-        is_below = int(codes[i] <= n_below)
-        if n_below == 0 or n_above == 0:
-            is_below = int(n_above == 0)
-        else:
-            is_below = _adaptive(state, buffer, prob, count, _LAYER_SIGN, is_below)
-        rank = n_below - codes[i] if is_below else codes[i] - 1 - n_below
-        node = 1
-        for k in range(width - 1, -1, -1):
-            slots[0] = _GLOBAL_RANK + node
-            slots[1] = _LAYER_RANK + node
-            slots[2] = _LAYER_SIDE + 256 * is_below + node
-            bit = _mixed(state, buffer, prob, count, slots, 3, weight, 4, (rank >> k) & 1)
-            node = (node << 1) | bit
-        rank = node - (1 << width)
-        if rank >= (n_below if is_below else n_above):
-            state[DAMAGED] = 1
-            return
-        codes[i] = n_below - rank if is_below else n_below + 1 + rank
+    has_sides = n_below > 0 and n_above > 0
+    low, high, code, at = state[LOW], state[HIGH], state[CODE], state[POSITION]
+    writes = state[WRITES]
+    w0, w1, w2, w3 = weight[0], weight[1], weight[2], weight[3]  # in registers while it runs
+    v0, v1, v2 = weight[4], weight[5], weight[6]
+    for o in range(n_out):
+        for j in range(row):
+            i = np.uint64(o * row + j)
+            before = np.int64(j >= n_tap and codes[i - np.uint64(n_tap)] > 0)
+            beside = np.int64(j > 0 and codes[i - np.uint64(1)] > 0)
+            above = np.int64(o > 0 and codes[i - np.uint64(row)] > 0)
+            if j == 0:
+                tap, column = _TAPS, columns
+            elif tap - _TAPS == n_tap - 1:
+                tap, column = _TAPS, column + 1
+            else:
+                tap += 1
+            near, line = _NEIGHBOURS + before + 2 * beside + 4 * above, rows + o
+            l0 = _logit(prob, count, tap, tap)
+            l1 = _logit(prob, count, near, tap)
+            l2 = _logit(prob, count, line, tap)
+            l3 = _logit(prob, count, column, tap)
+            p = _mixed(w0 * l0 + w1 * l1 + w2 * l2 + w3 * l3)
+            low, high, bit = _choose(low, high, code, writes, p, np.int64(codes[i] > 0))
+            while (low ^ high) >> 24 == 0:
+                low, high, code, at = _shift(low, high, code, at, writes, buffer)
+            error = (bit << 16) - p
+            w0 += (l0 * error * _LEARNING) >> 16
+            w1 += (l1 * error * _LEARNING) >> 16
+            w2 += (l2 * error * _LEARNING) >> 16
+            w3 += (l3 * error * _LEARNING) >> 16
+            _learn(prob, count, tap, bit)
+            _learn(prob, count, near, bit)
+            _learn(prob, count, line, bit)
+            _learn(prob, count, column, bit)
+            if bit == 0:
+                codes[i] = 0
+                continue
+            is_below = np.int64(codes[i] <= n_below)
+            if has_sides:
+                p = _single(prob, _LAYER_SIGN)
+                low, high, is_below = _choose(low, high, code, writes, p, is_below)
+                while (low ^ high) >> 24 == 0:
+                    low, high, code, at = _shift(low, high, code, at, writes, buffer)
+                _learn(prob, count, _LAYER_SIGN, is_below)
+            else:
+                is_below = np.int64(n_above == 0)
+            ahead = np.int64(codes[i]) - 1 - n_below
+            rank = ahead ^ ((ahead ^ (-1 - ahead)) & -is_below)
+            side = _LAYER_SIDE + 256 * is_below
+            node = 1
+            for k in range(width - 1, -1, -1):
+                a, b, d = _GLOBAL_RANK + node, _LAYER_RANK + node, side + node
+                l0 = _logit(prob, count, a, a)
+                l1 = _logit(prob, count, b, a)
+                l2 = _logit(prob, count, d, a)
+                p = _mixed(v0 * l0 + v1 * l1 + v2 * l2)
+                low, high, bit = _choose(low, high, code, writes, p, (rank >> k) & 1)
+                while (low ^ high) >> 24 == 0:
+                    low, high, code, at = _shift(low, high, code, at, writes, buffer)
+                error = (bit << 16) - p
+                v0 += (l0 * error * _LEARNING) >> 16
+                v1 += (l1 * error * _LEARNING) >> 16
+                v2 += (l2 * error * _LEARNING) >> 16
+                _learn(prob, count, a, bit)
+                _learn(prob, count, b, bit)
+                _learn(prob, count, d, bit)
+                node = (node << 1) | bit
+            place = node - (1 << width)
+            if place >= n_above + ((n_below - n_above) & -is_below):
+                state[DAMAGED] = 1
+                return
+            codes[i] = n_below + 1 + place - ((2 * place + 1) & -is_below)
+    weight[0], weight[1], weight[2], weight[3] = w0, w1, w2, w3
+    weight[4], weight[5], weight[6] = v0, v1, v2
+    state[LOW], state[HIGH], state[CODE], state[POSITION] = low, high, code, at
 
 
 def n_contexts(shape: tuple[int, int, int]) -> int:

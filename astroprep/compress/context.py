@@ -69,7 +69,9 @@ class ContextCoder:
             (n_contexts(_three(shape)) for shape in shapes), default=n_contexts((1, 1, 1))
         )
         self._reads = data is not None
-        self._buffer = np.zeros(64, np.uint8) if data is None else np.array(bytearray(data), "u1")
+        self._n_bytes = 0 if data is None else len(data)
+        given = bytes(64) if data is None else data + b"\0"  # never empty, as the kernel looks in
+        self._buffer = np.array(bytearray(given), np.uint8)
         self._state, self._prob, self._count, self._mixing = start(
             n_slots, self._buffer if self._reads else None
         )
@@ -155,8 +157,8 @@ class ContextCoder:
         tail = flush(self._state)
         at = int(self._state[POSITION])
         if self._reads:
-            if at - 4 + len(tail) != self._buffer.size:
-                raise self.damaged(f"{self._buffer.size} bytes where {at - 4 + len(tail)} belong")
+            if at - 4 + len(tail) != self._n_bytes:
+                raise self.damaged(f"{self._n_bytes} bytes where {at - 4 + len(tail)} belong")
             return b""
         return self._buffer[:at].tobytes() + tail
 
@@ -175,7 +177,7 @@ class ContextCoder:
     def _check(self) -> None:
         if self._state[DAMAGED]:
             raise self.damaged("a word that no writer makes")
-        if self._reads and self._state[POSITION] > self._buffer.size + 4:
+        if self._reads and self._state[POSITION] > self._n_bytes + 4:
             raise self.damaged("the stream ends too early")
 
 

@@ -123,9 +123,24 @@ class Bundle:
         summary = self.recipe.get("training_summary")
         return dict(summary) if isinstance(summary, dict) else {}
 
-    def tensors(self) -> dict[str, NDArray[np.float32]]:
-        """Decode the weights, by tensor name."""
-        return decode_weights(self.weights, self.shapes)
+    def tensors(self, source: str = "weights.bin") -> dict[str, NDArray[np.float32]]:
+        """Weights by tensor name, decoded once; each call gives arrays of its own.
+
+        Parameters
+        ----------
+        source : str, default "weights.bin"
+            Named in errors.
+
+        Raises
+        ------
+        DataError
+            If the weights are damaged.
+        """
+        kept = self.__dict__.get("_decoded")
+        if kept is None:
+            kept = decode_weights(self.weights, self.shapes, source=source)
+            self.__dict__["_decoded"] = kept
+        return {name: array.copy() for name, array in kept.items()}
 
 
 def write_bundle(path: str | os.PathLike[str], bundle: Bundle) -> int:

@@ -6,7 +6,6 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from astroprep.compress.weights import decode_weights
 from astroprep.deploy.integer_part import restore_network
 from astroprep.deploy.onnx import check_graph
 from astroprep.errors import DataError
@@ -58,7 +57,7 @@ def check_bundle(bundle: Bundle, source: str) -> None:
             half = array.astype(np.float16)
         if name != "logits" and not np.array_equal(half, array):
             raise DataError(f"{source}: golden.json: {name} is not rounded to float16")
-    decode_weights(bundle.weights, bundle.shapes, source=f"{source}: weights.bin")
+    bundle.tensors(f"{source}: weights.bin")
     check_graph(bundle.graph, bundle.shapes, f"{source}: graph.onnx")
 
 

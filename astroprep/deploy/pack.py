@@ -8,7 +8,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from astroprep.compress.integer import IntegerLayer, IntegerNetwork
-from astroprep.deploy.tile import LANES
+from astroprep.deploy.dense import CHAINS
+from astroprep.deploy.emit import LANES
 
 __all__ = ["FIELDS", "LAYOUT", "Packed", "pack_network"]
 
@@ -23,19 +24,20 @@ FIELDS = (
     "out",  # as x
     "bypassed",  # as x
     "has_bypass",
-    "n_quads",
+    "n_quads",  # of outputs; of a dense layer, sixteens
     "out_stride",  # bytes from quad to quad
     "bypassed_stride",
     "halo",  # lanes to repeat on either side of the output
 )
-"""Columns of a program; the first seven are what a tile is given."""
+"""Columns of a program; the first seven are what a tile is given. A dense layer has no steps, its
+quads of inputs follow each other, and neither bypass nor strides."""
 
 LAYOUT = (
     *("n_channels", "n_bins", "n_auxiliary", "n_classes"),
     "n_circle",  # layers on the circle
     "n_bytes",  # of the arena
     *("input", "input_stride", "input_halo"),  # byte of the first lane, bytes, lanes
-    *("joined", "auxiliary"),  # first byte
+    "auxiliary",  # first byte
     *("mean_multiplier", "mean_shift"),
 )
 """What else the kernel has to know."""
@@ -73,13 +75,14 @@ class Packed:
     Parameters
     ----------
     program : int64 array, shape (n_layers + 1, len(FIELDS))
-        The layers on the circle, the sum over the bins, the dense layers.
+        The layers on the circle, the pooling over the bins, the dense layers.
     steps : int64 array
         Byte offsets from a layer's input.
     weights : int32 array
-        Four bytes each; four outputs a step.
+        Four bytes each; four outputs a step, sixteen where the layer is dense.
     outputs : int32 array
-        Of every quad of outputs four biases, multipliers, shifts and bypass multipliers.
+        Of every quad of outputs four biases, multipliers, shifts and bypass multipliers; of
+        sixteen outputs of a dense layer sixteen biases, multipliers and shifts.
     layout : int64 array, shape (len(LAYOUT),)
         See `LAYOUT`.
     """
@@ -135,29 +138,22 @@ class _Packing:
                 program.append(self._layer(layer, inner, out, segment, bypassed=x))
             x = out
         n_circle = len(program)
-        program.append(self._pooling(x))
         joined, auxiliary, dense = self._dense_layers(x)
+        pooling = [x.at, 0, self.groups, 0, 0, joined.at, 0, 0, x.n_quads, x.stride, 0, 0]
         layout = [
             *(int(spec[f"n_{kind}"]) for kind in ("channels", "bins", "auxiliary", "classes")),
             *(n_circle, self.end),
             *(source.at, source.stride, source.halo),
-            *(joined.at, auxiliary.at if auxiliary else 0),
+            auxiliary.at if auxiliary else 0,
             *(self.network.mean_multiplier, self.network.mean_shift),
         ]
         return Packed(
-            np.array([*program, *dense], np.int64),
+            np.array([*program, pooling, *dense], np.int64),
             np.concatenate(self.steps).astype(np.int64),
             np.concatenate(self.weights),
             np.concatenate(self.outputs),
             np.array(layout, np.int64),
         )
-
-    def _pooling(self, x: _Buffer) -> list[int]:
-        """Sum over the lanes: a group a step, one channel's weight 1 and those of its quad 0."""
-        steps = np.arange(self.groups) * GROUP
-        weights = np.tile(np.eye(4, dtype=np.int8), (self.groups, 1))
-        first = self._append(steps, weights.view(np.int32), np.zeros(16, np.int32))
-        return [x.at, first[0], self.groups, *first[1:], 0, 0, 0, x.n_quads, x.stride, 0, 0]
 
     def _append(
         self, steps: NDArray[np.int64], weights: NDArray[np.int32], outputs: NDArray[np.int32]
@@ -177,14 +173,14 @@ class _Packing:
         if "auxiliary" in layers:
             auxiliary = self._block((int(spec["n_auxiliary"]),))
             joined = self._block((*segments, int(spec["auxiliary_width"])))
-            dense.append(self._layer(layers["auxiliary"], auxiliary, joined, len(segments)))
+            dense.append(self._dense(layers["auxiliary"], auxiliary, joined, len(segments)))
         else:
             joined = self._block(segments)
         x = joined
         if "hidden" in layers:
             x = self._block((int(spec["head_width"]),))
-            dense.append(self._layer(layers["hidden"], joined, x))
-        dense.append(self._layer(layers["head"], x, x))  # its sums go elsewhere
+            dense.append(self._dense(layers["hidden"], joined, x))
+        dense.append(self._dense(layers["head"], x, x))  # its logits go elsewhere
         return joined, auxiliary, dense
 
     def _circle(self, segments: tuple[int, ...], reader: IntegerLayer | None = None) -> _Buffer:
@@ -197,9 +193,9 @@ class _Packing:
         return buffer
 
     def _block(self, segments: tuple[int, ...]) -> _Buffer:
-        """Room for a vector of each of sixteen objects."""
-        buffer = _Buffer(self.end, GROUP, segments)
-        self.end += buffer.n_quads * GROUP
+        """Room for a vector, and behind it for what whole sixteens of outputs write too much."""
+        buffer = _Buffer(self.end, LANE, segments)
+        self.end += -(-buffer.n_quads * LANE // GROUP) * GROUP + GROUP
         return buffer
 
     def _layer(
@@ -241,3 +237,19 @@ class _Packing:
             skip.stride if skip else 0,
             out.halo,
         ]
+
+    def _dense(self, layer: IntegerLayer, x: _Buffer, out: _Buffer, segment: int = 0) -> list[int]:
+        """A layer without bins: sixteen outputs a step in place of four."""
+        n_out = len(layer.weight)
+        n_groups, n_steps = -(-n_out // LANES), -(-x.n_quads // CHAINS) * CHAINS
+        weight = np.zeros((n_groups * LANES, 4 * n_steps), np.int8)
+        weight[:n_out, x.slots()] = layer.weight[:, :, 0]
+        by_step = weight.reshape(n_groups, LANES, n_steps, 4).transpose(0, 2, 1, 3)
+        outputs = np.zeros((3, n_groups * LANES), np.int32)
+        outputs[2] = 1
+        outputs[:, :n_out] = layer.bias, layer.multiplier, layer.shift
+        by_group = outputs.reshape(3, n_groups, LANES).transpose(1, 0, 2)
+        nothing = np.zeros(0, np.int64)
+        first = self._append(nothing, np.ascontiguousarray(by_step).view(np.int32), by_group)
+        place = out.at + out.quads(segment) * LANE
+        return [x.at, 0, n_steps, *first[1:], place, 0, 0, n_groups, GROUP // 4, 0, 0]

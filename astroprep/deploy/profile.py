@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from astroprep.compress.integer import IntegerNetwork
 from astroprep.deploy.bundle import Bundle
+from astroprep.deploy.emit import LANES
 from astroprep.deploy.kernel import IntegerKernel
 from astroprep.deploy.pack import FIELDS, LAYOUT
 from astroprep.deploy.runtime import Runtime
@@ -19,7 +20,7 @@ __all__ = ["LayerTime", "Speed", "layer_times", "runtime_speeds"]
 
 REPEATS = 32  # of one layer in a row, so that the rest of a call hardly counts
 LEAST_SECONDS = 0.05
-BLOCK = 16  # objects that share one pass through the dense layers
+BLOCK = 16  # objects of a call
 
 
 @dataclass(frozen=True)
@@ -142,7 +143,7 @@ def _layer_time(
 ) -> LayerTime:
     n_out, n_in, n_taps = network.layers[name].weight.shape
     n_bins = int(network.spec["n_bins"]) if on_circle else 1
-    lanes = -(-n_bins // BLOCK) * BLOCK if on_circle else 1
+    lanes = -(-n_bins // LANES) * LANES if on_circle else 4  # sixteen outputs in place of four
     n_steps, n_quads = (int(row[FIELDS.index(k)]) for k in ("n_steps", "n_quads"))
     padded = 16 * n_steps * n_quads * lanes
     n_bytes = n_out * n_in * n_taps + (n_in + n_out) * n_bins

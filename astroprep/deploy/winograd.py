@@ -4,9 +4,9 @@ Winograd's F(m, 3) gives m outputs for m + 2 multiplications in place of 3 m. Th
 additions, in rounding, and in integers by wider numbers: transformed 8-bit activations need 10
 bits, so the 8-bit products of `astroprep.deploy.kernel`, which are twice as many an instruction
 as those of 16 bits, stay direct. In floats one product of matrices beat the tiles on curves of 64
-bins at every width tried, from 4 to 8 channels up to 144 to 256 (`inference_winograd.py` among
-the benchmarks), so `convolve` takes tiles for images of many channels only. Fourier transforms
-win from about five taps on, more than the fire modules have.
+bins at every width tried, from 4 to 8 channels up to 144 to 256, where F(2, 3) draws level for a
+single curve (`inference_winograd.py` among the benchmarks), so `convolve` takes tiles for images of
+many channels only. Fourier transforms win from about five taps on, more than the fire modules have.
 """
 
 from __future__ import annotations

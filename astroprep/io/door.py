@@ -20,7 +20,6 @@ from astroprep.io.hats_writer import write_hats
 from astroprep.io.long_table import LongTableReader, is_long_fits, write_long_table
 from astroprep.io.parquet import NestedParquetReader
 from astroprep.io.parquet_writer import write_batch
-from astroprep.io.schema_reader import SchemaReader
 
 __all__ = ["Survey", "open_survey", "source_sha256", "write_survey"]
 
@@ -101,6 +100,9 @@ def open_survey(
     if schema is not None:
         names = replace(names or ColumnNames(), schema=schema)
     if names is not None and names.schema is not None:
+        # loaded when asked for: few files have a schema, and its tables take time to set up
+        from astroprep.io.schema_reader import SchemaReader
+
         return SchemaReader(path, names, on_bad=on_bad)
     if not isinstance(path, str | Path):
         wrong = [one for one in path if _format(Path(one)) != "fits"]

@@ -7,7 +7,6 @@ harmonics (`series`), and float64 frequency by frequency (`exact`). The costs we
 
 from __future__ import annotations
 
-from functools import cache
 from typing import Any
 
 import numpy as np
@@ -19,13 +18,14 @@ from astroprep.period.peaks import repair
 from astroprep.period.product import product_power, product_room
 from astroprep.period.series import n_kept, series_power, series_room
 from astroprep.period.sine import sine_power, sine_room
-from astroprep.period.spectrum import OVERSAMPLING, SUBDIVISION, Plan, plan
+from astroprep.period.spectrum import OVERSAMPLING, SUBDIVISION, Plan, band_of, plan
 
-__all__ = ["EXACT", "PRODUCT", "choose", "grid_power", "n_spreads", "plans", "room_for"]
+__all__ = ["BANDS", "EXACT", "PRODUCT", "choose", "grid_power", "n_spreads", "plans", "room_for"]
 
 EXACT, PRODUCT = -2, -1  # choices beside the places of `plans`, which mean transforms
 # rows of the transforms to choose from; 40,960 cells at most, which a second-level cache holds
 ROWS = (32, 64, 128, 192, 256, 320, 384, 512, 640, 768, 1024, 1280, 1536, 2048, 3072, 5120)
+BANDS = tuple(band_of(rows) for rows in ROWS)  # frequencies of each
 # microseconds on a Zen 4 core: of a transform, of each of its cells times the logarithm of their
 # number, of each point spread; of a frequency combined
 TRANSFORM, CELL, POINT, COMBINE = 0.3, 1.3e-4, 0.0055, 1.6e-3
@@ -37,10 +37,16 @@ PRODUCT_FREQUENCY, PRODUCT_POINT = 1.4e-3, 1.48e-4
 REPAIRS = 1.4  # several harmonics: what transforms leave to be repaired where points are few
 
 
-@cache
-def plans() -> tuple[Plan, ...]:
-    """Tables of every transform size."""
-    return tuple(plan(rows) for rows in ROWS)
+def plans(chosen: NDArray[np.int64] | None = None) -> tuple[Plan, ...]:
+    """Tables of every transform size; those that are not chosen are filled up with the least.
+
+    Parameters
+    ----------
+    chosen : int64 array, optional
+        From `choose`; all sizes by default, which take as long to make as a star to search.
+    """
+    wanted = range(len(ROWS)) if chosen is None else np.unique(chosen).tolist()
+    return tuple(plan(rows if k in wanted else ROWS[0]) for k, rows in enumerate(ROWS))
 
 
 def n_spreads(n_points: NDArray[np.int64], blocks: Any, n_harmonics: int) -> Any:
@@ -88,7 +94,7 @@ def choose(
     int64 array, shape (n_curves,)
         A place in `plans`, or `PRODUCT`.
     """
-    band = np.array([one.band for one in plans()])
+    band = np.array(BANDS)
     cells: NDArray[np.float64] = np.multiply(8.0, ROWS)
     whole = np.ceil(size[:, None] / band)
     steps = size[:, None] / SUBDIVISION

@@ -148,6 +148,7 @@ def power_ragged(
     if backend in ("product", "exact"):
         choice = np.full(n_curves, PRODUCT if backend == "product" else EXACT)
     out = np.empty((n_curves, grid.size), np.float32)
+    tables = plans(choice)
 
     def work(first: int, last: int) -> None:
         _power_rows(
@@ -159,7 +160,7 @@ def power_ragged(
             grid.step,
             n_harmonics,
             choice[first:last],
-            plans(),
+            tables,
             out[first:last],
         )
 

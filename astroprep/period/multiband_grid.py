@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from astroprep.errors import DataError
 from astroprep.period.backends import (
+    BANDS,
     CELL,
     COMBINE,
     KERNEL,
@@ -76,7 +77,7 @@ def choose_multiband(
     """
     rows = np.array(ROWS)
     cells = 8.0 * rows
-    whole = np.ceil(size[:, None] / np.array([one.band for one in plans()]))
+    whole = np.ceil(size[:, None] / np.array(BANDS))
     each = TRANSFORM + CELL * cells * np.log2(cells)
     spread = 3 * n_harmonics * POINT * n_points[:, None]
     cost = whole * (n_harmonics * (2 + n_bands[:, None]) * each + spread)
@@ -226,6 +227,7 @@ def power_multiband_ragged(
         raise DataError(f"power_multiband_ragged needs at most {MAX_BANDS} bands: curve {curve}")
     choice = choose_multiband(n_points, n_bands, np.full(n_points.size, grid.size), n_harmonics)
     out = np.empty((n_points.size, grid.size), np.float32)
+    tables = plans(choice)
 
     def work(first: int, last: int) -> None:
         _power_rows(
@@ -238,7 +240,7 @@ def power_multiband_ragged(
             grid.step,
             n_harmonics,
             choice[first:last],
-            plans(),
+            tables,
             out[first:last],
         )
 

@@ -194,6 +194,7 @@ def _search(
     choice = choose_multiband(n_points, points.used_bands, size, HARMONICS[-1])
     found = np.zeros((n_curves, most_candidates(n_peaks), 3))
     about = np.zeros((n_curves, 4))
+    tables = plans(choice)
 
     def work(first: int, last: int) -> None:
         collect_multiband(
@@ -206,7 +207,7 @@ def _search(
             step[first:last],
             size[first:last],
             choice[first:last],
-            plans(),
+            tables,
             n_peaks,
             found[first:last],
             about[first:last],

@@ -126,6 +126,7 @@ def weigh(
     evidence = np.zeros((n_points.size, n_peaks, len(EVIDENCE)))
     choice = choose(n_points, size, step, baseline)
     faint = 1.0 if quantity == "mag" else -1.0
+    tables = plans(choice)
 
     def work(first: int, last: int) -> None:
         collect_candidates(
@@ -137,7 +138,7 @@ def weigh(
             step[first:last],
             size[first:last],
             choice[first:last],
-            plans(),
+            tables,
             faint,
             evidence[first:last],
         )

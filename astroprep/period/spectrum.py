@@ -30,6 +30,7 @@ __all__ = [
     "SUBDIVISION",
     "TAPS",
     "Plan",
+    "band_of",
     "plan",
     "spectrum",
     "spread_points",
@@ -105,6 +106,11 @@ def _nodes() -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     return node, weight
 
 
+def band_of(rows: int) -> int:
+    """Frequencies that a transform of ``8 * rows`` cells serves, a multiple of 16."""
+    return int(LANES * rows / OVERSAMPLING) // 16 * 16
+
+
 @cache
 def plan(rows: int) -> Plan:
     """Tables for transforms of ``8 * rows`` cells.
@@ -115,7 +121,7 @@ def plan(rows: int) -> Plan:
         ``2^a``, ``3 2^a`` or ``5 2^a``, a multiple of 8.
     """
     size = LANES * rows
-    band = int(size / OVERSAMPLING) // 16 * 16
+    band = band_of(rows)
     mode = np.arange(band) - band // 2
     node, node_weight = _nodes()
     weight = _spreading_kernel(node) * node_weight * TAPS / 2

@@ -78,6 +78,18 @@ def test_whole_file_is_weights_and_48_kib_at_most(bundle: Bundle) -> None:
     assert len(bundle_bytes(bundle)) <= len(bundle.weights) + 48 * 1024
 
 
+def test_weights_are_decoded_once_and_nobody_can_change_them(
+    bundle: Bundle, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fresh = parse_bundle(bundle_bytes(bundle), "x")  # decodes them, to check them
+    monkeypatch.setattr(module, "decode_weights", None)
+    first = fresh.tensors()
+    for array in first.values():
+        array[:] = 7
+    for name, array in fresh.tensors().items():
+        np.testing.assert_array_equal(array, bundle.tensors()[name])
+
+
 def test_weights_are_stored_once(bundle: Bundle) -> None:
     data = bundle_bytes(bundle)
     assert data.count(bundle.weights) == 1

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from astroprep.errors import ConfigError, DataError
 from astroprep.period import FrequencyGrid, GridRule, log10_false_alarm, power, power_ragged
-from astroprep.period.backends import ROWS, plans
+from astroprep.period.backends import BANDS, PRODUCT, ROWS, plans
 from astroprep.period.exact import harmonic_power, standardise
 from astroprep.period.peaks import strongest_peaks
 from astroprep.period.sine import sine_power, sine_room
@@ -100,6 +100,14 @@ def test_normalizations_are_those_of_astropy(normalization):
 
     truth = astropy_power(time, value, error, grid, normalization=normalization)
     assert ours == pytest.approx(truth, rel=1e-7, abs=1e-9)
+
+
+def test_only_chosen_transforms_get_tables():
+    every, few = plans(), plans(np.array([3, PRODUCT, 0]))
+    assert [one.rows for one in every] == list(ROWS)
+    assert [one.band for one in every] == list(BANDS)
+    assert few[3] is every[3]
+    assert {one.rows for one in few} == {ROWS[0], ROWS[3]}
 
 
 @pytest.mark.parametrize("place", range(len(ROWS)))
