@@ -146,7 +146,7 @@ class TestSurvey:
         row = {name: i for i, name in enumerate(survey.ids)}
         for i in second:
             j = row[survey.objects["twin_of"][i]]
-            for name in ("label", "mean_mag", "amplitude"):
+            for name in ("label", "mean_mag", "amplitude", "split"):
                 assert survey.objects[name][i] == survey.objects[name][j]
             apart = abs(survey.objects["dec"][i] - survey.objects["dec"][j]) * 3600
             assert apart < 3

@@ -226,7 +226,7 @@ def simulate_survey(
     n_visits : float, default 250
         Mean number of exposures of a field in seven years.
     test_fraction : float, default 0.4
-        Share of the objects with ``split`` "test"; the others are "train".
+        Share of the stars with ``split`` "test"; the others are "train". Twins never cross.
     accidents : float, default 1
         Scales the rate of every accident: 0 gives a clean survey with honest errors.
 
@@ -291,7 +291,7 @@ def simulate_survey(
     sigma = np.hypot(0.012, 0.028 * 10 ** (0.3 * (truth - 16.0)) * seeing)
     factor = np.exp(min(accidents, 1.0) * rng.normal(-0.15, 0.25, n_objects))
     names = np.array([f"sim-{seed}-{i:06d}" for i in range(n_objects)], dtype=object)
-    in_test = rng.random(n_objects) < test_fraction
+    in_test = (rng.random(n_objects) < test_fraction)[source]  # a star is on one side
     batch = LightCurveBatch(
         time=np.round(time, 6),
         value=truth + sigma * rng.normal(size=truth.size),
