@@ -27,7 +27,8 @@ from astroprep.compress.chain import CompressedNetwork, CompressSettings
 from astroprep.model.evaluate import bootstrap_difference
 from astroprep.model.train import predict_logits
 from astroprep.pipeline.compare import milliseconds
-from astroprep.pipeline.recipe import read_recipe, settings_from_table
+from astroprep.pipeline.recipe import read_recipe
+from astroprep.pipeline.settings_tables import settings_from_table
 
 ORDER = [
     "reference", "half", "pruned", "pruned + shared", "shared", "channels", "channels + shared",

@@ -34,7 +34,8 @@ from astroprep.deploy.kernel import IntegerKernel
 from astroprep.model.firenet import FireNet, fold_batchnorm
 from astroprep.model.train import predict_logits
 from astroprep.pipeline.compare import milliseconds
-from astroprep.pipeline.recipe import read_recipe, settings_from_table
+from astroprep.pipeline.recipe import read_recipe
+from astroprep.pipeline.settings_tables import settings_from_table
 
 N_CALIBRATION = 2048
 
