@@ -5,6 +5,8 @@ from __future__ import annotations
 from statistics import mean, stdev
 from typing import Any
 
+from claims_members import CLAIMS as MEMBERS
+
 NAMES = {
     "hard": "micro network, labels alone",
     "micro": "micro network, taught",
@@ -41,4 +43,4 @@ def networks(result: dict[str, Any]) -> list[tuple[str, str]]:
     return claims
 
 
-CLAIMS = {"classify_crts": networks}
+CLAIMS = {"classify_crts": networks, **MEMBERS}
