@@ -219,6 +219,7 @@ def kinds(bench: Bench, seed: int, names: list[str]) -> list[dict[str, Any]]:
         {"part": "kinds", "seed": seed, "members": name, "joined": how,
          **bench.judged(members, select=how == "selected")}
         for name, members in sets.items()
+        if members
         for how in (("averaged", "selected") if len(members) > 1 else ("averaged",))
     ]  # fmt: skip
 
