@@ -43,7 +43,6 @@ from astroprep.model.teachers import join_members, select_members
 from astroprep.model.train import class_weights, fit_network, predict_logits
 from astroprep.pipeline.recipe import read_recipe
 
-N_PAIRS = 3
 PAIR = {"max_epochs": 30, "batch_size": 256, "learning_rate": 5e-3, "patience": 0}
 KINDS: dict[str, tuple[str, ...]] = {
     "initializations": ("micro",) * 2,
@@ -193,16 +192,16 @@ class Bench:
         return {"n_members": len(members), **row}
 
 
-def pairs(bench: Bench, seed: int) -> list[dict[str, Any]]:
-    """Over-fitted beside early-stopped, for 1 to `N_PAIRS` members."""
-    made = [bench.pair(seed, k) for k in range(N_PAIRS)]
+def pairs(bench: Bench, seed: int, n: int) -> list[dict[str, Any]]:
+    """Over-fitted beside early-stopped, for 1 to n members."""
+    made = [bench.pair(seed, k) for k in range(n)]
     facts = ("epochs", "best_epoch", "best_loss", "last_loss", "training_loss", "seconds")
     means = {key: mean(one["over-fitted"].facts[key] for one in made) for key in facts}
     return [
         {"part": "pairs", "seed": seed, "members": end,
          **bench.judged([one[end] for one in made[:k]]), **means}
         for end in ("early-stopped", "over-fitted")
-        for k in range(1, N_PAIRS + 1)
+        for k in range(1, n + 1)
     ]  # fmt: skip
 
 
@@ -244,6 +243,7 @@ def main() -> None:
     parser.add_argument("--data", type=Path, required=True, help="folder with crts_south.parquet")
     parser.add_argument("--cache", type=Path, required=True, help="folder for what is made once")
     parser.add_argument("--seeds", type=int, default=3, help="of the pairs")
+    parser.add_argument("--pairs", type=int, default=3, help="most networks of an ensemble")
     parser.add_argument("--kind-seeds", type=int, default=2)
     parser.add_argument("--kinds", default=",".join(KINDS), help="initializations first")
     parser.add_argument("--out", type=Path, help="JSON file; benchmarks/results/ by default")
@@ -254,7 +254,7 @@ def main() -> None:
     for seed in range(1, given.kind_seeds + 1):
         rows += kinds(bench, seed, given.kinds.split(","))
     for seed in range(1, given.seeds + 1):
-        rows += pairs(bench, seed)
+        rows += pairs(bench, seed, given.pairs)
     show(rows)
     path = record(
         "classify_members",
