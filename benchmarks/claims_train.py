@@ -5,6 +5,8 @@ from __future__ import annotations
 from statistics import mean, stdev
 from typing import Any
 
+from claims_members import CLAIMS as MEMBERS
+
 NAMES = {
     "hard": "micro network, labels alone",
     "micro": "micro network, taught",
@@ -81,4 +83,4 @@ def distilled(result: dict[str, Any]) -> list[tuple[str, str]]:
     return claims
 
 
-CLAIMS = {"classify_crts": networks, "classify_distilled": distilled}
+CLAIMS = {"classify_crts": networks, "classify_distilled": distilled, **MEMBERS}

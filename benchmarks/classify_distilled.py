@@ -44,7 +44,8 @@ from astroprep.model.firenet import build_network, count_parameters
 from astroprep.model.members import PRESETS
 from astroprep.model.teachers import TeacherSettings, join_members, select_members, train_teacher
 from astroprep.model.train import class_weights, fit_network, predict_logits
-from astroprep.pipeline.recipe import Recipe, read_recipe, settings_from_table
+from astroprep.pipeline.recipe import Recipe, read_recipe
+from astroprep.pipeline.settings_tables import settings_from_table
 
 RECIPE = Path(__file__).parents[1] / "pipelines" / "distilled.toml"
 PART = 0.3

@@ -24,7 +24,8 @@ from astroprep.model.evaluate import evaluate
 from astroprep.model.firenet import FireNet, build_network, firenet_spec
 from astroprep.model.train import TrainingArrays, TrainSettings, fit_network
 from astroprep.pipeline.prepare import prepare
-from astroprep.pipeline.recipe import Recipe, read_recipe, settings_from_table
+from astroprep.pipeline.recipe import Recipe, read_recipe
+from astroprep.pipeline.settings_tables import settings_from_table
 from astroprep.pipeline.split import assign_roles
 from astroprep.represent import AuxiliaryScale
 

@@ -34,7 +34,8 @@ from astroprep.compress.chain import CompressSettings
 from astroprep.compress.stored import CompressedNetwork, store_network, store_tensors
 from astroprep.model.firenet import fold_batchnorm
 from astroprep.model.train import predict_logits
-from astroprep.pipeline.recipe import Recipe, read_recipe, settings_from_table
+from astroprep.pipeline.recipe import Recipe, read_recipe
+from astroprep.pipeline.settings_tables import settings_from_table
 
 N_RESAMPLES = 1000
 

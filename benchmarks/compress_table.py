@@ -42,7 +42,8 @@ from astroprep.compress.stored import CompressedNetwork
 from astroprep.compress.weights import decode_weights
 from astroprep.model.evaluate import bootstrap_difference
 from astroprep.pipeline.compare import answers, milliseconds
-from astroprep.pipeline.recipe import read_recipe, settings_from_table
+from astroprep.pipeline.recipe import read_recipe
+from astroprep.pipeline.settings_tables import settings_from_table
 
 
 def coded(made: CompressedNetwork) -> dict[str, int]:

@@ -2,7 +2,8 @@
 
 Their input is the folded light curve sorted by phase, not binned: the gap to the next point and the
 standardised magnitude; mean, scale and log10 of the period join at every position before a head of
-1x1 convolutions, whose logits are averaged over the circle. Used by `classify_crts.py`.
+1x1 convolutions, whose logits are averaged over the circle. Used by
+`classify_cyclic.py` and `classify_crts.py`.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ from torch import nn
 from torch.nn.utils.parametrizations import weight_norm
 
 LENGTH = 200  # points of a sequence
+WIDTH = 32  # channels
 
 
 def sequences(
@@ -48,18 +50,25 @@ def sequences(
 
 
 class _Wrapped(nn.Module):
-    """Convolution that looks back around the circle, ReLU, dropout."""
+    """Convolution that looks back around the circle, ReLU, dropout.
+
+    Every tap is a product with all positions, turned around the circle afterwards.
+    """
 
     def __init__(self, n_in: int, n_out: int, kernel: int, dilation: int, dropout: float) -> None:
         super().__init__()
-        self.pad = (kernel - 1) * dilation
-        self.conv = weight_norm(nn.Conv1d(n_in, n_out, kernel, dilation=dilation))
+        self.turns = [(kernel - 1 - tap) * dilation for tap in range(kernel)]
+        self.conv = weight_norm(nn.Conv1d(n_in, n_out, kernel))
         self.drop = nn.Dropout(dropout)
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
-        n_turns = -(-self.pad // x.shape[-1])
-        before = torch.cat([x] * n_turns, dim=-1)[..., -self.pad :]
-        return self.drop(torch.relu(self.conv(torch.cat([before, x], dim=-1))))
+        """Map (position, curve, channel) to (position, curve, channel)."""
+        weight = self.conv.weight.permute(2, 0, 1)  # (tap, channel out, channel in)
+        parts = nn.functional.linear(x, weight.flatten(0, 1)).chunk(len(self.turns), dim=-1)
+        y = parts[-1] + self.conv.bias
+        for part, turn in zip(parts[:-1], self.turns, strict=False):
+            y = y + part.roll(turn, dims=0)
+        return self.drop(torch.relu(y))
 
 
 class _Block(nn.Module):
@@ -71,12 +80,41 @@ class _Block(nn.Module):
         super().__init__()
         self.first = _Wrapped(n_in, n_out, kernel, dilation, dropout)
         self.second = _Wrapped(n_out, n_out, kernel, dilation, dropout)
-        self.carry = nn.Conv1d(n_in, n_out, 1) if n_in != n_out else nn.Identity()
+        self.carry = nn.Linear(n_in, n_out) if n_in != n_out else nn.Identity()
         self.last_relu = last_relu
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
+        """Map (position, curve, channel) to (position, curve, channel)."""
         y = self.second(self.first(x)) + self.carry(x)
         return torch.relu(y) if self.last_relu else y
+
+
+class _Halved(nn.Module):
+    """The larger of every two neighbours; an odd circle repeats its last position first."""
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        """Map (position, curve, channel) to (half as many positions, curve, channel)."""
+        if len(x) % 2:
+            x = torch.cat([x[-1:], x])
+        return x.unflatten(0, (-1, 2)).amax(dim=1)
+
+
+def _trunk(kind: str) -> list[nn.Module]:
+    """Blocks of one of the two networks.
+
+    iTCN: 8 dilated blocks of 32 channels and 2 taps. iResNet: 5 levels of 2 blocks, 5 taps, 16
+    channels on the first level and 32 on the others, without dropout, as its authors set it for
+    the stars of MACHO.
+    """
+    if kind == "iTCN":
+        return [_Block(2 if k == 0 else WIDTH, WIDTH, 2, 2**k, 0.15, True) for k in range(8)]
+    widths = [2, *(WIDTH // 2 if k < 2 else WIDTH for k in range(10))]
+    layers: list[nn.Module] = []
+    for k in range(10):
+        if k and k % 2 == 0:
+            layers.append(_Halved())
+        layers.append(_Block(widths[k], widths[k + 1], 5, 1, 0.0, False))
+    return layers
 
 
 class Cyclic(nn.Module):
@@ -84,25 +122,17 @@ class Cyclic(nn.Module):
 
     def __init__(self, kind: str, n_classes: int) -> None:
         super().__init__()
-        width = 32
-        layers: list[nn.Module] = []
-        if kind == "iTCN":
-            layers += [_Block(2 if k == 0 else width, width, 2, 2**k, 0.15, True) for k in range(8)]
-        else:
-            for k in range(8):
-                if k and k % 2 == 0:
-                    layers.append(nn.MaxPool1d(2))
-                layers.append(_Block(2 if k == 0 else width, width, 5, 1, 0.15, False))
-        self.trunk = nn.Sequential(*layers)
-        self.hidden = nn.Conv1d(width + 3, width, 1)
-        self.head = nn.Conv1d(width, n_classes, 1)
+        self.trunk = nn.Sequential(*_trunk(kind))
+        self.hidden = nn.Linear(WIDTH + 3, WIDTH)
+        self.head = nn.Linear(WIDTH, n_classes)
 
     def forward(self, x: torch.Tensor, auxiliary: torch.Tensor) -> torch.Tensor:
         """Logits (curve, class) of (curve, 2, position) and (curve, 3)."""
-        y = self.trunk(x)  # (curve, channel, position)
-        everywhere = auxiliary[:, :, None].expand(-1, -1, y.shape[2])
-        y = torch.relu(self.hidden(torch.cat([y, everywhere], dim=1)))
-        return self.head(y).mean(dim=2)
+        y = self.trunk(x.permute(2, 0, 1).contiguous())  # (position, curve, channel)
+        everywhere = auxiliary.expand(len(y), -1, -1)
+        y = torch.relu(self.hidden(torch.cat([y, everywhere], dim=-1)))
+        logits: torch.Tensor = self.head(y).mean(dim=0)
+        return logits
 
 
 @torch.no_grad()
@@ -126,10 +156,12 @@ def train(
     *,
     epochs: int,
     seed: int,
-) -> tuple[nn.Module, tuple[NDArray[np.float32], NDArray[np.float32]], int]:
+    patience: int = 0,
+) -> tuple[nn.Module, tuple[NDArray[np.float32], NDArray[np.float32]], list[float]]:
     """Adam at 5e-3 in batches of 32, halved on a plateau of the validation loss; best epoch kept.
 
-    Gives the network, the mean and scale of its auxiliaries, and its number of parameters.
+    Ends after `patience` epochs without a lower validation loss, where it is above 0. Gives the
+    network, the mean and scale of its auxiliaries, and the validation loss epoch by epoch.
     """
     torch.manual_seed(seed)
     net = Cyclic(kind, n_classes)
@@ -139,9 +171,9 @@ def train(
     _, a = sequences(curves, learn, seed)
     scale = a.mean(axis=0), a.std(axis=0)
     a_check = (a_check - scale[0]) / scale[1]
-    y_check, best, kept = torch.tensor(label[check]), np.inf, copy.deepcopy(net.state_dict())
+    y_check, losses, kept = torch.tensor(label[check]), [np.inf], copy.deepcopy(net.state_dict())
     for epoch in range(epochs):
-        begin = time.perf_counter()
+        begin = time.process_time()
         x, a = sequences(curves, learn, seed + 1 + epoch)  # other points of the longer curves
         a = (a - scale[0]) / scale[1]
         net.train()
@@ -156,9 +188,12 @@ def train(
             optimizer.step()
         loss = float(nn.functional.cross_entropy(logits_of(net, x_check, a_check), y_check))
         plateau.step(loss)
-        if loss < best:
-            best, kept = loss, copy.deepcopy(net.state_dict())
-        seconds = time.perf_counter() - begin
+        if loss < min(losses):
+            kept = copy.deepcopy(net.state_dict())
+        losses.append(loss)
+        seconds = time.process_time() - begin
         print(f"  {kind} epoch {epoch}: validation loss {loss:.4f} ({seconds:.0f} s)", flush=True)
+        if 0 < patience <= epoch + 1 - int(np.argmin(losses)):
+            break
     net.load_state_dict(kept)
-    return net, scale, sum(p.numel() for p in net.parameters())
+    return net, scale, losses[1:]

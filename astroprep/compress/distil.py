@@ -10,6 +10,7 @@ import numpy as np
 import torch
 
 from astroprep.errors import ConfigError, DataError
+from astroprep.model.checkpoint import Augment
 from astroprep.model.firenet import FireNet, build_network
 from astroprep.model.loss import Side
 from astroprep.model.train import (
@@ -91,6 +92,7 @@ def distil(
     settings: DistilSettings,
     fit: TrainSettings,
     *,
+    augment: Augment | None = None,
     progress: Callable[[dict[str, float]], None] | None = None,
 ) -> Distilled:
     """Choose temperature and share on the validation objects, then train the student.
@@ -105,6 +107,8 @@ def distil(
         What is tried.
     fit : TrainSettings
         How the student is trained; its seed makes the weights too.
+    augment : Augment, optional
+        As in `fit_network`; what the teacher said of the curve as it is stays the target.
     progress : callable, optional
         Given each new row of the history of any training.
 
@@ -132,14 +136,14 @@ def distil(
             max_epochs=settings.trial_epochs,
         )
         net = build_network(spec, fit.seed)
-        fit_network(net, arrays, taught, progress=progress)
+        fit_network(net, arrays, taught, augment=augment, progress=progress)
         loss = label_loss(net, arrays, fit)
         trials.append({"temperature": temperature, "share": share, "validation_loss": loss})
     losses = [trial["validation_loss"] for trial in trials]
     temperature, share = pairs[int(np.argmin(losses)) if losses else 0]
     taught = replace(fit, distillation=share, distillation_temperature=temperature)
     net = build_network(spec, fit.seed)
-    history = fit_network(net, arrays, taught, progress=progress)
+    history = fit_network(net, arrays, taught, augment=augment, progress=progress)
     return Distilled(net, history, taught, trials)
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
@@ -15,12 +15,14 @@ from astroprep.compress.chain import CompressSettings
 from astroprep.data import LightCurveBatch
 from astroprep.errors import DataError
 from astroprep.io import ColumnNames, Survey, open_survey
+from astroprep.model.refold import AugmentSettings
 from astroprep.model.train import TrainSettings
 from astroprep.pipeline.account import Counts, Progress
 from astroprep.pipeline.classify import BATCH_OBJECTS
 from astroprep.pipeline.prepare import Prepared
-from astroprep.pipeline.recipe import Recipe, settings_from_table
+from astroprep.pipeline.recipe import Recipe
 from astroprep.pipeline.resume import RunFolder
+from astroprep.pipeline.settings_tables import settings_from_table
 
 __all__ = ["Job", "RunOptions"]
 
@@ -92,8 +94,12 @@ class Job:
     @cached_property
     def training(self) -> TrainSettings:
         """How the network is trained."""
-        settings: TrainSettings = settings_from_table(TrainSettings, self.recipe.training)
-        return replace(settings, seed=self.recipe.seed)
+        return self.recipe.train_settings()
+
+    @cached_property
+    def augment(self) -> AugmentSettings | None:
+        """How training curves are changed from epoch to epoch; None where they are not."""
+        return self.recipe.augment_settings()
 
     @cached_property
     def compression(self) -> CompressSettings:
@@ -113,6 +119,10 @@ class Job:
     def part_paths(self) -> list[Path]:
         """Files of prepared batches, in order."""
         return sorted(self.folder.work.glob("part-*.arrow"))
+
+    def points_path(self, part: Path) -> Path:
+        """File of the points of the training curves of a prepared batch, see `pipeline.points`."""
+        return part.with_name(f"{part.stem}.points.npz")
 
     def parts(self) -> Iterator[Prepared]:
         """Prepared batches, in order, one in memory at a time."""

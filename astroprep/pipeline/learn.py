@@ -20,11 +20,13 @@ from astroprep.errors import DataError
 from astroprep.io import replaced
 from astroprep.model.firenet import FireNet, build_network, firenet_spec
 from astroprep.model.parallel import fit_parallel
+from astroprep.model.refold import Refold
 from astroprep.model.teachers import TeacherSettings, train_teacher
 from astroprep.model.train import TrainingArrays, TrainSettings
 from astroprep.pipeline.job import Job
+from astroprep.pipeline.points import load_refold
 from astroprep.pipeline.prepare import Prepared
-from astroprep.pipeline.recipe import settings_from_table
+from astroprep.pipeline.settings_tables import settings_from_table
 from astroprep.pipeline.split import Roles
 from astroprep.represent import AuxiliaryScale
 
@@ -206,10 +208,13 @@ def train(job: Job, data: LearningData) -> tuple[FireNet, dict[str, Any]]:
         def progress(row: dict[str, float]) -> None:
             job.progress("train", int(row["epoch"]) + 1, total)
 
+        augment = _refold(job, data)
         notes: dict[str, Any] = {}
         if job.recipe.is_distilled():
             chosen: DistilSettings = settings_from_table(DistilSettings, job.recipe.distillation)
-            made = distil(spec, data.arrays, chosen, job.training, progress=progress)
+            made = distil(
+                spec, data.arrays, chosen, job.training, augment=augment, progress=progress
+            )
             net, history = made.net, made.history
             notes = {
                 "teacher": job.folder.get_json("teacher.json"),
@@ -222,6 +227,7 @@ def train(job: Job, data: LearningData) -> tuple[FireNet, dict[str, Any]]:
                 net,
                 data.arrays,
                 job.training,
+                augment=augment,
                 checkpoint=job.folder.work / "training.pt",
                 progress=progress,
             )
@@ -229,6 +235,14 @@ def train(job: Job, data: LearningData) -> tuple[FireNet, dict[str, Any]]:
             torch.save(net.state_dict(), temporary)
         job.folder.put_json("history.json", dataclasses.asdict(history) | notes)
     return net, job.folder.get_json("history.json")
+
+
+def _refold(job: Job, data: LearningData) -> Refold | None:
+    """What changes the training curves from epoch to epoch, where the recipe asks for it."""
+    if job.augment is None:
+        return None
+    paths = [job.points_path(path) for path in job.part_paths()]
+    return load_refold(paths, data.row, data.arrays, job.steps, job.augment)
 
 
 def settings_of_network(job: Job) -> TrainSettings:

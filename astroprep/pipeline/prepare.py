@@ -17,7 +17,7 @@ from astroprep.data import LightCurveBatch, Rejected
 from astroprep.errors import ConfigError, DataError
 from astroprep.io import replaced
 
-__all__ = ["Prepared", "apply_steps", "fit_steps", "learns", "prepare"]
+__all__ = ["Prepared", "apply_steps", "fit_steps", "learns", "prepare", "taken_out"]
 
 TEXTS = ("id", "step", "reason", "label", "split")  # columns of `Rejected` beside the row
 
@@ -162,7 +162,11 @@ def prepare(batch: LightCurveBatch, steps: Sequence[Transformer]) -> Prepared:
     DataError
         If a step raises.
     """
-    result = apply_steps(steps, batch)
+    return taken_out(apply_steps(steps, batch), steps)
+
+
+def taken_out(result: LightCurveBatch, steps: Sequence[Transformer]) -> Prepared:
+    """What the network needs of a batch behind the steps; as `prepare`."""
     if "folded" not in result.objects:
         raise ConfigError("the recipe makes no folded channels: add the step FoldedChannels")
     n = result.n_curves

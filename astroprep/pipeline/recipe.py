@@ -4,17 +4,28 @@ from __future__ import annotations
 
 import tomllib
 from collections.abc import Mapping
-from dataclasses import asdict, fields
+from dataclasses import asdict
 from pathlib import Path
-from typing import Any, Literal, Self
+from typing import TYPE_CHECKING, Any, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
-from pydantic.dataclasses import dataclass as validated
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from astroprep.base import Transformer
 from astroprep.errors import ConfigError
 from astroprep.model.taxonomy import Taxonomy
+from astroprep.pipeline.settings_tables import (
+    AUGMENT,
+    check_settings,
+    explain,
+    settings_classes,
+    settings_from_table,
+    without_augment,
+)
 from astroprep.pipeline.steps import closest, step_from_table, step_to_table
+
+if TYPE_CHECKING:
+    from astroprep.model.refold import AugmentSettings
+    from astroprep.model.train import TrainSettings
 
 __all__ = [
     "DeploymentTable",
@@ -22,7 +33,6 @@ __all__ = [
     "SplitTable",
     "read_recipe",
     "resolved",
-    "settings_from_table",
 ]
 
 OPTIONAL = ("teachers", "distillation")  # tables that mean nothing where both are empty
@@ -110,7 +120,10 @@ class Recipe(_Table):
         ``step`` (class name) and its settings, in order.
     split, network, training, compression, deployment : tables
         See `SplitTable`, `NetworkTable`, `astroprep.model.train.TrainSettings`,
-        `astroprep.compress.chain.CompressSettings` and `DeploymentTable`.
+        `astroprep.compress.chain.CompressSettings` and `DeploymentTable`. With a table
+        ``[training.augment]``, which may be empty, the training curves are changed and folded
+        anew for every epoch, see `astroprep.model.refold.AugmentSettings`; compression trains on
+        curves as they are.
     teachers, distillation : tables
         See `astroprep.model.teachers.TeacherSettings` and
         `astroprep.compress.distil.DistilSettings`. Where either has a key, the network is taught
@@ -182,37 +195,27 @@ class Recipe(_Table):
         """Whether the network learns from teachers."""
         return bool(self.teachers or self.distillation)
 
+    def train_settings(self) -> TrainSettings:
+        """How the network is trained."""
+        from astroprep.model.train import TrainSettings
+
+        table = {**without_augment(self.training), "seed": self.seed}
+        made: TrainSettings = settings_from_table(TrainSettings, table)
+        return made
+
+    def augment_settings(self) -> AugmentSettings | None:
+        """How training curves are changed from epoch to epoch; None where they are not."""
+        from astroprep.model.refold import AugmentSettings
+
+        if AUGMENT not in self.training:
+            return None
+        table = {**self.training[AUGMENT], "seed": self.seed}
+        made: AugmentSettings = settings_from_table(AugmentSettings, table)
+        return made
+
     def to_dict(self) -> dict[str, Any]:
         """Plain tables, for JSON."""
         return self.model_dump(mode="json")
-
-
-def settings_from_table(cls: type[Any], table: Mapping[str, Any]) -> Any:
-    """Make a settings dataclass of a table, checking names and types.
-
-    Raises
-    ------
-    ConfigError
-        If a key is not known or a value has the wrong type or range; all at once.
-    """
-    checker = TypeAdapter(validated(cls, config=ConfigDict(extra="forbid"), frozen=True))
-    try:
-        checker.validate_python(dict(table))
-    except ValidationError as wrong:
-        known = [field.name for field in fields(cls)]
-        raise ConfigError("; ".join(_explain(error, known) for error in wrong.errors())) from None
-    return cls(**{k: tuple(v) if isinstance(v, list) else v for k, v in table.items()})
-
-
-def _explain(error: Any, known: list[str]) -> str:
-    """One mistake that pydantic found, in our words."""
-    place = [str(part) for part in error["loc"]]
-    if error["type"] in ("extra_forbidden", "unexpected_keyword_argument"):
-        return f"unknown key {place[-1]!r}{closest(place[-1], known)}"
-    if error["type"] == "missing":
-        return f"missing key {place[-1]!r}"
-    reason = str(error["msg"]).removeprefix("Value error, ")
-    return f"{'.'.join(place)} = {error['input']!r}: {reason}" if place else reason
 
 
 def read_recipe(path: str | Path) -> Recipe:
@@ -256,15 +259,7 @@ def recipe_from_tables(tables: Mapping[str, Any], *, source: str) -> Recipe:
             step_from_table(table)
         except ConfigError as error:
             mistakes.append(f"{error} in [[steps]] {i + 1} ({table.get('step', '?')})")
-    for key, cls in _settings_classes().items():
-        if not isinstance(tables.get(key, {}), dict):
-            raise ConfigError(f"{source}: {key} must be one table, begun by a line [{key}]")
-        try:
-            settings_from_table(cls, tables.get(key, {}))
-        except (ConfigError, TypeError) as error:
-            mistakes.append(f"{error} in [{key}]")
-        if "seed" in tables.get(key, {}):
-            mistakes.append(f"'seed' belongs at the top of the recipe, not in [{key}]")
+    mistakes += check_settings(tables, source)
     recipe = None
     try:
         recipe = Recipe.model_validate(dict(tables))
@@ -279,7 +274,7 @@ def recipe_from_tables(tables: Mapping[str, Any], *, source: str) -> Recipe:
                 "deployment": DeploymentTable.model_fields,
             }
             where = f" in [{table}]" if table else ""
-            mistakes.append(_explain(found, list(known.get(table, ()))) + where)
+            mistakes.append(explain(found, list(known.get(table, ()))) + where)
     except ConfigError as error:
         mistakes.append(f"{error} in [network]")
     if (
@@ -304,26 +299,15 @@ def resolved(recipe: Recipe) -> dict[str, Any]:
     """Everything that a run of this recipe would use, defaults filled in."""
     full = recipe.to_dict()
     full["steps"] = [step_to_table(step) for step in recipe.make_steps()]
-    for key, cls in _settings_classes().items():
+    for key, cls in settings_classes().items():
         if key in OPTIONAL and not recipe.is_distilled():
             continue
-        full[key] = asdict(settings_from_table(cls, getattr(recipe, key)))
+        full[key] = asdict(settings_from_table(cls, without_augment(getattr(recipe, key))))
     full["training"]["seed"] = recipe.seed
+    augment = recipe.augment_settings()
+    if augment is not None:
+        full["training"][AUGMENT] = asdict(augment)
     return full
-
-
-def _settings_classes() -> dict[str, type[Any]]:
-    from astroprep.compress.chain import CompressSettings
-    from astroprep.compress.distil import DistilSettings
-    from astroprep.model.teachers import TeacherSettings
-    from astroprep.model.train import TrainSettings
-
-    return {
-        "training": TrainSettings,
-        "compression": CompressSettings,
-        "teachers": TeacherSettings,
-        "distillation": DistilSettings,
-    }
 
 
 def _check_preset(preset: str) -> None:

@@ -23,7 +23,8 @@ from astroprep.pipeline.classify import BATCH_OBJECTS, spare_inputs
 from astroprep.pipeline.job import Job, RunOptions
 from astroprep.pipeline.learn import compress, learning_data, teach, train
 from astroprep.pipeline.package import deploy
-from astroprep.pipeline.prepare import Prepared, fit_steps, learns, prepare
+from astroprep.pipeline.points import save_points
+from astroprep.pipeline.prepare import Prepared, apply_steps, fit_steps, learns, taken_out
 from astroprep.pipeline.recipe import Recipe
 from astroprep.pipeline.results import measure_and_report
 from astroprep.pipeline.resume import RESULTS, RunFolder, fingerprint_of
@@ -209,7 +210,11 @@ def _prepare(job: Job, roles: Roles) -> None:
         for i, batch in enumerate(left, first):
             name = f"part-{i:06d}"
             with job.folder.stage(name, part_of="prepare"):
-                prepare(batch, job.steps).save(job.folder.work / f"{name}.arrow")
+                path, result = job.folder.work / f"{name}.arrow", apply_steps(job.steps, batch)
+                taken = taken_out(result, job.steps)
+                if job.augment is not None:
+                    save_points(job.points_path(path), result, job.steps, roles.role == "train")
+                taken.save(path)
             done += batch.n_objects
             job.progress("prepare", done, total)
     with job.folder.stage("prepare"):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from astroprep.errors import ConfigError
+from astroprep.model.refold import AugmentSettings
 from astroprep.pipeline.recipe import read_recipe, resolved
 from astroprep.pipeline.steps import all_steps, step_from_table
 
@@ -138,3 +139,48 @@ def test_mistakes_about_teachers_are_named_with_the_others(tmp_path):
     assert "unknown key 'temperature'; did you mean 'temperatures'? in [distillation]" in str(
         caught.value
     )
+
+
+def test_training_curves_are_changed_only_where_a_recipe_asks(tmp_path):
+    """An empty table asks for the defaults; the seed is the recipe's."""
+    plain = read_recipe(write(tmp_path, GOOD))
+    empty = read_recipe(write(tmp_path, "seed = 7\n" + GOOD + "[training.augment]\n"))
+    given = read_recipe(
+        write(tmp_path, GOOD + "[training]\nmax_epochs = 3\n[training.augment]\nbootstrap = 1.0\n")
+    )
+
+    assert plain.augment_settings() is None
+    assert "augment" not in resolved(plain)["training"]
+    assert empty.augment_settings() == AugmentSettings(seed=7)
+    assert given.augment_settings() == AugmentSettings(bootstrap=1.0, seed=1)
+    assert given.train_settings().max_epochs == resolved(given)["training"]["max_epochs"] == 3
+    assert resolved(given)["training"]["augment"]["bootstrap"] == 1.0
+    assert resolved(given)["training"]["augment"]["minority"] == 300
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        (
+            "[training.augment]\nnoize = 0.1",
+            "unknown key 'noize'; did you mean 'noise'? in [training.augment]",
+        ),
+        ("[training.augment]\nsubsample = 0.0", "subsample = 0.0"),
+        ("[training.augment]\nprocess = nan", "process = nan"),
+        ('[training.augment]\nmin_points = "few"', "min_points"),
+        ("[training.augment]\nseed = 3", "'seed' belongs at the top of the recipe"),
+        ("[training]\naugment = true", "training.augment must be one table"),
+        ("[training]\nprocesses = 2\n[training.augment]", "several processes train on curves as"),
+    ],
+)
+def test_mistakes_about_changed_curves_are_named(tmp_path, text, message):
+    with pytest.raises(ConfigError) as caught:
+        read_recipe(write(tmp_path, GOOD + text))
+    assert message in str(caught.value)
+
+
+def test_bands_apart_are_not_changed(tmp_path):
+    bands = GOOD.replace('"FoldedChannels"', '"FoldedChannels"\nbands = ["g", "r"]')
+    assert read_recipe(write(tmp_path, bands)).augment_settings() is None
+    with pytest.raises(ConfigError, match="folds all points together: leave it out, or 'bands'"):
+        read_recipe(write(tmp_path, bands + "[training.augment]\n"))
