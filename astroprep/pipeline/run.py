@@ -20,18 +20,19 @@ from astroprep.io import open_survey, replaced
 from astroprep.model.priors import read_shares
 from astroprep.pipeline.account import Counts, Progress, silent
 from astroprep.pipeline.classify import BATCH_OBJECTS, spare_inputs
-from astroprep.pipeline.job import Job, RunOptions
+from astroprep.pipeline.job import Job, Resources, RunOptions
 from astroprep.pipeline.learn import compress, learning_data, teach, train
 from astroprep.pipeline.package import deploy
-from astroprep.pipeline.prepare import Prepared, fit_steps, learns, prepare
+from astroprep.pipeline.prepare import Prepared, fit_steps, learns, recut
 from astroprep.pipeline.recipe import Recipe
 from astroprep.pipeline.results import measure_and_report
 from astroprep.pipeline.resume import RESULTS, RunFolder, fingerprint_of
+from astroprep.pipeline.sizing import check_learning
 from astroprep.pipeline.split import Roles, assign_roles
 from astroprep.quality import assess
 from astroprep.surveys import load_schema
 
-__all__ = ["RunOptions", "RunResult", "opened", "prepared", "run"]
+__all__ = ["Resources", "RunOptions", "RunResult", "opened", "prepared", "run"]
 
 log = logging.getLogger(__name__)
 
@@ -64,6 +65,7 @@ def run(
     out: str | Path,
     options: RunOptions | None = None,
     *,
+    resources: Resources | None = None,
     restart: bool = False,
     progress: Progress = silent,
 ) -> RunResult:
@@ -79,6 +81,8 @@ def run(
         Folder for the results. A run that was interrupted continues there.
     options : RunOptions, optional
         Columns, period source and priors.
+    resources : Resources, optional
+        A ceiling on memory, and who prepares the light curves. Results do not depend on it.
     restart : bool, default False
         Forget what an earlier run left in `out`.
     progress : callable, optional
@@ -92,11 +96,13 @@ def run(
     Raises
     ------
     ConfigError
-        If recipe, options or folder are wrong.
+        If recipe, options or folder are wrong, or memory does not suffice.
     DataError
         If the input cannot be read or there is nothing to learn.
     """
-    with opened(recipe, source, out, options, restart=restart, progress=progress) as job:
+    with opened(
+        recipe, source, out, options, resources=resources, restart=restart, progress=progress
+    ) as job:
         return _go(job)
 
 
@@ -107,6 +113,7 @@ def opened(
     out: str | Path,
     options: RunOptions | None = None,
     *,
+    resources: Resources | None = None,
     restart: bool = False,
     progress: Progress = silent,
 ) -> Iterator[Job]:
@@ -136,7 +143,7 @@ def opened(
             ) from error
     fingerprint = fingerprint_of(settings, path)
     with RunFolder(Path(out), fingerprint, restart=restart) as folder:
-        yield Job(recipe, path, folder, options, progress)
+        yield Job(recipe, path, folder, options, progress, resources or Resources())
 
 
 def _go(job: Job) -> RunResult:
@@ -198,20 +205,24 @@ def _prepare(job: Job, roles: Roles) -> None:
         if sum(part.n_objects for part in job.parts()) != total:
             raise DataError(f"{job.folder.work} lost prepared parts; pass --restart to begin anew")
         return
-    with job.open() as survey:
-        for path in job.part_paths():
-            if job.folder.is_done(path.stem):
-                done += Prepared.load(path).n_objects
+    if job.resources.memory is not None:
+        learned = int(np.isin(roles.role, ("train", "validation")).sum())
+        check_learning(job.resources.memory, total, learned, job.sample())
+    for path in job.part_paths():
+        if job.folder.is_done(path.stem):
+            done += Prepared.load(path).n_objects
+    job.progress("prepare", done, total)
+    # past its end a reader gives an empty batch, which would replace the last part
+    parts = recut(job.prepared(done), BATCH_OBJECTS, done) if done < total else iter(())
+    while done < total:
+        name = f"part-{done // BATCH_OBJECTS:06d}"
+        with job.folder.stage(name, part_of="prepare"):
+            part = next(parts, None)
+            if part is None:
+                raise DataError(f"{job.source}: {total} objects were assessed, {done} are left")
+            part.save(job.folder.work / f"{name}.arrow")
+        done += part.n_objects
         job.progress("prepare", done, total)
-        first = done // BATCH_OBJECTS
-        # past its end a reader gives an empty batch, which would replace the last part
-        left = survey.iter_batches(BATCH_OBJECTS, first_row=done) if done < total else ()
-        for i, batch in enumerate(left, first):
-            name = f"part-{i:06d}"
-            with job.folder.stage(name, part_of="prepare"):
-                prepare(batch, job.steps).save(job.folder.work / f"{name}.arrow")
-            done += batch.n_objects
-            job.progress("prepare", done, total)
     with job.folder.stage("prepare"):
         pass
 
