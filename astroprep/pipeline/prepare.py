@@ -94,11 +94,10 @@ class Prepared:
         """All objects of one part at least, in their order."""
         if len(parts) == 1:
             return parts[0]
-        return replace(
-            parts[0],
-            **{name: np.concatenate([getattr(p, name) for p in parts]) for name in ARRAYS},
-            rejected=Rejected.concat(p.rejected for p in parts),
-        )
+        whole: dict[str, Any] = {
+            name: np.concatenate([getattr(part, name) for part in parts]) for name in ARRAYS
+        }
+        return replace(parts[0], **whole, rejected=Rejected.concat(p.rejected for p in parts))
 
     def save(self, path: Path) -> None:
         """Store as an Arrow file, from which `load` maps what it needs."""
