@@ -30,7 +30,7 @@ $(VENV)/.test: $(VENV)/.demo
 $(LSDB)/.test: pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(LSDB)
 	$(LSDB)/bin/python -m pip install --quiet --upgrade pip
-	$(LSDB)/bin/python -m pip install --quiet -c constraints.txt -e '.[lsdb,test]'
+	$(LSDB)/bin/python -m pip install --quiet -c constraints.txt -e '.[lsdb,train,test]'
 	@touch $@
 
 demo: $(VENV)/.demo

@@ -14,7 +14,7 @@ from astroprep.errors import ConfigError
 if TYPE_CHECKING:
     from astroprep.scale.work import Work
 
-__all__ = ["Cluster", "Engine", "EngineOption", "Memory", "batch_objects", "on_cluster"]
+__all__ = ["Cluster", "Engine", "EngineOption", "Memory", "batch_objects", "bytes_of", "on_cluster"]
 
 
 class Engine(StrEnum):

@@ -18,7 +18,7 @@ from astroprep.cli.options import (
     finish,
     use_threads,
 )
-from astroprep.cli.scaling import Engine, EngineOption
+from astroprep.cli.scaling import Cluster, Engine, EngineOption, Memory, bytes_of
 from astroprep.errors import ConfigError
 
 __all__ = ["compress", "demo", "run"]
@@ -37,6 +37,8 @@ def run(
     schema: Schema = None,
     jobs: Jobs = None,
     engine: EngineOption = Engine.local,
+    cluster: Cluster = None,
+    memory: Memory = None,
     strict: Strict = False,
     restart: Annotated[bool, typer.Option("--restart", help="Forget an earlier run.")] = False,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Print the resolved recipe.")] = False,
@@ -46,13 +48,10 @@ def run(
     Killed at any moment and started again, it continues.
 
     Example: `astroprep run pipelines/demo.toml --input data_samples/survey.parquet --out result/`
+
+    Example: `astroprep run recipe.toml --input survey.hats --engine lsdb --cluster
+    tcp://scheduler:8786 --out result/`
     """
-    if engine is Engine.lsdb:
-        raise ConfigError(
-            "run trains one network, which a cluster of partitions cannot: run it on a labelled "
-            "sample on one machine, then `astroprep classify result/bundle.apz CATALOGUE --engine "
-            "lsdb --cluster ADDRESS --out answers.hats`"
-        )
     from astroprep.pipeline.recipe import read_recipe
 
     read = read_recipe(recipe)
@@ -61,10 +60,11 @@ def run(
 
         show.out.print_json(json.dumps(resolved(read)))
         return
-    from astroprep.pipeline.run import RunOptions
+    from astroprep.pipeline.run import Resources, RunOptions
     from astroprep.pipeline.run import run as run_all
 
-    use_threads(jobs)
+    use_threads(jobs if engine is Engine.local else None)
+    ceiling = None if memory is None else bytes_of(memory)
     options = RunOptions(
         period_column=period_column,
         label_column=label_column,
@@ -73,7 +73,18 @@ def run(
         schema=schema,
     )
     with show.bars() as tell:
-        result = run_all(read, input_, out, options, restart=restart, progress=tell)
+        if engine is Engine.lsdb:
+            from astroprep.scale import run_recipe_on_cluster
+
+            result = run_recipe_on_cluster(
+                read, input_, out, options, cluster=cluster, n_processes=jobs or 1, memory=ceiling,
+                restart=restart, progress=tell,
+            )  # fmt: skip
+        else:
+            result = run_all(
+                read, input_, out, options, resources=Resources(ceiling), restart=restart,
+                progress=tell,
+            )  # fmt: skip
     show.out.print(show.measures_table(result.metrics))
     for name in ("report.html", "predictions.parquet", "bundle.apz", "metrics.json"):
         show.out.print(f"{result.out / name}")

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from astroprep.io.files import format_of, replaced, write_beside
     from astroprep.io.fits import SpaceFitsReader
     from astroprep.io.hats import HatsCatalog, HatsReader, hats_catalog
+    from astroprep.io.hats_partition import HatsPartition
     from astroprep.io.hats_writer import write_hats
     from astroprep.io.long_table import LongTableReader, write_long_table
     from astroprep.io.parquet import NestedParquetReader
@@ -27,6 +28,7 @@ __all__ = [
     "AvroRequest",
     "ColumnNames",
     "HatsCatalog",
+    "HatsPartition",
     "HatsReader",
     "LongCsvReader",
     "LongTableReader",

@@ -6,7 +6,7 @@ import csv
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
-from typing import Any, Self
+from typing import Self
 
 import numpy as np
 import pyarrow as pa
@@ -17,6 +17,7 @@ from astroprep.data import LightCurveBatch, Meta
 from astroprep.errors import ConfigError, DataError
 from astroprep.io.columns import ColumnNames
 from astroprep.io.files import HATS_FILES, check_file, first_line
+from astroprep.io.hats_partition import HatsPartition, placed
 from astroprep.io.parquet import NestedParquetReader
 
 __all__ = ["HatsCatalog", "HatsReader", "hats_catalog", "hats_files"]
@@ -52,6 +53,13 @@ class HatsCatalog:
     def dec(self) -> str | None:
         """Column of declination, degrees."""
         return self.properties.get("hats_col_dec")
+
+    @property
+    def index(self) -> str | None:
+        """Column of HEALPix numbers of order 29; None where they are of another order."""
+        if self.properties.get("hats_col_healpix_order", "29") != "29":
+            return None
+        return self.properties.get("hats_col_healpix", "_healpix_29")
 
     @property
     def n_rows(self) -> int:
@@ -339,7 +347,7 @@ class HatsReader:
             nothing = k + 1 == len(self._sizes) and not (given or held)  # one empty batch, then
             if start < size or nothing:
                 for batch in self._of_part(k, start, max_objects - count, max_objects):
-                    held.append(self._placed(batch, base))
+                    held.append(placed(batch, base, self.meta))
                     count += len(batch) + len(batch.rejected)
                     if count >= max_objects:
                         yield LightCurveBatch.concat(held)
@@ -348,25 +356,13 @@ class HatsReader:
         if held:
             yield LightCurveBatch.concat(held)
 
-    def iter_partition(self, k: int, max_objects: int = 4096) -> Iterator[LightCurveBatch]:
-        """Batches of the file ``catalog.files[k]`` alone; rows count as in `iter_batches`.
-
-        Parameters
-        ----------
-        k : int
-            Number of the file.
-        max_objects : int, default 4096
-            Objects in a batch; a file without rows gives one empty batch.
-
-        Raises
-        ------
-        DataError
-            If the file is damaged, or differs from the first in its columns.
-        """
-        base = sum(self._sizes[:k])
-        with self._open(k) as part:
-            for batch in part.iter_batches(max_objects):
-                yield self._placed(batch, base)
+    def partitions(self) -> list[HatsPartition]:
+        """The files, each with what it takes to read it without the others."""
+        first = np.cumsum([0, *self._sizes[:-1]]).tolist()
+        return [
+            HatsPartition(path, row, self.names, self.meta, self.on_bad)
+            for path, row in zip(self.catalog.files, first, strict=True)
+        ]
 
     def _of_part(self, k: int, start: int, room: int, full: int) -> Iterator[LightCurveBatch]:
         """Batches of one partition: one that fills the room, then full ones."""
@@ -374,16 +370,6 @@ class HatsReader:
             yield next(part.iter_batches(room, first_row=start))
             if start + room < self._sizes[k]:
                 yield from part.iter_batches(full, first_row=start + room)
-
-    def _placed(self, batch: LightCurveBatch, base: int) -> LightCurveBatch:
-        """A batch of a partition among all of them: its rows, its bands."""
-        band = batch.band
-        if band is not None and batch.meta.bands != self.meta.bands:
-            codes = [self.meta.bands.index(name) for name in batch.meta.bands]
-            band = np.array([*codes, -1], np.int16)[band]
-        objects: dict[str, Any] = {**batch.objects, "row": batch.objects["row"] + base}
-        away = replace(batch.rejected, row=batch.rejected.row + base)
-        return replace(batch, band=band, objects=objects, rejected=away, meta=self.meta)
 
     def read(self) -> LightCurveBatch:
         """All partitions as one batch, for catalogues that fit into memory."""

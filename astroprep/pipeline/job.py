@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -19,12 +19,13 @@ from astroprep.model.refold import AugmentSettings
 from astroprep.model.train import TrainSettings
 from astroprep.pipeline.account import Counts, Progress
 from astroprep.pipeline.classify import BATCH_OBJECTS
-from astroprep.pipeline.prepare import Prepared
+from astroprep.pipeline.prepare import Prepared, prepare
 from astroprep.pipeline.recipe import Recipe
 from astroprep.pipeline.resume import RunFolder
 from astroprep.pipeline.settings_tables import settings_from_table
+from astroprep.pipeline.sizing import objects_within
 
-__all__ = ["Job", "RunOptions"]
+__all__ = ["Job", "Preparer", "Resources", "RunOptions"]
 
 
 @dataclass(frozen=True)
@@ -62,6 +63,28 @@ class RunOptions:
         )
 
 
+SAMPLE = 8  # objects that are prepared to know names and shapes
+
+Preparer = Callable[["Job", int], Iterable[Prepared]]
+"""Gives what the fitted steps of a run make of its input, from a row on, in any batches."""
+
+
+@dataclass(frozen=True)
+class Resources:
+    """What a run may take of the machine; it changes no result.
+
+    Parameters
+    ----------
+    memory : int or None
+        Bytes that the process may hold; None for what the sizes as ever need.
+    preparer : callable or None
+        Who prepares the light curves, see `Preparer`; None for this process.
+    """
+
+    memory: int | None = None
+    preparer: Preparer | None = None
+
+
 @dataclass(frozen=True)
 class Job:
     """One run: its inputs, its folder, and what several stages need.
@@ -78,6 +101,8 @@ class Job:
         Columns, period source and priors.
     progress : callable
         Told stage, done and total.
+    resources : Resources
+        What the work may take; results do not depend on it.
     """
 
     recipe: Recipe
@@ -85,6 +110,7 @@ class Job:
     folder: RunFolder
     options: RunOptions
     progress: Progress
+    resources: Resources
 
     @cached_property
     def steps(self) -> list[Transformer]:
@@ -107,6 +133,13 @@ class Job:
         settings: CompressSettings = settings_from_table(CompressSettings, self.recipe.compression)
         return settings
 
+    @cached_property
+    def batch_objects(self) -> int:
+        """Light curves that are in memory at a time."""
+        if self.resources.memory is None:
+            return BATCH_OBJECTS
+        return objects_within(self.resources.memory, self.source, self.options.names())
+
     def open(self) -> Survey:
         """Open the survey; rows that cannot be read end among the rejected."""
         return open_survey(self.source, self.options.names(), on_bad="reject")
@@ -114,7 +147,21 @@ class Job:
     def batches(self) -> Iterator[LightCurveBatch]:
         """Raw batches of the survey, in order."""
         with self.open() as survey:
-            yield from survey.iter_batches(BATCH_OBJECTS)
+            yield from survey.iter_batches(self.batch_objects)
+
+    def prepared(self, first_row: int) -> Iterator[Prepared]:
+        """What the fitted steps make of the input from a row on, in batches of any size."""
+        if self.resources.preparer is not None:
+            yield from self.resources.preparer(self, first_row)
+            return
+        with self.open() as survey:
+            for batch in survey.iter_batches(self.batch_objects, first_row=first_row):
+                yield prepare(batch, self.steps)
+
+    def sample(self) -> Prepared:
+        """What the fitted steps make of the first objects: names and shapes of all."""
+        with self.open() as survey:
+            return prepare(next(iter(survey.iter_batches(SAMPLE))), self.steps)
 
     def part_paths(self) -> list[Path]:
         """Files of prepared batches, in order."""

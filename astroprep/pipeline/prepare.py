@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -17,8 +17,9 @@ from astroprep.data import LightCurveBatch, Rejected
 from astroprep.errors import ConfigError, DataError
 from astroprep.io import replaced
 
-__all__ = ["Prepared", "apply_steps", "fit_steps", "learns", "prepare", "taken_out"]
+__all__ = ["Prepared", "apply_steps", "fit_steps", "learns", "prepare", "recut", "taken_out"]
 
+ARRAYS = ("row", "id", "period", "features", "folded")  # of `Prepared`, an object a row
 TEXTS = ("id", "step", "reason", "label", "split")  # columns of `Rejected` beside the row
 
 
@@ -74,6 +75,29 @@ class Prepared:
     def n_objects(self) -> int:
         """Curves and rejected objects together."""
         return int(self.row.size) + len(self.rejected)
+
+    def rows(self, first: int, stop: int) -> Prepared:
+        """Objects of the input rows from `first` to `stop`, which is left out."""
+        mine = (self.row >= first) & (self.row < stop)
+        gone = (self.rejected.row >= first) & (self.rejected.row < stop)
+        return replace(
+            self,
+            **{name: getattr(self, name)[mine] for name in ARRAYS},
+            rejected=Rejected(
+                row=self.rejected.row[gone],
+                **{name: getattr(self.rejected, name)[gone] for name in TEXTS},
+            ),
+        )
+
+    @classmethod
+    def concat(cls, parts: Sequence[Prepared]) -> Prepared:
+        """All objects of one part at least, in their order."""
+        if len(parts) == 1:
+            return parts[0]
+        whole: dict[str, Any] = {
+            name: np.concatenate([getattr(part, name) for part in parts]) for name in ARRAYS
+        }
+        return replace(parts[0], **whole, rejected=Rejected.concat(p.rejected for p in parts))
 
     def save(self, path: Path) -> None:
         """Store as an Arrow file, from which `load` maps what it needs."""
@@ -183,3 +207,36 @@ def taken_out(result: LightCurveBatch, steps: Sequence[Transformer]) -> Prepared
         rejected=result.rejected,
         feature_names=names,
     )
+
+
+def recut(batches: Iterable[Prepared], n_objects: int, first_row: int = 0) -> Iterator[Prepared]:
+    """Parts of `n_objects` rows of the input, however it was cut when it was prepared.
+
+    Parameters
+    ----------
+    batches : iterable of Prepared
+        Of all rows from `first_row` on, in their order.
+    n_objects : int
+        Rows of each part, rejected ones included; the last has what is left.
+    first_row : int, default 0
+        Of the first part.
+
+    Yields
+    ------
+    Prepared
+        No more than one part and one batch are in memory.
+    """
+    held: list[Prepared] = []
+    count = 0
+    for batch in batches:
+        held.append(batch)
+        count += batch.n_objects
+        while count >= n_objects:
+            whole = Prepared.concat(held)
+            stop = first_row + n_objects
+            yield whole if count == n_objects else whole.rows(first_row, stop)
+            count -= n_objects
+            held = [whole.rows(stop, stop + count)] if count else []
+            first_row = stop
+    if count:
+        yield Prepared.concat(held)

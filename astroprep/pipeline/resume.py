@@ -17,7 +17,7 @@ import astroprep
 from astroprep.errors import AstroprepError, ConfigError, DataError
 from astroprep.io import replaced, source_sha256
 
-__all__ = ["RESULTS", "RunFolder", "code_sha256", "fingerprint_of"]
+__all__ = ["PARTITIONS", "RESULTS", "RunFolder", "code_sha256", "fingerprint_of"]
 
 RESULTS = (
     "bundle.apz",
@@ -26,6 +26,7 @@ RESULTS = (
     "metrics.json",
     "report.html",
 )
+PARTITIONS = "prepared.hats"  # in the working folder, what a cluster prepared so far
 FINAL_STAGES = ("deploy", "evaluate", "report")
 PACKAGES = (
     "numpy", "scipy", "numba", "pandas", "pyarrow", "scikit-learn", "onnxruntime", "onnx", "torch",
@@ -244,7 +245,9 @@ class RunFolder:
         return self
 
     def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
-        prepared = any(name.startswith("part-") for name in self._ledger["done"])
+        prepared = (self.work / PARTITIONS / "dataset").is_dir() or any(
+            name.startswith("part-") for name in self._ledger["done"]
+        )
         if kind is not None and issubclass(kind, AstroprepError) and not prepared:
             shutil.rmtree(self.work)  # a mistake found early: the corrected command starts anew
             with contextlib.suppress(OSError):

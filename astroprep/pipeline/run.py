@@ -20,19 +20,20 @@ from astroprep.io import open_survey, replaced
 from astroprep.model.priors import estimate_part, read_shares
 from astroprep.pipeline.account import Counts, Progress, silent
 from astroprep.pipeline.classify import BATCH_OBJECTS, spare_inputs
-from astroprep.pipeline.job import Job, RunOptions
+from astroprep.pipeline.job import Job, Resources, RunOptions
 from astroprep.pipeline.learn import compress, learning_data, teach, train
 from astroprep.pipeline.package import deploy
 from astroprep.pipeline.points import save_points
-from astroprep.pipeline.prepare import Prepared, apply_steps, fit_steps, learns, taken_out
+from astroprep.pipeline.prepare import Prepared, apply_steps, fit_steps, learns, recut, taken_out
 from astroprep.pipeline.recipe import Recipe
 from astroprep.pipeline.results import measure_and_report
 from astroprep.pipeline.resume import RESULTS, RunFolder, fingerprint_of
+from astroprep.pipeline.sizing import check_learning
 from astroprep.pipeline.split import Roles, assign_roles
 from astroprep.quality import assess
 from astroprep.surveys import load_schema
 
-__all__ = ["RunOptions", "RunResult", "opened", "prepared", "run"]
+__all__ = ["Resources", "RunOptions", "RunResult", "opened", "prepared", "run"]
 
 log = logging.getLogger(__name__)
 
@@ -65,6 +66,7 @@ def run(
     out: str | Path,
     options: RunOptions | None = None,
     *,
+    resources: Resources | None = None,
     restart: bool = False,
     progress: Progress = silent,
 ) -> RunResult:
@@ -80,6 +82,8 @@ def run(
         Folder for the results. A run that was interrupted continues there.
     options : RunOptions, optional
         Columns, period source and priors.
+    resources : Resources, optional
+        A ceiling on memory, and who prepares the light curves. Results do not depend on it.
     restart : bool, default False
         Forget what an earlier run left in `out`.
     progress : callable, optional
@@ -93,11 +97,13 @@ def run(
     Raises
     ------
     ConfigError
-        If recipe, options or folder are wrong.
+        If recipe, options or folder are wrong, or memory does not suffice.
     DataError
         If the input cannot be read or there is nothing to learn.
     """
-    with opened(recipe, source, out, options, restart=restart, progress=progress) as job:
+    with opened(
+        recipe, source, out, options, resources=resources, restart=restart, progress=progress
+    ) as job:
         return _go(job)
 
 
@@ -108,6 +114,7 @@ def opened(
     out: str | Path,
     options: RunOptions | None = None,
     *,
+    resources: Resources | None = None,
     restart: bool = False,
     progress: Progress = silent,
 ) -> Iterator[Job]:
@@ -119,6 +126,11 @@ def opened(
         raise ConfigError(
             f"recipe {recipe.name!r} takes its periods from a catalogue: name the input's column "
             "with --period-column, or use PeriodSearch"
+        )
+    if resources not in (None, Resources()) and recipe.augment_settings() is not None:
+        raise ConfigError(
+            f"recipe {recipe.name!r} changes its training curves ([training.augment]), whose "
+            "points neither a cluster nor a run under --memory keeps: leave out one of them"
         )
     path = Path(source)
     for name in RESULTS:
@@ -137,7 +149,7 @@ def opened(
             ) from error
     fingerprint = fingerprint_of(settings, path)
     with RunFolder(Path(out), fingerprint, restart=restart) as folder:
-        yield Job(recipe, path, folder, options, progress)
+        yield Job(recipe, path, folder, options, progress, resources or Resources())
 
 
 def _go(job: Job) -> RunResult:
@@ -191,6 +203,18 @@ def _assess(job: Job) -> None:
             catalogue.to_parquet(path, index=False)
 
 
+def _prepared_with_points(job: Job, roles: Roles, first_row: int) -> Iterator[Prepared]:
+    """Parts from a row on; the points of the training curves are kept beside each."""
+    with job.open() as survey:
+        batches = survey.iter_batches(BATCH_OBJECTS, first_row=first_row)
+        for i, batch in enumerate(batches, first_row // BATCH_OBJECTS):
+            result = apply_steps(job.steps, batch)
+            taken = taken_out(result, job.steps)
+            part = job.folder.work / f"part-{i:06d}.arrow"
+            save_points(job.points_path(part), result, job.steps, roles.role == "train")
+            yield taken
+
+
 def _prepare(job: Job, roles: Roles) -> None:
     if learns(job.steps):
         _fit_preprocessing(job, roles)
@@ -199,24 +223,30 @@ def _prepare(job: Job, roles: Roles) -> None:
         if sum(part.n_objects for part in job.parts()) != total:
             raise DataError(f"{job.folder.work} lost prepared parts; pass --restart to begin anew")
         return
-    with job.open() as survey:
-        for path in job.part_paths():
-            if job.folder.is_done(path.stem):
-                done += Prepared.load(path).n_objects
+    if job.resources.memory is not None:
+        learned = int(np.isin(roles.role, ("train", "validation")).sum())
+        check_learning(job.resources.memory, total, learned, job.sample())
+    for path in job.part_paths():
+        if job.folder.is_done(path.stem):
+            done += Prepared.load(path).n_objects
+    job.progress("prepare", done, total)
+    # past its end a reader gives an empty batch, which would replace the last part
+    parts: Iterator[Prepared] = iter(())
+    if done < total:
+        parts = (
+            recut(job.prepared(done), BATCH_OBJECTS, done)
+            if job.augment is None
+            else _prepared_with_points(job, roles, done)
+        )
+    while done < total:
+        name = f"part-{done // BATCH_OBJECTS:06d}"
+        with job.folder.stage(name, part_of="prepare"):
+            part = next(parts, None)
+            if part is None:
+                raise DataError(f"{job.source}: {total} objects were assessed, {done} are left")
+            part.save(job.folder.work / f"{name}.arrow")
+        done += part.n_objects
         job.progress("prepare", done, total)
-        first = done // BATCH_OBJECTS
-        # past its end a reader gives an empty batch, which would replace the last part
-        left = survey.iter_batches(BATCH_OBJECTS, first_row=done) if done < total else ()
-        for i, batch in enumerate(left, first):
-            name = f"part-{i:06d}"
-            with job.folder.stage(name, part_of="prepare"):
-                path, result = job.folder.work / f"{name}.arrow", apply_steps(job.steps, batch)
-                taken = taken_out(result, job.steps)
-                if job.augment is not None:
-                    save_points(job.points_path(path), result, job.steps, roles.role == "train")
-                taken.save(path)
-            done += batch.n_objects
-            job.progress("prepare", done, total)
     with job.folder.stage("prepare"):
         pass
 

@@ -6,7 +6,7 @@ import contextlib
 import json
 import logging
 from collections.abc import Iterator
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -22,12 +22,13 @@ from astroprep.optional import need
 from astroprep.pipeline.account import Counts, Progress, silent
 from astroprep.pipeline.classify import BATCH_OBJECTS
 from astroprep.pipeline.resume import code_sha256
-from astroprep.scale.partition import PartitionJob, schema_with_place
+from astroprep.scale.partition import FirstRows, PartitionJob, pixel_file, schema_with_place
 from astroprep.scale.work import Work
 
-__all__ = ["run_on_cluster"]
+__all__ = ["Plan", "check_catalogue", "client_of", "plan_of", "run_on_cluster"]
 
 RETRIES = 3  # of a partition whose worker died
+FIRST_ROWS = ".first_rows.json"  # in the folder of the result while a cluster is at work
 
 
 def run_on_cluster(
@@ -79,14 +80,12 @@ def run_on_cluster(
         If the catalogue is damaged or not HATS, or the result cannot be written.
     """
     lsdb = need("lsdb", extra="lsdb", who="--engine lsdb")
-    job = _job(work, Path(source), Path(out), batch_objects)
-    schema, _ = work.begin(job.meta)  # mistakes are found before anything is sent
-    n_objects = job.reader.n_objects
+    plan = plan_of(work, Path(source), Path(out), batch_objects)
+    job, n_objects = plan.job, plan.n_objects
     counts = Counts()
-    catalog = job.reader.catalog
     unseal_hats(job.out)
     progress(work.verb, 0, n_objects)
-    opened = lsdb.open_catalog(catalog.folder, columns=[catalog.ra, catalog.dec])
+    opened = lsdb.open_catalog(job.folder, columns=[job.names.ra, job.names.dec])
     told = opened.map_partitions(
         _of_pixel, job, include_pixel=True, meta=pd.Series([], dtype="str")
     )
@@ -100,14 +99,84 @@ def run_on_cluster(
         progress(work.verb, counts.input, n_objects)
     if counts.input != n_objects:
         raise DataError(f"{n_objects} objects in, but {counts.input} accounted for; start again")
-    files = [job.target(k) for k in range(len(catalog.files))]
+    files = [job.target(name) for name in plan.names]
     _list_rejected(files, job.out / "rejected.parquet")
-    seal_hats(job.out, files, schema_with_place(schema), n_objects)
+    seal_hats(job.out, files, schema_with_place(plan.schema), n_objects)
+    job.first_rows.path.unlink(missing_ok=True)
     return counts
 
 
-def _job(work: Work, source: Path, out: Path, batch_objects: int) -> PartitionJob:
-    """What every task is told."""
+@dataclass(frozen=True)
+class Plan:
+    """What a cluster is to do.
+
+    Parameters
+    ----------
+    job : PartitionJob
+        What every task is told; its size does not depend on the number of partitions.
+    names : tuple of str
+        Files under ``dataset/``, in their order.
+    n_objects : int
+        In all of them.
+    schema : pyarrow.Schema
+        Columns that the work gives.
+    """
+
+    job: PartitionJob
+    names: tuple[str, ...]
+    n_objects: int
+    schema: pa.Schema
+
+
+def plan_of(work: Work, source: Path, out: Path, batch_objects: int) -> Plan:
+    """Check what a cluster is asked to do.
+
+    Raises
+    ------
+    ConfigError
+        If `out` cannot take the result.
+    DataError
+        If the catalogue is damaged or not of the kind that LSDB reads.
+    """
+    check_catalogue(source, out)
+    if out.exists() and (not out.is_dir() or (any(out.iterdir()) and not _ours(out))):
+        raise ConfigError(f"--out {out} holds something else; name a new folder")
+    reader = HatsReader(source.absolute(), work.names, on_bad="reject")
+    if reader.catalog.ra is None or reader.catalog.dec is None:
+        raise DataError(f"{source} does not say which columns are positions (hats_col_ra, _dec)")
+    if reader.catalog.properties.get("hats_npix_suffix", ".parquet") != ".parquet":
+        raise DataError(f"{source}: --engine lsdb needs one Parquet file a partition")
+    settings = work.settings()
+    settings["names"] = asdict(reader.names)
+    settings["bands"] = reader.meta.bands
+    schema, _ = work.begin(reader.meta)  # mistakes are found before anything is written or sent
+    dataset = reader.catalog.folder / "dataset"
+    rows = {p.path.relative_to(dataset).as_posix(): p.first_row for p in reader.partitions()}
+    job = PartitionJob(
+        work,
+        reader.catalog.folder,
+        reader.names,
+        reader.meta,
+        reader.catalog.index,
+        FirstRows.write(out.absolute() / FIRST_ROWS, rows),
+        out.absolute(),
+        code_sha256(),
+        settings,
+        batch_objects,
+    )
+    return Plan(job, tuple(rows), reader.n_objects, schema)
+
+
+def check_catalogue(source: Path, out: Path) -> None:
+    """Refuse what is no HATS catalogue, and to write into it.
+
+    Raises
+    ------
+    ConfigError
+        If `out` lies in the catalogue, or is it.
+    DataError
+        If it is no folder of a HATS catalogue.
+    """
     if format_of(source) != "hats":
         raise DataError(
             f"{source}: --engine lsdb reads the folder of a HATS catalogue; `astroprep.io` writes "
@@ -115,26 +184,14 @@ def _job(work: Work, source: Path, out: Path, batch_objects: int) -> PartitionJo
         )
     if out.resolve() == source.resolve() or source.resolve() in out.resolve().parents:
         raise ConfigError(f"--out {out} is an input too; choose another name")
-    if out.exists() and (not out.is_dir() or (any(out.iterdir()) and not _ours(out))):
-        raise ConfigError(f"--out {out} holds something else; name a new folder")
-    reader = HatsReader(source.absolute(), work.names, on_bad="reject")
-    catalog = reader.catalog
-    if catalog.ra is None or catalog.dec is None:
-        raise DataError(f"{source} does not say which columns are positions (hats_col_ra, _dec)")
-    if catalog.properties.get("hats_npix_suffix", ".parquet") != ".parquet":
-        raise DataError(f"{source}: --engine lsdb needs one Parquet file a partition")
-    settings = work.settings()
-    settings["names"] = asdict(reader.names)
-    settings["bands"] = reader.meta.bands
-    settings["rows"] = [reader.n_objects, [path.name for path in catalog.files]]
-    return PartitionJob(
-        work, reader, reader.meta, out.absolute(), code_sha256(), settings, batch_objects
-    )
 
 
 def _ours(out: Path) -> bool:
     """Whether a folder is a result, finished or not, of an earlier run."""
-    known = {"dataset", "rejected.parquet", "partition_info.csv", "properties", "hats.properties"}
+    known = {
+        "dataset", "rejected.parquet", "partition_info.csv", "properties", "hats.properties",
+        FIRST_ROWS,
+    }  # fmt: skip
     return {path.name for path in out.iterdir() if not path.name.endswith(".tmp")} <= known
 
 
@@ -142,18 +199,25 @@ def _of_pixel(frame: Any, pixel: Any, job: PartitionJob) -> pd.Series:
     """One partition as LSDB sees it: its pixel says which file, which is streamed in batches."""
     if pixel is None or pixel.order < 0:
         return pd.Series([], dtype="str")  # dask asks what an empty partition would give
-    ending = f"Norder={pixel.order}/Dir={pixel.dir}/Npix={pixel.pixel}.parquet"
-    files = job.reader.catalog.files
-    k = next(k for k, path in enumerate(files) if path.as_posix().endswith(ending))
+    name = pixel_file(pixel.order, pixel.pixel)
     try:
-        counts, _ = job.run(k)
+        counts, _ = job.run(name)
     except AstroprepError as error:  # a mistake is no accident: trying again does not help
-        return pd.Series([json.dumps({"error": f"{ending}: {error}"})], dtype="str")
+        return pd.Series([json.dumps({"error": f"{name}: {error}"})], dtype="str")
     return pd.Series([json.dumps(asdict(counts))], dtype="str")
 
 
-def _answers(told: Any, cluster: str | None, n_processes: int) -> Iterator[dict[str, Any]]:
-    """Counts of the partitions as they are done."""
+@contextlib.contextmanager
+def client_of(cluster: str | None, n_processes: int) -> Iterator[Any]:
+    """Client of a Dask scheduler, or of processes of this machine where no address is given.
+
+    Raises
+    ------
+    ConfigError
+        If no scheduler answers.
+    MissingExtraError
+        If Dask is not installed.
+    """
     distributed = need("distributed", extra="lsdb", who="--engine lsdb")
     with contextlib.ExitStack() as stack:
         try:
@@ -170,7 +234,15 @@ def _answers(told: Any, cluster: str | None, n_processes: int) -> Iterator[dict[
             client = stack.enter_context(distributed.Client(where))
         except (OSError, ValueError) as error:
             raise ConfigError(f"--cluster {cluster}: no scheduler answers ({error})") from error
-        futures = client.compute(told.to_delayed(), retries=RETRIES)
+        yield client
+
+
+def _answers(told: Any, cluster: str | None, n_processes: int) -> Iterator[dict[str, Any]]:
+    """Counts of the partitions as they are done."""
+    with client_of(cluster, n_processes) as client:
+        distributed = need("distributed", extra="lsdb", who="--engine lsdb")
+        # one graph for all: as delayed objects each of them would bring the graph of all
+        futures = distributed.futures_of(client.persist(told, retries=RETRIES))
         for _, part in distributed.as_completed(futures, with_results=True):
             for text in part:
                 answer = json.loads(text)

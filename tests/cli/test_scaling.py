@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import importlib.util
+from pathlib import Path
+
 import pytest
 from typer.testing import CliRunner
 
 from astroprep.cli.main import app
 from astroprep.cli.scaling import bytes_of
-from astroprep.errors import ConfigError
+from astroprep.errors import ConfigError, DataError, MissingExtraError
 from astroprep.io import ColumnNames, write_survey
 from astroprep.pipeline.sizing import _resident, objects_within
 
@@ -38,8 +41,13 @@ def test_batches_grow_with_the_ceiling(make_batch, tmp_path):
     assert objects_within(10**13, path, names) == 2000
 
 
-def test_a_run_is_not_for_a_cluster(tmp_path):
-    asked = ["run", "r.toml", "--input", "s", "--out", str(tmp_path / "o"), "--engine", "lsdb"]
-    done = CliRunner().invoke(app, asked)
-    assert isinstance(done.exception, ConfigError)
-    assert "on one machine, then" in str(done.exception)
+def test_a_run_on_a_cluster_needs_lsdb_and_a_catalogue(tmp_path):
+    recipe = Path(__file__).parents[2] / "pipelines" / "demo.toml"
+    asked = ["run", str(recipe), "--input", "s.parquet", "--out", str(tmp_path / "o")]
+    done = CliRunner().invoke(app, [*asked, "--engine", "lsdb"])
+    if importlib.util.find_spec("lsdb"):
+        assert isinstance(done.exception, DataError)
+        assert "folder of a HATS catalogue" in str(done.exception)
+    else:
+        assert isinstance(done.exception, MissingExtraError)
+    assert not (tmp_path / "o").exists()

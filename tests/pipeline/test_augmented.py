@@ -11,6 +11,7 @@ import torch
 from astroprep.compress.distil import DistilSettings, distil
 from astroprep.errors import ConfigError, DataError
 from astroprep.model.firenet import firenet_spec
+from astroprep.pipeline.job import Resources
 from astroprep.pipeline.learn import LearningData, learning_data, train
 from astroprep.pipeline.points import load_refold, save_points
 from astroprep.pipeline.prepare import apply_steps
@@ -144,3 +145,13 @@ def test_a_student_sees_changed_curves_too(augmented):
 def _refold(job, data: LearningData):
     paths = [job.points_path(path) for path in job.part_paths()]
     return load_refold(paths, data.row, data.arrays, job.steps, job.augment)
+
+
+def test_the_points_are_not_kept_under_a_ceiling_of_memory(survey_file, tmp_path):
+    recipe = recipe_from_tables({**TABLES, "training": {"augment": {}}}, source="x")
+    options, resources = RunOptions(period_column="period"), Resources(memory=2**32)
+    with (
+        pytest.raises(ConfigError, match="neither a cluster nor a run under --memory"),
+        opened(recipe, survey_file, tmp_path / "out", options, resources=resources),
+    ):
+        pass
