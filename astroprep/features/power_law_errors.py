@@ -12,7 +12,6 @@ from astroprep.features.feature import KERNEL
 
 __all__ = ["GAMMA_HIGH", "YEAR", "correct", "errors_and_bias"]
 
-
 YEAR = 365.25  # days
 GAMMA_HIGH = 1.0  # no process of stationary differences has a steeper structure function
 MOST_BIAS = 1.0  # of the error: beyond it the first order is no guide

@@ -9,10 +9,7 @@ from numba import njit
 from numpy.typing import NDArray
 
 from astroprep.features.feature import KERNEL
-from astroprep.features.random_walk_grid import (
-    BISECTIONS,
-    N_TAU,
-)
+from astroprep.features.random_walk_grid import BISECTIONS, N_TAU
 from astroprep.features.random_walk_kernel import LANES
 
 __all__ = [
