@@ -137,8 +137,6 @@ class Transformer(Estimator):
     version: ClassVar[int] = 1
     on_bad: OnBad
 
-    # -- what a subclass writes ------------------------------------------------------------
-
     def _check(self) -> None:
         """Raise `ConfigError` when a setting is wrong."""
 
@@ -148,8 +146,6 @@ class Transformer(Estimator):
     def _transform(self, batch: LightCurveBatch) -> LightCurveBatch:
         """Work on the curves that meet `needs`; drop none except through `refuse`."""
         raise TypeError(f"{type(self).__name__} defines no _transform")
-
-    # -- what a user calls -------------------------------------------------------------------
 
     @final
     def fit(self, batch: Any, y: Any = None) -> Self:
@@ -206,8 +202,6 @@ class Transformer(Estimator):
                 f"{result.n_objects} out; every curve belongs in the result or in rejected"
             )
         return give_back(result)
-
-    # -- shared machinery --------------------------------------------------------------------
 
     @final
     def refuse(

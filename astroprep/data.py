@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
-from types import MappingProxyType
-from typing import Any, Literal, Self
+from typing import Any, Self
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from astroprep.errors import ConfigError, DataError
+from astroprep.columns import fixed_columns, number_column, sized, text_column
+from astroprep.errors import DataError
+from astroprep.meta import Meta, Quantity
+from astroprep.rejected import Rejected
 from astroprep.usable import INFORMATIVE, PointFlag, Usable, usable_points
 
 __all__ = [
@@ -23,93 +25,6 @@ __all__ = [
     "Rejected",
     "Usable",
 ]
-
-Quantity = Literal["mag", "flux"]
-
-
-@dataclass(frozen=True)
-class Meta:
-    """What is true of every point of a batch.
-
-    Parameters
-    ----------
-    survey : str
-        Name of the survey, for people.
-    quantity : {"mag", "flux"}
-        What ``value`` measures. Bright is small in ``mag``, large in ``flux``.
-    unit : str
-        Unit of ``value`` and ``error``.
-    time_scale : str
-        As the survey states it, such as ``"MJD UTC"``.
-    time_ref : float or None
-        Julian date that was subtracted from the times, days; None when not known.
-    bands : tuple of str
-        Names that the codes in ``band`` index.
-    """
-
-    survey: str = ""
-    quantity: Quantity = "mag"
-    unit: str = "mag"
-    time_scale: str = ""
-    time_ref: float | None = None
-    bands: tuple[str, ...] = ()
-
-    def __post_init__(self) -> None:
-        if self.quantity not in ("mag", "flux"):
-            raise ConfigError(f"quantity must be 'mag' or 'flux', got {self.quantity!r}")
-
-
-def _text(values: ArrayLike, size: int | None = None) -> NDArray[np.object_]:
-    """Object array of plain str; numpy's own string types print as ``np.str_(...)``."""
-    source = np.asarray(values, dtype=object).ravel()
-    text = np.empty(source.size, dtype=object)
-    text[:] = ["" if v is None or v != v else str(v) for v in source.tolist()]  # v != v: NaN
-    if size is not None and text.size == 1 and size != 1:
-        text = np.repeat(text, size)
-    return text
-
-
-@dataclass(frozen=True, eq=False)
-class Rejected:
-    """Objects that a step could not serve, one row each.
-
-    Parameters
-    ----------
-    row : int64 array, shape (n_rejected,)
-        Row of the object in the input.
-    id, step, reason : object arrays of str, shape (n_rejected,)
-        Which object, who refused it and why.
-    label, split : object arrays of str, shape (n_rejected,)
-        What the input said of it, empty where nothing: a rejected test object counts as wrong.
-    """
-
-    row: NDArray[np.int64] = field(default_factory=lambda: np.empty(0, np.int64))
-    id: NDArray[np.object_] = field(default_factory=lambda: np.empty(0, object))
-    step: NDArray[np.object_] = field(default_factory=lambda: np.empty(0, object))
-    reason: NDArray[np.object_] = field(default_factory=lambda: np.empty(0, object))
-    label: NDArray[np.object_] = None  # type: ignore[assignment]
-    split: NDArray[np.object_] = None  # type: ignore[assignment]
-
-    def __post_init__(self) -> None:
-        for name in ("label", "split"):
-            if getattr(self, name) is None:
-                object.__setattr__(self, name, np.full(self.row.size, "", dtype=object))
-
-    def __len__(self) -> int:
-        return int(self.row.size)
-
-    @classmethod
-    def concat(cls, parts: Iterable[Rejected]) -> Rejected:
-        """Rows of all parts, in their order."""
-        kept = [part for part in parts if len(part)]
-        if not kept:
-            return cls()
-        return cls(
-            **{
-                name: np.concatenate([getattr(part, name) for part in kept])
-                for name in ("row", "id", "step", "reason", "label", "split")
-            }
-        )
 
 
 @dataclass(frozen=True, eq=False)
@@ -167,8 +82,8 @@ class LightCurveBatch:
         def put(name: str, value: Any) -> None:
             object.__setattr__(self, name, value)
 
-        offsets = _column("offsets", self.offsets, np.int64)
-        time = _column("time", self.time, np.float64)
+        offsets = number_column("offsets", self.offsets, np.int64)
+        time = number_column("time", self.time, np.float64)
         if offsets.size == 0 or offsets[0] != 0 or offsets[-1] != time.size:
             raise DataError(
                 f"LightCurveBatch needs offsets from 0 to the number of points ({time.size}), "
@@ -188,30 +103,12 @@ class LightCurveBatch:
         if self.band is not None:
             per_point["band"] = (self.band, np.int16)
         for name, (column, dtype) in per_point.items():
-            put(name, _sized(name, _column(name, column, dtype), time.size, "points"))
-        put(
-            "points",
-            MappingProxyType(
-                {
-                    name: _sized(name, _frozen(np.asarray(column)), time.size, "points")
-                    for name, column in self.points.items()
-                }
-            ),
-        )
+            put(name, sized(name, number_column(name, column, dtype), time.size, "points"))
         objects = dict(self.objects)
         objects.setdefault("row", np.arange(n_curves, dtype=np.int64))
-        objects["id"] = _text(objects.get("id", objects["row"]))
-        put(
-            "objects",
-            MappingProxyType(
-                {
-                    name: _sized(name, _frozen(np.asarray(column)), n_curves, "curves")
-                    for name, column in objects.items()
-                }
-            ),
-        )
-
-    # -- making one ---------------------------------------------------------------------
+        objects["id"] = text_column(objects.get("id", objects["row"]))
+        put("points", fixed_columns(self.points, time.size, "points"))
+        put("objects", fixed_columns(objects, n_curves, "curves"))
 
     @classmethod
     def from_curves(
@@ -309,8 +206,6 @@ class LightCurveBatch:
             meta=first.meta,
         )
 
-    # -- looking at one -----------------------------------------------------------------
-
     @property
     def n_points(self) -> int:
         """Points of all curves together."""
@@ -375,19 +270,8 @@ class LightCurveBatch:
 
     def _slice(self, start: int, stop: int) -> LightCurveBatch:
         first, last = int(self.offsets[start]), int(self.offsets[stop])
-        return replace(
-            self,
-            time=self.time[first:last],
-            value=self.value[first:last],
-            error=self.error[first:last],
-            offsets=self.offsets[start : stop + 1] - first,
-            flags=self.flags[first:last],
-            weight=self.weight[first:last],
-            band=None if self.band is None else self.band[first:last],
-            points={name: column[first:last] for name, column in self.points.items()},
-            objects={name: column[start:stop] for name, column in self.objects.items()},
-            rejected=Rejected(),
-        )
+        offsets = self.offsets[start : stop + 1] - first
+        return self._picked(slice(first, last), slice(start, stop), offsets)
 
     def take(self, index: NDArray[Any]) -> LightCurveBatch:
         """Curves at `index` (integers) or where `index` (bool) is True, without the rejected."""
@@ -399,21 +283,28 @@ class LightCurveBatch:
         sizes = np.diff(self.offsets)[index]
         offsets = np.concatenate(([0], np.cumsum(sizes)))
         where = np.arange(offsets[-1]) + np.repeat(self.offsets[index] - offsets[:-1], sizes)
+        return self._picked(where, index, offsets)
+
+    def _picked(
+        self,
+        points: slice | NDArray[np.int64],
+        curves: slice | NDArray[np.int64],
+        offsets: NDArray[np.int64],
+    ) -> LightCurveBatch:
+        """Some points and curves, as views where both are slices."""
         return replace(
             self,
-            time=self.time[where],
-            value=self.value[where],
-            error=self.error[where],
+            time=self.time[points],
+            value=self.value[points],
+            error=self.error[points],
             offsets=offsets,
-            flags=self.flags[where],
-            weight=self.weight[where],
-            band=None if self.band is None else self.band[where],
-            points={name: column[where] for name, column in self.points.items()},
-            objects={name: column[index] for name, column in self.objects.items()},
+            flags=self.flags[points],
+            weight=self.weight[points],
+            band=None if self.band is None else self.band[points],
+            points={name: column[points] for name, column in self.points.items()},
+            objects={name: column[curves] for name, column in self.objects.items()},
             rejected=Rejected(),
         )
-
-    # -- changing one -------------------------------------------------------------------
 
     def with_columns(
         self,
@@ -438,18 +329,15 @@ class LightCurveBatch:
         meta : Meta, optional
             Replaces the metadata.
         """
-        changed: dict[str, Any] = {
-            name: column
-            for name, column in (
-                ("time", time),
-                ("value", value),
-                ("error", error),
-                ("flags", flags),
-                ("weight", weight),
-                ("meta", meta),
-            )
-            if column is not None
+        given: dict[str, Any] = {
+            "time": time,
+            "value": value,
+            "error": error,
+            "flags": flags,
+            "weight": weight,
+            "meta": meta,
         }
+        changed = {name: column for name, column in given.items() if column is not None}
         same_points = not (changed.keys() - {"meta"})
         if points:
             changed["points"] = {**self.points, **points}
@@ -480,40 +368,14 @@ class LightCurveBatch:
         refused = Rejected(
             row=self.objects["row"][mask],
             id=self.ids[mask],
-            step=_text([step], n),
-            reason=_text([reason], n) if isinstance(reason, str) else _text(reason[mask]),
+            step=text_column([step], n),
+            reason=text_column([reason], n)
+            if isinstance(reason, str)
+            else text_column(reason[mask]),
             **{
-                name: _text(self.objects[name][mask])
+                name: text_column(self.objects[name][mask])
                 for name in ("label", "split")
                 if name in self.objects
             },
         )
         return replace(self.take(~mask), rejected=Rejected.concat([self.rejected, refused]))
-
-
-def _frozen(array: NDArray[Any]) -> NDArray[Any]:
-    view = array.view()
-    view.flags.writeable = False
-    return view
-
-
-def _column(name: str, values: ArrayLike, dtype: type) -> NDArray[Any]:
-    """Contiguous read-only column of the wanted type, without a copy where it has it already."""
-    array = np.asarray(values)
-    if array.dtype.kind not in "biuf":
-        raise DataError(
-            f"LightCurveBatch needs numbers in {name!r}, got dtype {array.dtype}; "
-            "convert the column before"
-        )
-    if array.ndim != 1:
-        raise DataError(f"LightCurveBatch needs {name!r} in one dimension, got {array.shape}")
-    return _frozen(np.ascontiguousarray(array, dtype=dtype))
-
-
-def _sized(name: str, column: NDArray[Any], size: int, what: str) -> NDArray[Any]:
-    if column.ndim == 0 or column.shape[0] != size:
-        raise DataError(
-            f"LightCurveBatch: column {name!r} has shape {column.shape}, "
-            f"but there are {size} {what}"
-        )
-    return column

@@ -246,6 +246,10 @@ def usable_points(
         Curve i is ``offsets[i]:offsets[i + 1]``.
     band : int16 array, shape (n_points,), or None
         Codes of bands.
+
+    Returns
+    -------
+    Usable
     """
     excluding = np.uint32(~int(INFORMATIVE) & 0xFFFFFFFF)
     keep, compact, weighted = _judge(time, value, weight, flags, offsets, excluding)

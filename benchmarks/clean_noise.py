@@ -48,7 +48,8 @@ from astroprep.clean import (
 from astroprep.clean.cluster import cluster_labels
 from astroprep.clean.error_model import robust_scatter, standard_residuals
 from astroprep.clean.local_polynomial import local_polynomial
-from astroprep.clean.spline import BY_CUTOFF, BY_GCV, smoothing_spline
+from astroprep.clean.spline import smoothing_spline
+from astroprep.clean.spline_curve import BY_CUTOFF, BY_GCV
 from astroprep.data import LightCurveBatch, PointFlag
 from astroprep.io import ColumnNames, open_survey
 

@@ -25,7 +25,8 @@ from record import record
 
 from astroprep.data import LightCurveBatch, Meta
 from astroprep.period.grid import FrequencyGrid
-from astroprep.period.multiband_search import OVERSAMPLING, RR_LYRAE, MultibandSearch
+from astroprep.period.multiband_search import OVERSAMPLING, RR_LYRAE
+from astroprep.period.multiband_step import MultibandSearch
 from astroprep.synthetic import draw_stars, magnitude
 
 BANDS = ("u", "g", "r", "i", "z")

@@ -23,7 +23,8 @@ from record import record
 
 from astroprep.data import LightCurveBatch
 from astroprep.period import PeriodSearch
-from astroprep.period.verify import PeriodStatus, Verification, unverifiable, verify_periods
+from astroprep.period.verifiable import unverifiable
+from astroprep.period.verify import PeriodStatus, Verification, verify_periods
 
 Array = NDArray[np.float64]
 BASELINE = 2500.0  # days

@@ -19,7 +19,7 @@ import astroprep
 ROOT = Path(astroprep.__file__).parent
 LEVELS = [
     {"errors", "lazy"},
-    {"estimator", "optional", "threads", "units"},
+    {"columns", "estimator", "meta", "optional", "rejected", "threads", "units"},
     {"usable"},
     {"data"},
     {"interchange"},

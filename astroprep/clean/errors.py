@@ -131,8 +131,6 @@ class ErrorRescaler(Transformer):
         if wrong:
             raise ConfigError("ErrorRescaler: " + "; ".join(wrong))
 
-    # -- learning ----------------------------------------------------------------------------
-
     def _fit(self, batch: LightCurveBatch) -> None:
         names = band_names(batch)
         series = series_of(batch)
@@ -228,8 +226,6 @@ class ErrorRescaler(Transformer):
                     break
                 constant[here] = now
         return constant
-
-    # -- applying ----------------------------------------------------------------------------
 
     def _transform(self, batch: LightCurveBatch) -> LightCurveBatch:
         names = band_names(batch)

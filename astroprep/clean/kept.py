@@ -65,6 +65,11 @@ def spline_response(period: ArrayLike, cutoff: float) -> NDArray[np.float64]:
     cutoff : float
         Period of half amplitude, days (``Smooth(method="spline", window=cutoff)``).
 
+    Returns
+    -------
+    float64 array, shape of `period`
+        From 0 to 1.
+
     References
     ----------
     .. [1] Silverman 1984, Ann. Stat. 12, 898, doi:10.1214/aos/1176346710 (the equivalent kernel)

@@ -48,10 +48,6 @@ class Series:
         """Points of each series, int64, shape (n_curves * n_bands,)."""
         return np.diff(self.offsets)
 
-    def at_points(self, per_series: NDArray[Any]) -> NDArray[Any]:
-        """Value of its series at every used point."""
-        return np.repeat(per_series, self.counts())
-
 
 def band_names(batch: LightCurveBatch) -> tuple[str, ...]:
     """Names of the bands that the codes of a batch index; ``("",)`` where it has none."""

@@ -8,9 +8,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from astroprep.base import Needs, OnBad, Transformer
-from astroprep.clean.local_polynomial import MAX_DEGREE, local_polynomial
+from astroprep.clean.local_polynomial import local_polynomial
+from astroprep.clean.polynomial_windows import MAX_DEGREE
 from astroprep.clean.series import Series, series_of
-from astroprep.clean.spline import BY_CUTOFF, BY_DOF, BY_GCV, smoothing_spline
+from astroprep.clean.spline import smoothing_spline
+from astroprep.clean.spline_curve import BY_CUTOFF, BY_DOF, BY_GCV
 from astroprep.data import LightCurveBatch, PointFlag
 from astroprep.errors import ConfigError
 

@@ -9,10 +9,10 @@ from numpy.typing import NDArray
 from astroprep.clean.clip import fast_median
 from astroprep.threads import for_objects
 
-__all__ = ["ALONE_IN_COMPANY", "CONFIRMED", "LONE", "WITHIN", "find_outliers", "judge_points"]
+__all__ = ["ALONE_IN_COMPANY", "CONFIRMED", "LONE", "judge_points"]
 
 MAD_TO_SIGMA = 1.4826  # Gaussian sigma per unit of MAD; Rousseeuw & Croux 1993
-WITHIN, CONFIRMED, LONE, ALONE_IN_COMPANY = 0, 1, 2, 3  # verdicts of `judge_points`
+CONFIRMED, LONE, ALONE_IN_COMPANY = 1, 2, 3  # verdicts of `judge_points`; 0 is none of them
 
 
 @njit(cache=True)
@@ -155,33 +155,3 @@ def judge_points(
         verdict,
     )
     return verdict
-
-
-def find_outliers(
-    time: NDArray[np.float64],
-    residual: NDArray[np.float64],
-    error: NDArray[np.float64],
-    offsets: NDArray[np.int64],
-    low: float,
-    high: float,
-    neighbour: float,
-    support: float,
-    judge_lone: bool,
-    witnesses: int = 3,
-) -> NDArray[np.bool_]:
-    """Points that stand out alone; the parameters are those of `judge_points`.
-
-    Parameters
-    ----------
-    time, residual, error, offsets, low, high, neighbour, support, witnesses
-        See `judge_points`.
-    judge_lone : bool
-        What to do with points without neighbours: True treats them as not confirmed.
-
-    Returns
-    -------
-    bool array, shape (n_points,)
-        True where the point is beyond a threshold and no neighbour confirms it.
-    """
-    verdict = judge_points(time, residual, error, offsets, low, high, neighbour, support, witnesses)
-    return np.asarray((verdict == ALONE_IN_COMPANY) | (judge_lone & (verdict == LONE)))

@@ -10,8 +10,9 @@ import numpy as np
 
 from astroprep.base import Needs, OnBad
 from astroprep.data import LightCurveBatch
-from astroprep.detrend.cbv_apply import SPARE_POINTS, VectorStep
+from astroprep.detrend.cbv_apply import SPARE_POINTS
 from astroprep.detrend.cbv_files import read_vectors
+from astroprep.detrend.cbv_step import VectorStep
 from astroprep.detrend.cbv_vectors import ANY, CotrendingVectors
 from astroprep.errors import ConfigError, DataError
 

@@ -145,9 +145,6 @@ def compute_vectors(
     )
 
 
-# -- which stars -----------------------------------------------------------------------------
-
-
 def _variability(scaled: NDArray[np.float64], noise: NDArray[np.float64]) -> NDArray[np.float64]:
     x = np.linspace(-1, 1, scaled.shape[1])
     drift = np.polynomial.legendre.legvander(x, min(DRIFT_ORDER, x.size - 2))
@@ -268,9 +265,6 @@ def _spacings(ordered: NDArray[np.float64]) -> float:
     place = np.arange(n)
     step = ordered[np.minimum(place + m, n - 1)] - ordered[np.maximum(place - m, 0)]
     return float(np.mean(np.log(np.maximum(step, 1e-12) * n / (2 * m))))
-
-
-# -- the vectors -----------------------------------------------------------------------------
 
 
 def _robust_svd(

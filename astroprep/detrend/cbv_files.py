@@ -138,9 +138,6 @@ def write_vectors(path: str | Path, sets: CotrendingVectors | Sequence[Cotrendin
         raise ConfigError(f"{path}: cotrending vectors are written to .fits, .csv and .parquet")
 
 
-# -- tables ----------------------------------------------------------------------------------
-
-
 def _from_table(frame: pd.DataFrame, about: dict[str, Any], path: Path) -> CotrendingVectors:
     frame = frame.rename(columns=str.upper)
     names = [name for name in frame.columns if name.startswith("VECTOR_")]
@@ -197,9 +194,6 @@ def _csv_notes(path: Path) -> tuple[dict[str, str], int]:
             about[key.strip()] = value.strip()
             lines += 1
     return about, lines
-
-
-# -- FITS ------------------------------------------------------------------------------------
 
 
 def _fits_tables(path: Path) -> list[tuple[pd.DataFrame, dict[str, str]]]:

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from astroprep.base import Needs, OnBad
 from astroprep.data import LightCurveBatch
-from astroprep.detrend.cbv_apply import SPARE_POINTS, VectorStep
+from astroprep.detrend.cbv_apply import SPARE_POINTS
 from astroprep.detrend.cbv_compute import (
     LEAST_ENTROPY,
     LEAST_SNR,
@@ -19,6 +19,7 @@ from astroprep.detrend.cbv_compute import (
     compute_vectors,
     one_number,
 )
+from astroprep.detrend.cbv_step import VectorStep
 from astroprep.detrend.cbv_vectors import CotrendingVectors
 from astroprep.errors import ConfigError, DataError
 

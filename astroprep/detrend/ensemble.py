@@ -157,8 +157,6 @@ class EnsembleTrend(Transformer):
         if wrong:
             raise ConfigError("EnsembleTrend: " + "; ".join(wrong))
 
-    # -- learning ----------------------------------------------------------------------------
-
     def _fit(self, batch: LightCurveBatch) -> None:
         usable = batch.usable
         event = (batch.flags[usable.index] & np.uint32(PointFlag.EVENT)) > 0
@@ -271,8 +269,6 @@ class EnsembleTrend(Transformer):
             value = usable.value[part]
             level[i] = np.median(value[calm[part]] if calm[part].any() else value)
         return level
-
-    # -- correcting --------------------------------------------------------------------------
 
     def _transform(self, batch: LightCurveBatch) -> LightCurveBatch:
         divide, level, period = self._divides(batch), self._levels(batch), self._periods(batch)

@@ -1,4 +1,4 @@
-"""Kernels of `events`: boxes that stand out of a residual, and the trend that shows them best."""
+"""Kernels of `events`: boxes that stand out of a residual."""
 
 from __future__ import annotations
 
@@ -7,10 +7,10 @@ from numba import njit
 from numpy.typing import NDArray
 
 from astroprep.detrend.robust_spline import robust_scatter, smooth_curve
-from astroprep.detrend.spline import half_gain_density, kept_fraction
+from astroprep.detrend.spline import half_gain_density
 from astroprep.threads import for_objects
 
-__all__ = ["choose_timescale", "mark_events"]
+__all__ = ["COVERED", "EDGE", "LEAST_SCORES", "box_scores", "clipped_sums", "mark_events"]
 
 MAD_TO_SIGMA = 1.4826  # Gaussian sigma per unit of MAD; Rousseeuw & Croux 1993
 CLIP = 5.0  # sigma; no single point weighs more in a box, so that none makes an event alone
@@ -21,11 +21,10 @@ LEAST_SCORES = 20  # boxes from which their scatter is taken
 TAIL, TAIL_SIGMA = 0.9, 1.6449  # share of Gaussian deviations within so many sigma
 MAX_ROUNDS = 8  # of marking and a new trend; a bound, it ends when nothing is added
 EDGE = 0.01  # cadences; a box includes points on its rim despite rounding
-CHOICE = (2.0, 3.0, 4.5, 6.5, 9.0, 12.0)  # hours; events for which the timescale is best
 
 
 @njit(cache=True)
-def _box_scores(
+def box_scores(
     time: NDArray[np.float64],
     sums: NDArray[np.float64],
     counts: NDArray[np.int64],
@@ -33,7 +32,21 @@ def _box_scores(
     least: float,
     score: NDArray[np.float64],
 ) -> None:
-    """Sum of the box around each point over the root of its points; NaN for too few."""
+    """Sum of the box around each point over the root of its points; NaN for too few.
+
+    Parameters
+    ----------
+    time : float64 array, shape (n_points,)
+        Days, ascending.
+    sums, counts : array, shape (n_points + 1,)
+        From `clipped_sums`.
+    half : float
+        Half of the box, days.
+    least : float
+        Points of a box.
+    score : float64 array, shape (n_points,)
+        Filled, in units of the scatter.
+    """
     n, low, high = time.size, 0, 0
     for i in range(n):
         while time[i] - time[low] > half:
@@ -45,12 +58,24 @@ def _box_scores(
 
 
 @njit(cache=True)
-def _clipped_sums(
+def clipped_sums(
     residual: NDArray[np.float64], keep: NDArray[np.bool_]
 ) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
     """Running sums of the kept residuals, clipped in units of their scatter, and their number.
 
     Nothing is counted when more than half are equal: such a curve has no noise to judge by.
+
+    Parameters
+    ----------
+    residual : float64 array, shape (n_points,)
+        Values less their trend, any unit.
+    keep : bool array, shape (n_points,)
+        Which of them count.
+
+    Returns
+    -------
+    sums : float64 array, shape (n_points + 1,)
+    counts : int64 array, shape (n_points + 1,)
     """
     sums, counts = np.zeros(residual.size + 1), np.zeros(residual.size + 1, np.int64)
     sigma = 0.0
@@ -92,13 +117,13 @@ def _best_boxes(
 ) -> None:
     """Most significant box around each point: its score, in the scatter of all, and length."""
     best[:], length[:] = 0.0, 0.0
-    sums, counts = _clipped_sums(residual, keep)
+    sums, counts = clipped_sums(residual, keep)
     score = np.empty(time.size)
     for duration in durations:
         expected = duration / cadence
         if expected < 1.5:
             continue
-        _box_scores(
+        box_scores(
             time, sums, counts, duration / 2 + EDGE * cadence, max(2.0, COVERED * expected), score
         )
         good = np.isfinite(score)
@@ -179,122 +204,6 @@ def _mark(
             keep[low : high + 1] = False
             n += 1
     return n
-
-
-@njit(cache=True)
-def _expected_gain(
-    time: NDArray[np.float64],
-    residual: NDArray[np.float64],
-    keep: NDArray[np.bool_],
-    cadence: float,
-    timescale: float,
-) -> float:
-    """Mean logarithm of the signal to noise of boxes of one height, over their lengths."""
-    sums, counts = _clipped_sums(residual, keep)
-    sigma = robust_scatter(residual[keep])
-    score = np.empty(time.size)
-    total, n = 0.0, 0
-    for hours in CHOICE:
-        duration = hours / 24
-        least = max(2.0, COVERED * duration / cadence)
-        _box_scores(time, sums, counts, duration / 2 + EDGE * cadence, least, score)
-        good = np.isfinite(score)
-        if good.sum() >= LEAST_SCORES:
-            spread = sigma * robust_scatter(score[good])
-            if spread > 0:
-                total += np.log(kept_fraction(duration, timescale) / spread)
-                n += 1
-    return total / n if n > 0 else -np.inf
-
-
-@njit(nogil=True, cache=True)
-def _choose_timescale_range(
-    begin: int,
-    end: int,
-    time: NDArray[np.float64],
-    value: NDArray[np.float64],
-    start: NDArray[np.float64],
-    keep: NDArray[np.bool_],
-    offsets: NDArray[np.int64],
-    cadence: NDArray[np.float64],
-    timescales: NDArray[np.float64],
-    gap: float,
-    min_points: int,
-    chosen: NDArray[np.float64],
-) -> None:
-    for i in range(begin, end):
-        part = slice(offsets[i], offsets[i + 1])
-        t, v, s, k = time[part], value[part], start[part], keep[part]
-        if k.sum() < LEAST_SCORES or not cadence[i] > 0:
-            continue
-        trend, variance = np.empty(t.size), np.empty(t.size)
-        top = -np.inf
-        for scale in timescales[::-1]:
-            density = half_gain_density(scale, cadence[i])
-            smooth_curve(t, v, s, k, density, gap, min_points, trend, variance)
-            gain = _expected_gain(t, v - trend, k, cadence[i], scale)
-            if gain > top:
-                top, chosen[i] = gain, scale
-
-
-def choose_timescale(
-    time: NDArray[np.float64],
-    value: NDArray[np.float64],
-    start: NDArray[np.float64],
-    keep: NDArray[np.bool_],
-    offsets: NDArray[np.int64],
-    cadence: NDArray[np.float64],
-    timescales: NDArray[np.float64],
-    gap: float,
-    min_points: int,
-) -> NDArray[np.float64]:
-    """Stiffness of the trend with which events of 2 to 12 hours stand out most.
-
-    Parameters
-    ----------
-    time, value, start : float64 array, shape (n_points,)
-        Sorted by time within each curve: days, value and a first trend in units of the noise.
-    keep : bool array, shape (n_points,)
-        Points that make the trend.
-    offsets : int64 array, shape (n_curves + 1,)
-        Curve i is ``offsets[i]:offsets[i + 1]``.
-    cadence : float64 array, shape (n_curves,)
-        Typical distance of points, days.
-    timescales : float64 array
-        To choose from, days: periods that the spline halves.
-    gap : float
-        Longest distance of neighbours in one run, days.
-    min_points : int
-        Runs with fewer points keep `start`.
-
-    Returns
-    -------
-    float64 array, shape (n_curves,)
-        The longest where nothing speaks for another.
-
-    Notes
-    -----
-    For a box of one height the trend leaves `kept_fraction`, and the boxes of the residual
-    scatter by what the curve itself shows, whatever the colour of its noise: the timescale
-    with the largest ratio, averaged over lengths, wins. A sine with the period of events raises
-    the scatter and counts as noise.
-    """
-    chosen = np.full(offsets.size - 1, timescales[-1])
-    for_objects(
-        _choose_timescale_range,
-        offsets.size - 1,
-        time,
-        value,
-        start,
-        keep,
-        offsets,
-        cadence,
-        timescales,
-        gap,
-        min_points,
-        chosen,
-    )
-    return chosen
 
 
 @njit(nogil=True, cache=True)

@@ -11,7 +11,8 @@ from scipy.special import ndtri
 
 from astroprep.clean.window import moving_median
 from astroprep.data import Usable
-from astroprep.detrend.event_kernel import choose_timescale, mark_events
+from astroprep.detrend.event_kernel import mark_events
+from astroprep.detrend.event_timescale import choose_timescale
 from astroprep.detrend.robust_spline import curve_scales, spline_trend
 from astroprep.detrend.waves import find_waves
 

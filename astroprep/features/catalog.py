@@ -8,13 +8,13 @@ from dataclasses import dataclass
 from itertools import pairwise
 
 from astroprep.errors import ConfigError
-from astroprep.features.bands import CROSS_BAND
+from astroprep.features.bands_table import CROSS_BAND
 from astroprep.features.feature import Feature
 from astroprep.features.folded import FOLDED
-from astroprep.features.fourier import FOURIER
+from astroprep.features.fourier_table import FOURIER
 from astroprep.features.noise import NOISE
-from astroprep.features.series import CADENCE, SERIES, SERIES_NOISE
-from astroprep.features.statistics import DISTRIBUTION
+from astroprep.features.series_table import CADENCE, SERIES, SERIES_NOISE
+from astroprep.features.statistics_table import DISTRIBUTION
 
 __all__ = [
     "CROSS_FEATURES",

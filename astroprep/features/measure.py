@@ -11,16 +11,13 @@ from numpy.typing import NDArray
 from astroprep.data import LightCurveBatch
 from astroprep.features.feature import Feature
 from astroprep.features.folded import FOLDED, folded_statistics
-from astroprep.features.fourier import FOURIER, PHASE, fourier_statistics
+from astroprep.features.fourier import PHASE, fourier_statistics
+from astroprep.features.fourier_table import FOURIER
 from astroprep.features.noise import NOISE, noise_statistics
-from astroprep.features.series import (
-    CADENCE,
-    SERIES,
-    SERIES_NOISE,
-    series_noise_statistics,
-    series_statistics,
-)
-from astroprep.features.statistics import DISTRIBUTION, distribution_statistics
+from astroprep.features.series import series_noise_statistics, series_statistics
+from astroprep.features.series_table import CADENCE, SERIES, SERIES_NOISE
+from astroprep.features.statistics import distribution_statistics
+from astroprep.features.statistics_table import DISTRIBUTION
 
 __all__ = ["FIRST_PHASE", "Curves", "curves_of", "lacking_errors", "measure"]
 

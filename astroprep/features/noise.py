@@ -9,7 +9,7 @@ from numba import njit
 from numpy.typing import NDArray
 
 from astroprep.features.feature import KERNEL, Feature, columns
-from astroprep.features.statistics import DISTRIBUTION
+from astroprep.features.statistics_table import DISTRIBUTION
 from astroprep.threads import for_objects
 
 __all__ = ["NOISE", "noise_statistics"]

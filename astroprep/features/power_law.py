@@ -9,7 +9,8 @@ from numpy.typing import NDArray
 
 from astroprep.data import LightCurveBatch
 from astroprep.errors import ConfigError
-from astroprep.features.power_law_kernel import GAMMA_HIGH, REASONS, power_laws
+from astroprep.features.power_law_errors import GAMMA_HIGH
+from astroprep.features.power_law_kernel import REASONS, power_laws
 from astroprep.features.random_walk import bands_of
 
 __all__ = ["PowerLawFit", "fit_power_law"]

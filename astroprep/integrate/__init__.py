@@ -8,7 +8,8 @@ if TYPE_CHECKING:
     from astroprep.integrate.barycentric import ToBarycentric
     from astroprep.integrate.catalogue import Catalogue
     from astroprep.integrate.catalogue_files import CatalogueColumns, read_catalogue
-    from astroprep.integrate.conflicts import Rule, resolve_conflicts
+    from astroprep.integrate.conflict_rules import Rule
+    from astroprep.integrate.conflicts import resolve_conflicts
     from astroprep.integrate.crossmatch import crossmatch
     from astroprep.integrate.crossmatch_many import ManyMatches, crossmatch_many
     from astroprep.integrate.duplicates import DropDuplicates, MarkDuplicates
@@ -29,7 +30,8 @@ if TYPE_CHECKING:
     from astroprep.integrate.star_traits import with_periods
     from astroprep.integrate.timescale import to_bjd_tdb
     from astroprep.integrate.undo import undo_merge
-    from astroprep.integrate.zeropoint import ZeroPointCorrection, ZeroPoints, measure_zero_points
+    from astroprep.integrate.zeropoint import ZeroPoints, measure_zero_points
+    from astroprep.integrate.zeropoint_step import ZeroPointCorrection
     from astroprep.surveys import Schema, SchemaReport, load_schema, schema_names
 
 __all__ = [

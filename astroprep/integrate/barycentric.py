@@ -11,15 +11,8 @@ from astroprep.base import Needs, OnBad, Transformer
 from astroprep.data import LightCurveBatch, PointFlag
 from astroprep.errors import ConfigError, DataError
 from astroprep.integrate.sites import find_site
-from astroprep.integrate.timescale import (
-    TimeSystem,
-    directions,
-    is_position,
-    parse_time_system,
-    reasons,
-    require_scale,
-    time_shift,
-)
+from astroprep.integrate.time_system import TimeSystem, parse_time_system, require_scale
+from astroprep.integrate.timescale import directions, is_position, reasons, time_shift
 from astroprep.units import TIME_REFERENCES
 
 __all__ = ["ToBarycentric"]

@@ -9,6 +9,11 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from astroprep.errors import ConfigError, DataError
+from astroprep.integrate.position_errors import (
+    motion_covariance,
+    position_covariance,
+    shaped_numbers,
+)
 
 __all__ = ["TROUBLES", "Catalogue", "RaUnit", "as_catalogue", "trouble_code"]
 
@@ -148,7 +153,7 @@ class Catalogue:
             impossible, right ascensions look like hours, there are proper motions but no epoch,
             or an epoch is no year from 1600 to 2200.
         """
-        lon, lat = (_numbers(x, None, w, name) for x, w in ((ra, "ra"), (dec, "dec")))
+        lon, lat = (shaped_numbers(x, None, w, name) for x, w in ((ra, "ra"), (dec, "dec")))
         n = lon.size
         if lat.size != n:
             raise DataError(f"{name} needs as many ra as dec, got {n} and {lat.size}")
@@ -163,11 +168,11 @@ class Catalogue:
             ra=np.where(usable, lon % 360.0, np.nan),
             dec=np.where(usable, lat, np.nan),
             ids=_names(ids, n, name),
-            covariance=_covariance(error, ellipse, covariance, n, name),
+            covariance=position_covariance(error, ellipse, covariance, n, name),
             epoch=when,
             pm_ra=moving[0],
             pm_dec=moving[1],
-            pm_covariance=_motion_covariance(pm_error, n, name),
+            pm_covariance=motion_covariance(pm_error, n, name),
             parallax=np.nan_to_num(_filled(parallax, n, "parallax", name)),
             radial_velocity=np.nan_to_num(_filled(radial_velocity, n, "radial_velocity", name)),
             trouble=trouble,
@@ -186,24 +191,12 @@ def as_catalogue(given: Any, name: str) -> Catalogue:
     )
 
 
-def _numbers(
-    given: ArrayLike, shape: tuple[int, ...] | None, what: str, name: str
-) -> NDArray[np.float64]:
-    """Float64 copy of a column; masked values become NaN."""
-    try:
-        masked: Any = np.ma.asarray(given)
-        values = np.array(masked.astype(np.float64).filled(np.nan), np.float64)
-        return values.ravel() if shape is None else np.array(np.broadcast_to(values, shape))
-    except (TypeError, ValueError) as error:
-        raise DataError(f"{name}: {what} must be a column of numbers: {error}") from error
-
-
 def _optional(given: ArrayLike | None, n: int, what: str, name: str) -> NDArray[np.float64] | None:
-    return None if given is None else _numbers(given, (n,), what, name)
+    return None if given is None else shaped_numbers(given, (n,), what, name)
 
 
 def _filled(given: ArrayLike | None, n: int, what: str, name: str) -> NDArray[np.float64]:
-    return np.zeros(n) if given is None else _numbers(given, (n,), what, name)
+    return np.zeros(n) if given is None else shaped_numbers(given, (n,), what, name)
 
 
 def _years(epoch: NDArray[np.float64] | None, name: str) -> NDArray[np.float64] | None:
@@ -297,52 +290,3 @@ def _motion_trouble(
     infinite = (trouble == 0) & (np.isinf(motion[0]) | np.isinf(motion[1]))
     trouble[infinite] = trouble_code("infinite proper motion")
     return trouble
-
-
-def _covariance(
-    error: ArrayLike | None,
-    ellipse: ArrayLike | None,
-    covariance: ArrayLike | None,
-    n: int,
-    name: str,
-) -> NDArray[np.float64] | None:
-    """Covariance of each position, NaN where it is not known or not positive definite."""
-    given = [x for x in (error, ellipse, covariance) if x is not None]
-    if len(given) > 1:
-        raise ConfigError(f"{name}: give one of error, ellipse and covariance")
-    if not given:
-        return None
-    if covariance is not None:
-        c = _numbers(covariance, (n, 3), "covariance", name)
-    elif ellipse is not None:
-        c = _of_ellipse(_numbers(ellipse, (n, 3), "ellipse", name))
-    else:
-        assert error is not None
-        wide = np.shape(error) == (n, 2)
-        sigma = _numbers(error, (n, 2) if wide else (n,), "error", name).reshape(n, -1 if n else 1)
-        sigma = np.where(sigma > 0, sigma, np.nan)
-        c = np.stack([sigma[:, 0] ** 2, np.zeros(n), sigma[:, -1] ** 2], axis=1)
-    good = np.isfinite(c).all(axis=1) & (c[:, 0] > 0) & (c[:, 0] * c[:, 2] > c[:, 1] ** 2)
-    c[~good] = np.nan
-    return c
-
-
-def _of_ellipse(ellipse: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Covariances of error ellipses (major, minor, position angle)."""
-    major, minor = np.where(ellipse[:, :2].T > 0, ellipse[:, :2].T, np.nan) ** 2
-    sine, cosine = np.sin(np.deg2rad(ellipse[:, 2])), np.cos(np.deg2rad(ellipse[:, 2]))
-    return np.stack(
-        [
-            major * sine**2 + minor * cosine**2,
-            (major - minor) * sine * cosine,
-            major * cosine**2 + minor * sine**2,
-        ],
-        axis=1,
-    )
-
-
-def _motion_covariance(pm_error: ArrayLike | None, n: int, name: str) -> NDArray[np.float64] | None:
-    if pm_error is None:
-        return None
-    sigma = np.nan_to_num(_numbers(pm_error, (n, 2), "pm_error", name))
-    return np.stack([sigma[:, 0] ** 2, np.zeros(n), sigma[:, 1] ** 2], axis=1)

@@ -75,6 +75,10 @@ def guess_schema(table: Any) -> Schema:
     table : pyarrow.Table, pandas.DataFrame, astropy Table or mapping of arrays
         Some rows are enough.
 
+    Returns
+    -------
+    Schema
+
     Raises
     ------
     DataError

@@ -214,6 +214,10 @@ def read_skymap(path: str | Path) -> SkyMap:
     path : str or Path
         Such as ``bayestar.multiorder.fits`` or ``skymap.fits.gz``.
 
+    Returns
+    -------
+    SkyMap
+
     Raises
     ------
     DataError

@@ -1,22 +1,31 @@
-"""Zero points between surveys and bands: measure them, tabulate them, take them out."""
+"""Zero points between surveys and bands: measure them and tabulate them."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from astroprep.base import Needs, OnBad, Transformer
-from astroprep.data import LightCurveBatch, PointFlag
-from astroprep.errors import ConfigError, DataError
+from astroprep.data import LightCurveBatch
+from astroprep.errors import DataError
 from astroprep.integrate.zeropoint_field import solve_field, solve_stars
 from astroprep.integrate.zeropoint_star import star_information
 
-__all__ = ["ZeroPointCorrection", "ZeroPoints", "measure_zero_points"]
+__all__ = [
+    "Array",
+    "Method",
+    "Per",
+    "Text",
+    "ZeroPoints",
+    "codes",
+    "field_names",
+    "measure_zero_points",
+    "point_names",
+]
 
 Array = NDArray[np.float64]
 Text = NDArray[np.object_]
@@ -82,15 +91,26 @@ class ZeroPoints:
         value, error : float64 array, shape (n_points,)
             ``value - offset`` and the error of the offset, which the points of a system share.
         """
-        row = _codes(field, self.fields)
-        column = _codes(system, self.systems)
+        row = codes(field, self.fields)
+        column = codes(system, self.systems)
         known = (row >= 0) & (column >= 0)
         offset = np.where(known, self.offset[row, column], np.nan)
         return value - offset, np.where(known, self.error[row, column], np.nan)
 
 
-def _codes(names: Text, known: Sequence[str]) -> NDArray[np.int64]:
-    """Position of each name, -1 for unknown ones."""
+def codes(names: Text, known: Sequence[str]) -> NDArray[np.int64]:
+    """Position of each name among the known ones.
+
+    Parameters
+    ----------
+    names : object array of str, shape (n_names,)
+    known : sequence of str
+
+    Returns
+    -------
+    int64 array, shape (n_names,)
+        -1 for unknown ones.
+    """
     place = {name: i for i, name in enumerate(known)}
     unique, inverse = np.unique(names.astype(str), return_inverse=True)
     return np.array([place.get(str(name), -1) for name in unique], np.int64)[inverse]
@@ -153,22 +173,7 @@ def measure_zero_points(
     if batch.meta.quantity != "mag":
         raise DataError("measure_zero_points needs mag, but this batch holds flux; ToMagnitude")
     usable = batch.usable
-    names = point_names(batch, system)[usable.index]
-    systems, code = np.unique(names.astype(str), return_inverse=True)
-    if systems.size > MAX_SYSTEMS:
-        raise DataError(
-            f"measure_zero_points needs at most {MAX_SYSTEMS} systems, the column {system!r} "
-            f"names {systems.size}"
-        )
-    if reference is not None and reference not in systems.tolist():
-        raise DataError(
-            f"measure_zero_points: no usable point is of the reference {reference!r}; "
-            f"there are {', '.join(systems.tolist()) or 'none'}"
-        )
-    if not systems.size:
-        systems, code = np.array([""]), np.zeros(0, np.int64)
-    most = np.bincount(code, minlength=systems.size)
-    home = int(np.argmax(most)) if reference is None else systems.tolist().index(reference)
+    systems, code, home = _systems(batch, system, reference)
     periods = np.full(batch.n_curves, np.nan)
     if method == "fold" and period in batch.objects:
         periods = np.asarray(batch.objects[period], np.float64)
@@ -176,37 +181,65 @@ def measure_zero_points(
         usable.time,
         usable.value,
         usable.error,
-        code.astype(np.int64),
+        code,
         usable.offsets,
         periods,
-        systems.size,
+        len(systems),
         float(window),
         int(harmonics),
     )
-    of_star = batch.ids if per == "star" else field_names(batch, field)
     if per == "star":
         offset, error = solve_stars(info, pull, home)
-        fields, scatter = of_star, np.zeros_like(offset)
-        n_stars, n_points = (used > 0).astype(np.int64), used
+        n_stars = (used > 0).astype(np.int64)
+        solved = (offset, error, np.zeros_like(offset), n_stars, used)
+        fields = batch.ids
     else:
-        fields, row = np.unique(of_star.astype(str), return_inverse=True)
-        solved = [solve_field(info[row == f], pull[row == f], home) for f in range(fields.size)]
-        offset, error, scatter = (
-            np.array([part[j] for part in solved]).reshape(-1, systems.size) for j in range(3)
+        fields, row = np.unique(field_names(batch, field).astype(str), return_inverse=True)
+        solved = _solve_fields(info, pull, used, row, fields.size, home)
+    return ZeroPoints(systems, tuple(str(name) for name in fields), systems[home], *solved)
+
+
+def _systems(
+    batch: LightCurveBatch, system: str, reference: str | None
+) -> tuple[tuple[str, ...], NDArray[np.int64], int]:
+    """Systems of the usable points by name, the code of each point, and which is the reference."""
+    names = point_names(batch, system)[batch.usable.index]
+    found, code = np.unique(names.astype(str), return_inverse=True)
+    systems = tuple(found.tolist())
+    if len(systems) > MAX_SYSTEMS:
+        raise DataError(
+            f"measure_zero_points needs at most {MAX_SYSTEMS} systems, the column {system!r} "
+            f"names {len(systems)}"
         )
-        n_stars, n_points = np.zeros(offset.shape, np.int64), np.zeros(offset.shape, np.int64)
-        np.add.at(n_stars, row, used > 0)
-        np.add.at(n_points, row, used)
-    return ZeroPoints(
-        tuple(str(name) for name in systems),
-        tuple(str(name) for name in fields),
-        str(systems[home]),
-        offset,
-        error,
-        scatter,
-        n_stars,
-        n_points,
+    if reference is not None and reference not in systems:
+        raise DataError(
+            f"measure_zero_points: no usable point is of the reference {reference!r}; "
+            f"there are {', '.join(systems) or 'none'}"
+        )
+    systems = systems or ("",)
+    most = np.bincount(code, minlength=len(systems))
+    home = int(np.argmax(most)) if reference is None else systems.index(reference)
+    return systems, code.astype(np.int64), home
+
+
+def _solve_fields(
+    info: Array,
+    pull: Array,
+    used: NDArray[np.int64],
+    row: NDArray[np.int64],
+    n_fields: int,
+    home: int,
+) -> tuple[Array, Array, Array, NDArray[np.int64], NDArray[np.int64]]:
+    """Offset, error, scatter, stars and points by field and system; `row` is a star's field."""
+    parts = [solve_field(info[row == f], pull[row == f], home) for f in range(n_fields)]
+    n_systems = used.shape[1]
+    offset, error, scatter = (
+        np.array([part[j] for part in parts]).reshape(-1, n_systems) for j in range(3)
     )
+    n_stars, n_points = np.zeros(offset.shape, np.int64), np.zeros(offset.shape, np.int64)
+    np.add.at(n_stars, row, used > 0)
+    np.add.at(n_points, row, used)
+    return offset, error, scatter, n_stars, n_points
 
 
 def point_names(batch: LightCurveBatch, system: str) -> Text:
@@ -246,156 +279,3 @@ def field_names(batch: LightCurveBatch, field: str | None) -> Text:
             f"{', '.join(sorted(batch.objects))}"
         )
     return np.array([str(name) for name in batch.objects[field].tolist()], dtype=object)
-
-
-class ZeroPointCorrection(Transformer):
-    """Learn the offsets between surveys and bands of the same stars, and take them out.
-
-    Parameters
-    ----------
-    system, reference, per, method, window, harmonics, period, field
-        See `measure_zero_points`. With ``per="star"`` each curve is corrected by its own offsets
-        and nothing is learned but the names and the reference.
-    combine : bool, default False
-        Make the corrected points one band, so that single-band steps take them; where each came
-        from is then in ``points["system"]``.
-    on_bad : {"raise", "reject"}, default "raise"
-        What to do with a curve that has usable points, none of which can be corrected.
-
-    Attributes
-    ----------
-    systems_, fields_ : list of str
-        Names, sorted.
-    reference_ : str
-        System whose offset is zero.
-    offset_, error_, scatter_, n_stars_, n_points_ : arrays, shape (n_fields, n_systems)
-        As in `ZeroPoints`.
-
-    Notes
-    -----
-    ``value - offset``; ``points["zero_point"]`` and ``points["zero_point_err"]`` keep the offset
-    and its error, which the points of a system share and which is therefore not in their
-    errors. Points of a system that nothing ties to the reference keep their value, have NaN
-    there, and get the flag OTHER_BAND.
-    """
-
-    needs = Needs(quantity="mag", single_band=False)
-
-    def __init__(
-        self,
-        system: str = "band",
-        reference: str | None = None,
-        per: Per = "field",
-        method: Method = "epochs",
-        window: float = 0.1,
-        harmonics: int = 4,
-        period: str = "period",
-        field: str | None = None,
-        combine: bool = False,
-        on_bad: OnBad = "raise",
-    ) -> None:
-        self.system = system
-        self.reference = reference
-        self.per = per
-        self.method = method
-        self.window = window
-        self.harmonics = harmonics
-        self.period = period
-        self.field = field
-        self.combine = combine
-        self.on_bad = on_bad
-
-    def _check(self) -> None:
-        wrong = []
-        if self.per not in ("field", "star"):
-            wrong.append(f"per must be 'field' or 'star', got {self.per!r}")
-        if self.method not in ("epochs", "fold"):
-            wrong.append(f"method must be 'epochs' or 'fold', got {self.method!r}")
-        if not 0 < self.window < np.inf:
-            wrong.append(f"window must be positive, got {self.window!r}")
-        if not (1 <= self.harmonics <= 50 and self.harmonics == int(self.harmonics)):
-            wrong.append(f"harmonics must be a whole number from 1 to 50, got {self.harmonics!r}")
-        if wrong:
-            raise ConfigError("ZeroPointCorrection: " + "; ".join(wrong))
-
-    def _measure(self, batch: LightCurveBatch, reference: str | None) -> ZeroPoints:
-        return measure_zero_points(
-            batch,
-            system=self.system,
-            reference=reference,
-            per=self.per,
-            method=self.method,
-            window=self.window,
-            harmonics=self.harmonics,
-            period=self.period,
-            field=self.field,
-        )
-
-    def _fit(self, batch: LightCurveBatch) -> None:
-        learned = self._measure(batch, self.reference)
-        self.systems_, self.reference_ = list(learned.systems), learned.reference
-        keep = slice(None) if self.per == "field" else slice(0)
-        self.fields_ = list(learned.fields[keep])
-        self.offset_, self.error_ = learned.offset[keep], learned.error[keep]
-        self.scatter_ = learned.scatter[keep]
-        self.n_stars_, self.n_points_ = learned.n_stars[keep], learned.n_points[keep]
-
-    @property
-    def zero_points(self) -> ZeroPoints:
-        """What ``fit`` learned, as a result with a table."""
-        return ZeroPoints(
-            tuple(self.systems_),
-            tuple(self.fields_),
-            self.reference_,
-            np.asarray(self.offset_),
-            np.asarray(self.error_),
-            np.asarray(self.scatter_),
-            np.asarray(self.n_stars_),
-            np.asarray(self.n_points_),
-        )
-
-    def _transform(self, batch: LightCurveBatch) -> LightCurveBatch:
-        curve = np.repeat(np.arange(batch.n_curves), np.diff(batch.offsets))
-        names = point_names(batch, self.system)
-        if self.per == "star":
-            zero, error = self._by_star(batch, names, curve)
-        else:
-            field = field_names(batch, self.field)[curve]
-            less, error = self.zero_points.apply(np.zeros(batch.n_points), names, field)
-            zero = 0.0 - less
-        known = np.isfinite(zero)
-        other = np.uint32(PointFlag.OTHER_BAND)
-        result = batch.with_columns(
-            value=np.where(known, batch.value - zero, batch.value),
-            flags=np.where(known, batch.flags, batch.flags | other),
-            points={"zero_point": zero, "zero_point_err": error},
-        )
-        if self.combine:
-            system = names.astype(str) if names.size else np.empty(0, "U1")
-            result = replace(
-                result.with_columns(points={"system": system}),
-                band=None,
-                meta=replace(batch.meta, bands=()),
-            )
-        lost = (batch.usable.counts() > 0) & (result.usable.counts() == 0)
-        return self.refuse(
-            result, lost, f"common epochs with {self.reference_!r}, directly or through others"
-        )
-
-    def _by_star(
-        self, batch: LightCurveBatch, names: Text, curve: NDArray[np.int64]
-    ) -> tuple[Array, Array]:
-        """Offset and error of every point from its own star, by row and not by id."""
-        usable = batch.usable
-        zero = np.where(names.astype(str) == self.reference_, 0.0, np.nan)
-        error = zero.copy()
-        if (names[usable.index].astype(str) == self.reference_).any():
-            own = self._measure(batch, self.reference_)
-            column = _codes(names, own.systems)
-            known = column >= 0
-            zero = np.where(known, own.offset[curve, column], np.nan)
-            error = np.where(known, own.error[curve, column], np.nan)
-        has = np.zeros(batch.n_curves, bool)
-        own_curve = np.repeat(np.arange(batch.n_curves), usable.counts())
-        has[own_curve[names[usable.index].astype(str) == self.reference_]] = True
-        return np.where(has[curve], zero, np.nan), np.where(has[curve], error, np.nan)

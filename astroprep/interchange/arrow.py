@@ -9,7 +9,7 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from astroprep.data import LightCurveBatch, Meta
+from astroprep.data import LightCurveBatch, Meta, Quantity
 from astroprep.errors import DataError
 from astroprep.interchange.names import find_column, measurement
 
@@ -68,6 +68,21 @@ def _numbers(name: str, values: pa.Array) -> NDArray[np.float64]:
     return plain.astype(np.float64, copy=False)
 
 
+def _roles(
+    given: Mapping[str, str], names: list[str], meta: Meta
+) -> tuple[str, str, str | None, Quantity]:
+    """Names of time, value and error, and what the value measures."""
+    for role, name in given.items():
+        if name not in names:
+            raise DataError(
+                f"light-curve column: no {name!r} (asked for as {role}) among {', '.join(names)}"
+            )
+    if "time" in given and "value" in given:
+        return given["time"], given["value"], given.get("error"), meta.quantity
+    time, value, error, quantity = measurement(names, "light-curve column")
+    return given.get("time", time), given.get("value", value), given.get("error", error), quantity
+
+
 def from_arrow(
     lightcurve: pa.Array | pa.ChunkedArray,
     *,
@@ -90,6 +105,10 @@ def from_arrow(
         Names of ``time``, ``value``, ``error`` and ``band`` inside the struct, where they are
         not to be found by `NAMES`.
 
+    Returns
+    -------
+    LightCurveBatch
+
     Raises
     ------
     DataError
@@ -102,19 +121,8 @@ def from_arrow(
     offsets, children = _flat(lightcurve)
     meta = meta or Meta()
     given = dict(columns or {})
-    for role, name in given.items():
-        if name not in children:
-            raise DataError(
-                f"light-curve column: no {name!r} (asked for as {role}) among {', '.join(children)}"
-            )
     names = list(children)
-    if "time" in given and "value" in given:
-        time, value, error = given["time"], given["value"], given.get("error")
-        quantity = meta.quantity
-    else:
-        time, value, error, quantity = measurement(names, "light-curve column")
-        time, value = given.get("time", time), given.get("value", value)
-        error = given.get("error", error)
+    time, value, error, quantity = _roles(given, names, meta)
     band_name = given.get("band") or find_column(names, "band")
     band, bands = None, meta.bands
     if band_name is not None:
@@ -182,6 +190,15 @@ def to_arrow(batch: LightCurveBatch, *, name: str = "lightcurve") -> pa.Table:
         Numeric columns are shared with the table, not copied. The rejected are not in it.
     name : str
         Name of the nested column.
+
+    Returns
+    -------
+    pyarrow.Table
+
+    Raises
+    ------
+    DataError
+        If there are more points than the offsets of Arrow lists can count, 2^31.
     """
     offsets = pa.array(batch.offsets.astype(np.int32))
     if batch.n_points > np.iinfo(np.int32).max:

@@ -31,6 +31,10 @@ def from_pandas(frame: pd.DataFrame, *, id_column: str | None = None) -> LightCu
     id_column : str, optional
         Name of the id column; found by `NAMES` otherwise; without one the frame is one curve.
 
+    Returns
+    -------
+    LightCurveBatch
+
     Raises
     ------
     DataError
@@ -106,6 +110,10 @@ def from_nested(frame: pd.DataFrame, *, column: str | None = None) -> LightCurve
     frame : nested_pandas.NestedFrame
         With one nested column, or `column` naming it.
 
+    Returns
+    -------
+    LightCurveBatch
+
     Raises
     ------
     DataError
@@ -127,7 +135,24 @@ def from_nested(frame: pd.DataFrame, *, column: str | None = None) -> LightCurve
 
 
 def to_nested(batch: LightCurveBatch, *, name: str = "lightcurve") -> Any:
-    """Return a nested-pandas frame, one row an object; needs the nested-pandas package."""
+    """Return a nested-pandas frame, one row an object; needs the nested-pandas package.
+
+    Parameters
+    ----------
+    batch : LightCurveBatch
+        The rejected are not in the frame.
+    name : str, default "lightcurve"
+        Name of the nested column.
+
+    Returns
+    -------
+    nested_pandas.NestedFrame
+
+    Raises
+    ------
+    MissingExtraError
+        If nested-pandas is not installed.
+    """
     import pandas as pd
 
     nested_pandas = need("nested_pandas", extra="lsdb", who="to_nested")

@@ -47,6 +47,17 @@ def find_column(available: Sequence[str], wanted: str) -> str | None:
     """Name among `available` under which a survey keeps the canonical column `wanted`.
 
     Case is ignored. Returns None when none of the names in `NAMES` is there.
+
+    Parameters
+    ----------
+    available : sequence of str
+        Columns of a table.
+    wanted : str
+        A key of `NAMES`.
+
+    Returns
+    -------
+    str or None
     """
     by_lower = {name.lower(): name for name in reversed(available)}
     for name in NAMES[wanted]:

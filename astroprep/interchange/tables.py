@@ -74,6 +74,10 @@ def from_timeseries(table: Any) -> LightCurveBatch:
         (campaign, sector), channel, brightness and crowding to ``objects``. What earlier steps
         put into the table (flags, weights, columns per point, numbers per object) comes back.
 
+    Returns
+    -------
+    LightCurveBatch
+
     Raises
     ------
     DataError
@@ -184,6 +188,10 @@ def to_timeseries(batch: LightCurveBatch, like: Any) -> Any:
         and the columns that steps added are put in, a trend in the unit of the values; numbers
         per object (period, features) go to ``meta["astroprep"]``. Values in another unit
         (after normalization) take that unit, another quantity columns of its own.
+
+    Returns
+    -------
+    table of the class of `like`
 
     Raises
     ------
@@ -299,6 +307,10 @@ def from_lightkurve(lightcurve: Any) -> LightCurveBatch:
 
     See `from_timeseries`. Columns that not all members have are left out.
 
+    Returns
+    -------
+    LightCurveBatch
+
     Raises
     ------
     DataError
@@ -333,6 +345,17 @@ def to_lightkurve(batch: LightCurveBatch, like: Any) -> Any:
     """Give back the lightkurve object, list or collection `like` with what the steps changed.
 
     Of several, those that a step rejected are left out.
+
+    Parameters
+    ----------
+    batch : LightCurveBatch
+        What `from_lightkurve` made of `like`, after any steps.
+    like : lightkurve object, or list or collection of them
+        Left as it is.
+
+    Returns
+    -------
+    object of the class of `like`
     """
     if hasattr(like, "colnames"):
         return to_timeseries(batch, like)

@@ -5,21 +5,25 @@ from typing import TYPE_CHECKING
 from astroprep.lazy import lazy_room
 
 if TYPE_CHECKING:
-    from astroprep.io.astrotable import AstroTable, astro_bytes, read_astro_table
+    from astroprep.io.astrotable import AstroTable, read_astro_table
+    from astroprep.io.astrotable_writer import astro_bytes
     from astroprep.io.avro import AvroDecoder, AvroField, AvroRequest
     from astroprep.io.columns import ColumnNames
     from astroprep.io.csv import LongCsvReader, write_long_csv
-    from astroprep.io.door import Survey, open_survey, source_sha256, write_survey
+    from astroprep.io.door import open_survey, source_sha256, write_survey
     from astroprep.io.files import format_of, replaced, write_beside
     from astroprep.io.fits import SpaceFitsReader
-    from astroprep.io.hats import HatsCatalog, HatsReader, hats_catalog
+    from astroprep.io.hats import HatsReader
+    from astroprep.io.hats_catalog import HatsCatalog, hats_catalog
     from astroprep.io.hats_partition import HatsPartition
     from astroprep.io.hats_writer import write_hats
-    from astroprep.io.long_table import LongTableReader, write_long_table
+    from astroprep.io.long_table import LongTableReader
+    from astroprep.io.long_table_writer import write_long_table
     from astroprep.io.parquet import NestedParquetReader
     from astroprep.io.parquet_writer import survey_writer, write_batch
     from astroprep.io.provenance import make_provenance, read_provenance
     from astroprep.io.schema_reader import SchemaReader, read_head
+    from astroprep.io.survey import Survey
 
 __all__ = [
     "AstroTable",

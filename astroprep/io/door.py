@@ -3,56 +3,28 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, Literal, Protocol, Self
+from typing import Any, Literal
 
 from astroprep.base import OnBad
-from astroprep.data import LightCurveBatch, Meta
+from astroprep.data import LightCurveBatch
 from astroprep.errors import DataError
 from astroprep.io.columns import ColumnNames
 from astroprep.io.csv import LongCsvReader, write_long_csv
 from astroprep.io.files import check_file, format_of
 from astroprep.io.fits import SpaceFitsReader, fits_files
-from astroprep.io.hats import HatsReader, hats_files
+from astroprep.io.hats import HatsReader
+from astroprep.io.hats_catalog import hats_files
 from astroprep.io.hats_writer import write_hats
-from astroprep.io.long_table import LongTableReader, is_long_fits, write_long_table
+from astroprep.io.long_table import LongTableReader, is_long_fits
+from astroprep.io.long_table_writer import write_long_table
 from astroprep.io.parquet import NestedParquetReader
 from astroprep.io.parquet_writer import write_batch
+from astroprep.io.survey import Survey
 
-__all__ = ["Survey", "open_survey", "source_sha256", "write_survey"]
-
-
-class Survey(Protocol):
-    """What every reader gives: counts, names and batches."""
-
-    path: Path
-    columns: list[str]
-    schema_metadata: dict[str, str]
-
-    @property
-    def n_objects(self) -> int:
-        """Objects in the file."""
-
-    @property
-    def meta(self) -> Meta:
-        """Metadata of every batch."""
-
-    def iter_batches(
-        self, max_objects: int = 4096, *, first_row: int = 0
-    ) -> Iterator[LightCurveBatch]:
-        """Batches in the order of the file."""
-
-    def read(self) -> LightCurveBatch:
-        """Whole file as one batch."""
-
-    def close(self) -> None:
-        """Let go of the file."""
-
-    def __enter__(self) -> Self: ...
-
-    def __exit__(self, *_: object) -> None: ...
+__all__ = ["open_survey", "source_sha256", "write_survey"]
 
 
 def open_survey(

@@ -7,7 +7,7 @@ import io
 import json
 import os
 import zlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
@@ -17,6 +17,7 @@ from astroprep.errors import DataError
 __all__ = [
     "beside",
     "check_file",
+    "files_named",
     "first_line",
     "format_of",
     "inflated",
@@ -134,6 +135,48 @@ def inflated(path: Path) -> bytes:
     return content
 
 
+def files_named(path: str | Path | Sequence[str | Path], suffixes: Sequence[str]) -> list[Path]:
+    """Files that a path names.
+
+    Parameters
+    ----------
+    path : str, Path or sequence of them
+        A file, several, a folder or a pattern.
+    suffixes : sequence of str
+        Endings of the files of a folder, and of a file that is named by itself.
+
+    Returns
+    -------
+    list of Path
+        Of a folder or a pattern in the order of their names.
+
+    Raises
+    ------
+    DataError
+        If there is no such file, or it ends otherwise.
+    """
+    if not isinstance(path, str | Path):
+        files = [Path(one) for one in path]
+        if not files:
+            raise DataError("an empty list of files; name at least one")
+        return files
+    path = Path(path)
+    endings = tuple(suffix.lower() for suffix in suffixes)
+    if path.is_dir():
+        files = sorted(f for f in path.iterdir() if f.name.lower().endswith(endings))
+        if not files:
+            raise DataError(f"{path} holds no file that ends in {', '.join(endings)}")
+        return files
+    if any(sign in path.name for sign in "*?[") and not path.exists():
+        files = sorted(path.parent.glob(path.name))
+        if not files:
+            raise DataError(f"no file goes by {path}")
+        return files
+    if not path.name.lower().endswith(endings):
+        raise DataError(f"{path}: a table of this survey ends in {', '.join(endings)}")
+    return [path]
+
+
 @contextmanager
 def replaced(path: str | Path) -> Iterator[Path]:
     """Give a temporary name beside `path` that becomes `path` if the block ends well.
@@ -177,6 +220,13 @@ def beside(path: str | Path) -> Path:
 
 def write_beside(path: str | Path, about: Mapping[str, Any]) -> None:
     """Write the record of a CSV file.
+
+    Parameters
+    ----------
+    path : str or Path
+        The CSV file; the record goes where `beside` says.
+    about : mapping
+        Whatever JSON can hold.
 
     Raises
     ------

@@ -6,7 +6,7 @@ import glob
 import os
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Literal, Self
+from typing import Literal
 
 import numpy as np
 
@@ -14,7 +14,9 @@ from astroprep.base import OnBad
 from astroprep.data import LightCurveBatch, Meta, Rejected
 from astroprep.errors import ConfigError, DataError
 from astroprep.io.columns import ColumnNames
-from astroprep.io.fitsfile import MISSIONS, SpaceCurve, read_space_curve
+from astroprep.io.fitsfile import SpaceCurve, read_space_curve
+from astroprep.io.missions import MISSIONS
+from astroprep.io.survey import Survey
 
 __all__ = ["FITS_SUFFIXES", "SpaceFitsReader", "fits_files"]
 
@@ -65,7 +67,7 @@ def fits_files(source: str | Path | Sequence[str | Path]) -> list[Path]:
     return [path]
 
 
-class SpaceFitsReader:
+class SpaceFitsReader(Survey):
     """Survey of Kepler-pipeline and SPOC light-curve files, one object a file.
 
     All cadences are read (30 min, 1 min, 2 min, 20 s; ``_llc``, ``_slc``, ``_lc``,
@@ -213,21 +215,6 @@ class SpaceFitsReader:
                 curves, rows, refused, n_points, given = [], [], [], 0, True
         if rows or refused or not given:
             yield self._batch(curves, rows, refused)
-
-    def read(self) -> LightCurveBatch:
-        """All files as one batch, for surveys that fit into memory."""
-        return LightCurveBatch.concat(list(self.iter_batches(max(1, self.n_objects))))
-
-    def close(self) -> None:
-        """Nothing to let go of: every file is closed once it is read."""
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.close()
-
-    # -- one file, one batch --------------------------------------------------------------
 
     def _first(self) -> SpaceCurve | None:
         """First file that can be read; tells the mission of the survey."""

@@ -5,7 +5,6 @@ from __future__ import annotations
 import re
 import warnings
 import zlib
-from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -16,46 +15,9 @@ from numpy.typing import NDArray
 from astroprep.errors import DataError
 from astroprep.io.columns import ColumnNames, find_column
 from astroprep.io.files import check_file, first_line, unpacked
+from astroprep.io.missions import MISSIONS
 
-__all__ = ["MISSIONS", "Mission", "SpaceCurve", "read_space_curve"]
-
-
-@dataclass(frozen=True)
-class Mission:
-    """What the files of one mission have in common.
-
-    Parameters
-    ----------
-    time_scale : str
-        Time system of `time`.
-    time_ref : float
-        Julian date that was subtracted, days.
-    quality : str
-        Column of the survey's own flags.
-    segment : str
-        Header keyword that numbers the stretch of time.
-    brightness : str
-        Header keyword of the magnitude in the mission's band.
-    catalogue : tuple of str
-        Name and header keyword of the number in the input catalogue.
-    """
-
-    time_scale: str
-    time_ref: float
-    quality: str
-    segment: str
-    brightness: str
-    catalogue: tuple[str, str]
-
-
-MISSIONS: Mapping[str, Mission] = {
-    "Kepler": Mission(
-        "BKJD TDB", 2454833.0, "SAP_QUALITY", "QUARTER", "KEPMAG", ("KIC", "KEPLERID")
-    ),
-    "K2": Mission("BKJD TDB", 2454833.0, "SAP_QUALITY", "CAMPAIGN", "KEPMAG", ("EPIC", "KEPLERID")),
-    "TESS": Mission("BTJD TDB", 2457000.0, "QUALITY", "SECTOR", "TESSMAG", ("TIC", "TICID")),
-}
-"""Missions whose light-curve files are read, by the name in ``meta.survey``."""
+__all__ = ["SpaceCurve", "read_space_curve"]
 
 FLUX_UNITS = frozenset({"e-/s", "electron/s", "electrons/s", "electron s-1"})
 OBJECTS = ("id", "ra", "dec", "segment", "channel", "brightness", "crowding", "flux_fraction")

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, Self
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -24,6 +24,7 @@ from astroprep.io.columns import (
     find_point_columns,
     survey_meta,
 )
+from astroprep.io.survey import Survey
 
 __all__ = ["FLAGS", "WEIGHT", "LongReader"]
 
@@ -31,7 +32,7 @@ FLAGS, WEIGHT = "astroprep_flags", "astroprep_weight"  # a survey's "flags" are 
 INTEGERS = frozenset({"cadence", "survey_flags"})
 
 
-class LongReader:
+class LongReader(Survey):
     """What readers of long tables share; a format says what its columns and blocks of rows are.
 
     Parameters
@@ -148,17 +149,6 @@ class LongReader:
     def read(self) -> LightCurveBatch:
         """Whole file as one batch, for files that fit into memory."""
         return LightCurveBatch.concat(list(self.iter_batches()))
-
-    def close(self) -> None:
-        """Nothing stays open between reads; here so that all readers are used alike."""
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.close()
-
-    # -- parts ----------------------------------------------------------------------------
 
     def _schema(self) -> pa.Schema:
         """Column types: numbers where numbers must be, text elsewhere."""

@@ -3,16 +3,13 @@
 from __future__ import annotations
 
 import json
-import logging
-from collections.abc import Iterator
-from dataclasses import replace
+from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import Any, Self
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
-import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from astroprep.base import OnBad
@@ -26,21 +23,20 @@ from astroprep.io.columns import (
     as_float,
     as_numbers,
     as_text,
-    find_object_columns,
-    find_point_columns,
     survey_meta,
 )
-from astroprep.io.files import check_file, first_line
-from astroprep.io.nested import find_curve, list_sizes, point_lists, point_types
+from astroprep.io.files import first_line
+from astroprep.io.nested import find_curve, list_sizes, point_lists
+from astroprep.io.parquet_columns import is_number, object_columns_of, point_columns_of
+from astroprep.io.parquet_rows import open_parquet, row_batches
+from astroprep.io.survey import Survey
 
 __all__ = ["NestedParquetReader"]
-
-logger = logging.getLogger(__name__)
 
 COARSE_FLOAT32 = 2.0**17  # days; from here on float32 steps are 1/64 d, more than a short period
 
 
-class NestedParquetReader:
+class NestedParquetReader(Survey):
     """Survey in a Parquet file, read a few thousand objects at a time.
 
     The light curve may be a struct of lists, a list of structs, or list columns side by side.
@@ -58,8 +54,6 @@ class NestedParquetReader:
 
     Attributes
     ----------
-    n_objects : int
-        Rows of the file.
     columns : list of str
         Top-level columns of the file.
     schema_metadata : dict of str to str
@@ -78,9 +72,9 @@ class NestedParquetReader:
         self.path = Path(path)
         self.names = names or ColumnNames()
         self.on_bad = on_bad
-        self._file = _open(self.path)
+        self._file = open_parquet(self.path)
         schema = self._file.schema_arrow
-        self.n_objects: int = self._file.metadata.num_rows
+        self._n_objects: int = self._file.metadata.num_rows
         self.columns: list[str] = list(schema.names)
         self.schema_metadata = {
             key.decode(errors="replace"): value.decode(errors="replace")
@@ -90,70 +84,18 @@ class NestedParquetReader:
         where = str(self.path)
         self._curve = find_curve(schema, self.names, where)
         self._own = self.schema_metadata.get("written_by") == WRITTEN_BY["written_by"]
-        self._points = self._find_point_columns(point_types(schema, self._curve))
-        self._check_types(schema)
-        self._object_columns = self._find_object_columns(schema)
+        self._points = point_columns_of(schema, self._curve, self.names, self._own, where)
+        self._object_columns = object_columns_of(schema, self.names, self._own, where)
         self._bands: tuple[str, ...] | None = None
 
-    # -- opening --------------------------------------------------------------------------
-
-    def _find_point_columns(self, types: dict[str, pa.DataType]) -> PointColumns:
-        """Columns per point; flags, weights and all further ones where the file is our own."""
-        found = find_point_columns(self.names, types, str(self.path))
-        if not self._own:
-            return found
-        taken = {*found.names(), "flags", "weight"}
-        others = [
-            name
-            for name, kind in types.items()
-            if name not in taken and (_is_number(kind) or pa.types.is_boolean(kind))
-        ]
-        return replace(
-            found,
-            flags="flags" if types.get("flags") == pa.uint32() else None,
-            weight="weight" if types.get("weight") in (pa.float64(), pa.float32()) else None,
-            further=(*found.further, *others),
-        )
-
-    def _check_types(self, schema: pa.Schema) -> None:
-        types = point_types(schema, self._curve)
-        for name in (self._points.time, self._points.value, self._points.error):
-            kind = None if name is None else types[name]
-            if kind is not None and not _is_number(kind):
-                raise DataError(
-                    f"{self.path}: the points' column {name!r} must hold lists of numbers, but "
-                    f"holds {kind}; convert it, or name another column"
-                )
-
-    def _find_object_columns(self, schema: pa.Schema) -> dict[str, str]:
-        """Column of the file for each column per object of the batch."""
-        flat = [f.name for f in schema if not pa.types.is_nested(f.type)]
-        found = find_object_columns(self.names, flat, str(self.path))
-        if self._own:
-            found.update({name: name for name in OWN_OBJECTS if name in flat})
-        for role in ("ra", "dec"):
-            column = found.get(role)
-            if column is not None and getattr(self.names, role) is None:
-                kind = schema.field(column).type
-                if not (pa.types.is_floating(kind) or pa.types.is_integer(kind)):
-                    logger.warning(
-                        "%s: column %r holds %s, not degrees, and is left out",
-                        self.path, column, kind,
-                    )  # fmt: skip
-                    del found[role]
-        return found
+    @property
+    def n_objects(self) -> int:
+        """Rows of the file."""
+        return self._n_objects
 
     def close(self) -> None:
         """Close the file."""
         self._file.close()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.close()
-
-    # -- reading --------------------------------------------------------------------------
 
     @property
     def meta(self) -> Meta:
@@ -189,62 +131,24 @@ class NestedParquetReader:
         if max_objects < 1:
             raise ConfigError(f"max_objects must be at least 1, got {max_objects!r}")
         meta, row = self.meta, first_row
-        for part in self._parts(max_objects, first_row):
+        for part in row_batches(self._file, self.path, self._wanted(), max_objects, first_row):
             yield self._batch(part, row, meta)
             row += part.num_rows
         if row == first_row:
             schema = self._file.schema_arrow
             yield self._batch(pa.RecordBatch.from_pylist([], schema=schema), row, meta)
 
-    def _parts(self, max_objects: int, first_row: int) -> Iterator[pa.RecordBatch]:
-        """Rows from `first_row` on, cut alike wherever one starts; copied only to join pieces."""
-        row, groups = self._groups_from(first_row)
-        skip = first_row - row
-        held: list[pa.RecordBatch] = []
-        try:
-            for part in self._file.iter_batches(
-                batch_size=max_objects, row_groups=groups, columns=self._wanted()
-            ):
-                row += part.num_rows
-                left = part.slice(skip)
-                skip = max(0, skip - part.num_rows)
-                room = max_objects - sum(p.num_rows for p in held)
-                if left.num_rows:
-                    held.append(left.slice(0, room))
-                if left.num_rows >= room:
-                    yield _joined(held)
-                    held = [left.slice(room)] if left.num_rows > room else []
-        except (pa.ArrowException, OSError) as error:
-            raise DataError(
-                f"{self.path} is damaged from row {row} on ({first_line(error)}); "
-                "copy or write the file again"
-            ) from error
-        if held:
-            yield _joined(held)
-
-    def read(self) -> LightCurveBatch:
-        """Whole file as one batch, for files that fit into memory."""
-        return LightCurveBatch.concat(list(self.iter_batches(max(1, self.n_objects))))
-
-    def _groups_from(self, first_row: int) -> tuple[int, list[int]]:
-        """First row of the first row group that holds `first_row`, and the groups from there."""
-        info = self._file.metadata
-        row, first = 0, 0
-        while first < info.num_row_groups and row + info.row_group(first).num_rows <= first_row:
-            row += info.row_group(first).num_rows
-            first += 1
-        return row, list(range(first, info.num_row_groups))
-
     def _wanted(self) -> list[str]:
-        points = self._points.names()
-        if self._curve is not None:
-            kind = self._file.schema_arrow.field(self._curve).type
-            points = (
-                [f"{self._curve}.{p}" for p in points]
-                if pa.types.is_struct(kind)
-                else [self._curve]
-            )
-        return [*dict.fromkeys(self._object_columns.values()), *points]
+        columns = self._object_columns.values()
+        return [*dict.fromkeys(columns), *self._stored(self._points.names())]
+
+    def _stored(self, names: Iterable[str]) -> list[str]:
+        """Columns of the file that hold columns per point."""
+        if self._curve is None:
+            return list(names)
+        if pa.types.is_struct(self._file.schema_arrow.field(self._curve).type):
+            return [f"{self._curve}.{name}" for name in names]
+        return [self._curve]
 
     def _batch(self, part: pa.RecordBatch, row: int, meta: Meta) -> LightCurveBatch:
         rows = np.arange(row, row + part.num_rows, dtype=np.int64)
@@ -320,7 +224,7 @@ class NestedParquetReader:
         for role, name in self._object_columns.items():
             column = part.column(name)
             number = pa.types.is_floating(column.type) or pa.types.is_decimal(column.type)
-            if self._own and role in (*OWN_OBJECTS, *self.names.extra) and _is_number(column.type):
+            if self._own and role in (*OWN_OBJECTS, *self.names.extra) and is_number(column.type):
                 objects[role] = as_numbers(column, where, name)
             elif role in ("ra", "dec", "catalogue_period") or (role in self.names.extra and number):
                 objects[role] = as_float(column, where, name)
@@ -378,12 +282,8 @@ class NestedParquetReader:
             return self._own_bands()
         seen: set[str] = set()
         only = PointColumns(name, name, None, None, "mag")
-        column = name
-        if self._curve is not None:
-            nested = pa.types.is_struct(self._file.schema_arrow.field(self._curve).type)
-            column = f"{self._curve}.{name}" if nested else self._curve
         try:
-            for part in self._file.iter_batches(batch_size=4096, columns=[column]):
+            for part in self._file.iter_batches(batch_size=4096, columns=self._stored([name])):
                 lists = point_lists(part, self._curve, only)[name]
                 seen.update(as_text(pc.unique(lists.flatten()), str(self.path), name).tolist())
         except (pa.ArrowException, OSError) as error:
@@ -391,29 +291,3 @@ class NestedParquetReader:
                 f"{self.path} is damaged ({first_line(error)}); copy or write the file again"
             ) from error
         return tuple(sorted(seen))
-
-
-def _is_number(kind: pa.DataType) -> bool:
-    return bool(
-        pa.types.is_floating(kind)
-        or pa.types.is_integer(kind)
-        or pa.types.is_null(kind)
-        or pa.types.is_decimal(kind)
-    )
-
-
-def _open(path: Path) -> pq.ParquetFile:
-    check_file(path)
-    try:
-        return pq.ParquetFile(path, pre_buffer=False)
-    except (pa.ArrowException, OSError) as error:
-        raise DataError(
-            f"{path} cannot be read as Parquet ({first_line(error)}); it may be truncated or of "
-            "another format: copy or write it again"
-        ) from error
-
-
-def _joined(parts: list[pa.RecordBatch]) -> pa.RecordBatch:
-    if len(parts) == 1:
-        return parts[0]
-    return pa.Table.from_batches(parts).combine_chunks().to_batches()[0]

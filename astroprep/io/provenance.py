@@ -14,7 +14,7 @@ import pyarrow.parquet as pq
 from astroprep.errors import DataError
 from astroprep.io.astrotable import read_about
 from astroprep.io.files import beside, check_file, first_line, format_of
-from astroprep.io.hats import hats_catalog
+from astroprep.io.hats_catalog import hats_catalog
 
 __all__ = ["KEY", "make_provenance", "read_provenance"]
 

@@ -2,21 +2,21 @@
 
 from __future__ import annotations
 
-import itertools
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Self
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
-from numpy.typing import NDArray
 
 from astroprep.base import OnBad
 from astroprep.data import LightCurveBatch, Meta, Quantity, Rejected
 from astroprep.errors import ConfigError, DataError
 from astroprep.io.columns import ColumnNames
+from astroprep.io.curve_blocks import is_nested, run_starts, whole_curves
+from astroprep.io.files import files_named
+from astroprep.io.survey import Survey
 from astroprep.io.text_blocks import file_columns, iter_blocks
 from astroprep.surveys.apply import apply_schema, schema_meta
 from astroprep.surveys.cells import as_words
@@ -58,7 +58,7 @@ def read_head(path: str | Path, schema: Schema | None = None) -> pa.Table:
     return pa.table({name: pa.array([], pa.string()) for name in columns})
 
 
-class SchemaReader:
+class SchemaReader(Survey):
     """Survey table whose columns a schema explains, read block by block.
 
     A table with one row a measurement must have the rows of an id together, in any order of
@@ -103,7 +103,7 @@ class SchemaReader:
             raise ConfigError("SchemaReader needs names with a schema, as in schema='ztf'")
         self.schema = load_schema(names.schema)
         self.names, self.on_bad = names, on_bad
-        self.files = _files(path, (*SUFFIXES, *self.schema.file.suffixes))
+        self.files = files_named(path, (*SUFFIXES, *self.schema.file.suffixes))
         self.path = Path(path) if isinstance(path, str | Path) else self.files[0]
         self.columns = self._columns_of(self.files[0])
         self._objects = {
@@ -187,17 +187,6 @@ class SchemaReader:
         """All files as one batch, where they fit into memory."""
         return LightCurveBatch.concat(list(self.iter_batches()))
 
-    def close(self) -> None:
-        """Nothing stays open between reads; here so that all readers are used alike."""
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.close()
-
-    # -- parts ----------------------------------------------------------------------------
-
     def _columns_of(self, path: Path) -> list[str]:
         if path.name.lower().endswith((".parquet", ".pq")):
             import pyarrow.parquet as pq
@@ -243,7 +232,7 @@ class SchemaReader:
         for path in self.files:
             plan = self._plan(path)
             seen: set[str] = set()
-            for table in self._whole(path, plan, max_objects):
+            for table in whole_curves(self._blocks(path, plan), _id_columns(plan), max_objects):
                 yield self._batch(table, path, bands, seen)
 
     def _batch(
@@ -259,7 +248,7 @@ class SchemaReader:
             object_id=_stem(path),
             where=f"{path}",
         )
-        if not _is_nested(table):
+        if not is_nested(table):
             names = batch.objects.get("object", batch.ids).tolist()
             again = next((name for name in names if name in seen), None)
             if again is not None:
@@ -270,37 +259,12 @@ class SchemaReader:
             seen.update(names)
         return batch
 
-    def _whole(self, path: Path, plan: Plan, max_objects: int) -> Iterator[pa.Table]:
-        """Tables of whole light curves, at most `max_objects` ids each."""
-        ids = (plan.columns["id"],) if "id" in plan.columns else plan.id_parts
-        held: list[pa.Table] = []
-        for block in self._blocks(path, plan):
-            if _is_nested(block):
-                for start in range(0, block.num_rows, max_objects):
-                    yield block.slice(start, max_objects)
-                continue
-            held.append(block)
-            if not ids:
-                continue
-            table = pa.concat_tables(held)
-            starts = _starts(table, ids)
-            if starts.size > max_objects:
-                cuts = starts[: starts.size - 1 : max_objects]  # the last may go on
-                for first, last in itertools.pairwise(cuts):
-                    yield table.slice(first, last - first)
-                held = [table.slice(cuts[-1])]
-        if held:
-            table = pa.concat_tables(held)
-            cuts = np.append(_starts(table, ids)[::max_objects] if ids else 0, table.num_rows)
-            for first, last in itertools.pairwise(cuts):
-                yield table.slice(first, last - first)
-
     def _scan(self) -> None:
         """Count the ids and collect the bands, in one pass over those columns."""
         count, seen = 0, set[str]()
         for path in self.files:
             plan = self._plan(path)
-            ids = (plan.columns["id"],) if "id" in plan.columns else plan.id_parts
+            ids = _id_columns(plan)
             band = plan.columns.get("band")
             seen.update(s.band for s in plan.series)
             only = {*ids, *(() if band is None else (band,))} or {plan.columns["time"]}
@@ -309,10 +273,10 @@ class SchemaReader:
                 if band is not None:
                     column = explode(plain_table(block), [band]).columns[band]
                     seen.update(pc.unique(pc.fill_null(as_words(column, band), "")).to_pylist())
-                if _is_nested(block) or self._row_is_curve(path, plan):
+                if is_nested(block) or self._row_is_curve(path, plan):
                     count += block.num_rows
                 elif ids:
-                    starts = _starts(block, ids)
+                    starts = run_starts(block, ids)
                     edge = [
                         tuple(block[c][i].as_py() for c in ids) for i in (0, block.num_rows - 1)
                     ]
@@ -333,7 +297,7 @@ class SchemaReader:
             return False
         import pyarrow.parquet as pq
 
-        return _is_nested(pq.read_schema(path).empty_table())
+        return is_nested(pq.read_schema(path).empty_table())
 
     def _empty(self, meta: Meta) -> LightCurveBatch:
         return LightCurveBatch(
@@ -342,50 +306,13 @@ class SchemaReader:
         )  # fmt: skip
 
 
-def _files(path: str | Path | Sequence[str | Path], suffixes: Sequence[str]) -> list[Path]:
-    """Files that a path names."""
-    if not isinstance(path, str | Path):
-        files = [Path(one) for one in path]
-        if not files:
-            raise DataError("an empty list of files; name at least one")
-        return files
-    path = Path(path)
-    endings = tuple(suffix.lower() for suffix in suffixes)
-    if path.is_dir():
-        files = sorted(f for f in path.iterdir() if f.name.lower().endswith(endings))
-        if not files:
-            raise DataError(f"{path} holds no file that ends in {', '.join(endings)}")
-        return files
-    if any(sign in path.name for sign in "*?[") and not path.exists():
-        files = sorted(path.parent.glob(path.name))
-        if not files:
-            raise DataError(f"no file goes by {path}")
-        return files
-    if not path.name.lower().endswith(endings):
-        raise DataError(f"{path}: a table of this survey ends in {', '.join(endings)}")
-    return [path]
-
-
 def _stem(path: Path) -> str:
     """Name of a file without its suffix, compressed or not."""
     return Path(path.name.removesuffix(".gz")).stem
 
 
-def _is_nested(table: pa.Table) -> bool:
-    return any(
-        pa.types.is_nested(field.type) and not pa.types.is_map(field.type) for field in table.schema
-    )
-
-
-def _starts(table: pa.Table, ids: Sequence[str]) -> NDArray[np.int64]:
-    """Row at which each run of one id begins."""
-    new = np.zeros(table.num_rows, bool)
-    new[:1] = True
-    for name in ids:
-        coded = table[name].combine_chunks().dictionary_encode(null_encoding="encode")
-        code = np.asarray(coded.indices.to_numpy(), np.int64)
-        new[1:] |= code[1:] != code[:-1]
-    return np.flatnonzero(new).astype(np.int64)
+def _id_columns(plan: Plan) -> tuple[str, ...]:
+    return (plan.columns["id"],) if "id" in plan.columns else plan.id_parts
 
 
 def _numbered(batch: LightCurveBatch, row: int, first_row: int) -> LightCurveBatch:

@@ -14,7 +14,8 @@ from astroprep.period.lombscargle import log10_false_alarm
 from astroprep.period.periodsearch import AUXILIARIES, PeriodSearch
 from astroprep.period.precision import measure_periods
 from astroprep.period.verdict import PeriodStatus
-from astroprep.period.verify import unverifiable, verify_periods
+from astroprep.period.verifiable import unverifiable
+from astroprep.period.verify import verify_periods
 from astroprep.threads import in_chunks
 
 __all__ = ["GROWTH", "KnownPeriods", "give_periods"]

@@ -15,14 +15,10 @@ if TYPE_CHECKING:
     from astroprep.period.lombscargle import log10_false_alarm, power, power_ragged
     from astroprep.period.multiband import multiband_power
     from astroprep.period.multiband_grid import power_multiband_ragged
-    from astroprep.period.multiband_search import MultibandSearch, search_multiband
-    from astroprep.period.periodsearch import (
-        Candidates,
-        PeriodSearch,
-        UseCataloguePeriod,
-        search,
-        weigh,
-    )
+    from astroprep.period.multiband_search import search_multiband
+    from astroprep.period.multiband_step import MultibandSearch
+    from astroprep.period.periodsearch import Candidates, PeriodSearch, UseCataloguePeriod
+    from astroprep.period.search import search, weigh
     from astroprep.period.template import TemplateFit, fit_templates
     from astroprep.period.template_builder import build_templates
     from astroprep.period.template_files import (
@@ -33,7 +29,8 @@ if TYPE_CHECKING:
     )
     from astroprep.period.template_period import TemplatePeriod, sine_candidates
     from astroprep.period.templates import TemplateSet
-    from astroprep.period.verify import PeriodStatus, Verification, VerifyPeriod, verify_periods
+    from astroprep.period.verify import PeriodStatus, Verification, verify_periods
+    from astroprep.period.verify_step import VerifyPeriod
 
 __all__ = [
     "Box",

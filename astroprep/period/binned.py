@@ -142,6 +142,10 @@ def fold_binned(
     n_bins : int, default 50
         Bins of the circle.
 
+    Returns
+    -------
+    FoldedBins
+
     Raises
     ------
     ConfigError

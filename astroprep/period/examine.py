@@ -6,80 +6,47 @@ import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
+from astroprep.period.chirp import approach, chirp
+from astroprep.period.climb import CLIMB, climb, harmonics_for
 from astroprep.period.exact import MAX_HARMONICS, harmonic_fit, standardise
 from astroprep.period.local import BENT as HALVES
-from astroprep.period.local import (
-    BINS,
-    CLIMB,
-    LENGTH,
-    best_alias,
-    climb,
-    demodulate,
-    harmonics_for,
-    smeared,
-    some_of,
-    strongest_nearby,
+from astroprep.period.local import BINS, LENGTH, demodulate, smeared, strongest_nearby
+from astroprep.period.rivals import weigh_rivals
+from astroprep.period.segments import MOST, cut, parabola, shifts
+from astroprep.period.verify_evidence import (
+    BASELINE,
+    BEND,
+    BENT,
+    C_FAR,
+    C_NEAR,
+    DOMINANT,
+    EXTREME,
+    FAR,
+    HARMONICS,
+    MIDDLE,
+    NEAR,
+    OLD,
+    P_BENT,
+    P_FAR,
+    P_NEAR,
+    REACHED,
+    SCATTER,
+    STRENGTH,
+    V_BEND,
+    V_BENT,
+    much_better,
 )
-from astroprep.period.segments import MOST, approach, chirp, cut, parabola, shifts
 
-__all__ = ["BENDS", "EVIDENCE", "VERY_STRONG", "examine"]
-
-EVIDENCE = (
-    "harmonics",  # of the Fourier series, 1 to 4
-    "dominant",  # the stronger of the first two
-    "baseline",  # days
-    "reach",  # how far from the old frequency was searched, in units of 1 / baseline
-    "power_old",  # share of variance explained at the old frequency
-    "frequency_near",  # maximum that a climb from the old frequency reaches, cycles per day
-    "power_near",
-    "curvature_near",  # minus the second derivative of the power
-    "frequency_far",  # the same from the strongest frequency within reach; 0 if there is no other
-    "power_far",
-    "curvature_far",
-    "frequency_alias",  # best of the day, month and year aliases; 0 if none comes close
-    "power_alias",
-    "curvature_alias",
-    "frequency_long",  # better of half and a third of the frequency
-    "power_long",
-    "curvature_long",
-    "power_half",  # of the even harmonics alone: what half the period explains
-    "power_third",  # of every third harmonic alone
-    "frequency_bent",  # fit of frequency and its change; the local one and 0 if not needed
-    "bend",  # half the change of frequency, cycles per day squared
-    "power_bent",
-    "variance_bent",  # of frequency_bent, per unit of noise
-    "variance_bend",  # of bend, per unit of noise
-    "scatter",  # reduced chi-square of the O-C about their line or parabola, at least 1
-    "extreme",  # time of the template's extreme nearest the middle, days after the middle
-    "middle",  # of the baseline, days
-    "strength",  # of the strongest constant frequency, in the units of `strongest_nearby`
-)
-(
-    HARMONICS, DOMINANT, BASELINE, REACHED, OLD, NEAR, P_NEAR, C_NEAR, FAR, P_FAR, C_FAR, ALIAS,
-    P_ALIAS, C_ALIAS, LONG, P_LONG, C_LONG, HALF, THIRD, BENT, BEND, P_BENT, V_BENT, V_BEND,
-    SCATTER, EXTREME, MIDDLE, STRENGTH,
-) = range(len(EVIDENCE))  # fmt: skip
+__all__ = ["BENDS", "examine"]
 
 WANTED = 4  # harmonics: they explain 0.97 of a sawtooth of RR Lyrae, and 19 points suffice
-VERY_STRONG = 10.0  # difference of n ln(rest) from which another frequency is preferred;
-# Kass & Raftery 1995, JASA 90, 773, doi:10.1080/01621459.1995.10476572
 SUSPECT = 2.5  # sigma of the parabola in the O-C from which the exact fit is worth its time
 RESTLESS = 3.0  # reduced chi-square of the O-C from which a larger change is suspected
 SMEARED = 0.6  # share explained, below which the same is done if parts explain more: a change
 # of half a cycle leaves this much
 STRONGER = 1.2  # times as strong as the constant one, a changing frequency is fitted exactly
 BENDS = 2 * HALVES  # trials of a changing frequency
-CYCLES = 20.0  # of a multiple of the period in the baseline; with fewer, its harmonics follow the
-# slow unrest of long-period variables: at 6 cycles a third of them seemed to have 2 P or 3 P
 SAMPLES = 64  # phases at which the extreme of the template is sought
-
-
-@njit(cache=True)
-def _better(power: float, other: float, n_points: int, trials: float) -> bool:
-    """Whether the best of some trials explains very much more, for as many parameters."""
-    rest = max(1.0 - power, 1e-12)
-    gain = n_points * np.log(max(1.0 - other, 1e-12) / rest)
-    return bool(gain > VERY_STRONG + 2 * np.log(max(trials, 1.0)))
 
 
 @njit(cache=True)
@@ -99,68 +66,6 @@ def _extreme(coefficient: NDArray[np.float64], n_harmonics: int, sign: float) ->
     bend = left - 2 * value[i] + right
     phase = (i + (0.5 * (left - right) / bend if bend < 0 else 0.0)) / SAMPLES
     return float(phase - np.floor(phase + 0.5))
-
-
-@njit(cache=True)
-def _rivals(
-    time: NDArray[np.float64],
-    weight: NDArray[np.float64],
-    weighted: NDArray[np.float64],
-    here: float,
-    n_harmonics: int,
-    row: NDArray[np.float64],
-    work: NDArray[np.float64],
-    matrix: NDArray[np.float64],
-    coefficient: NDArray[np.float64],
-) -> None:
-    """Aliases, multiples and fractions of the period."""
-    baseline = row[BASELINE]
-    row[ALIAS], row[P_ALIAS], row[C_ALIAS] = best_alias(
-        time,
-        weight,
-        weighted,
-        here,
-        baseline,
-        n_harmonics,
-        int(row[DOMINANT]),
-        work,
-        matrix,
-        coefficient,
-    )
-    some = some_of(time, weight, weighted)
-    whole = row[P_BENT]
-    if some[0].size < time.size:
-        whole = harmonic_fit(
-            some[0], some[1], some[2], here, n_harmonics, work, matrix, coefficient
-        )
-    for division in (2, 3):
-        at = here / division
-        if at * baseline < CYCLES:
-            break
-        p = harmonic_fit(some[0], some[1], some[2], at, n_harmonics, work, matrix, coefficient)
-        if p > row[P_LONG]:
-            row[LONG], row[P_LONG] = at, p
-    if _better(row[P_LONG], whole, some[0].size, 1.0):
-        row[LONG], row[P_LONG], row[C_LONG] = climb(
-            time,
-            weight,
-            weighted,
-            row[LONG],
-            -1.0,
-            0.5 * CLIMB / baseline,
-            n_harmonics,
-            work,
-            matrix,
-            coefficient,
-        )
-    else:
-        row[LONG], row[P_LONG] = 0.0, 0.0
-    if n_harmonics >= 2:
-        row[HALF] = harmonic_fit(
-            time, weight, weighted, 2 * here, n_harmonics // 2, work, matrix, coefficient
-        )
-    if n_harmonics >= 3:
-        row[THIRD] = harmonic_fit(time, weight, weighted, 3 * here, 1, work, matrix, coefficient)
 
 
 @njit(cache=True)
@@ -185,7 +90,7 @@ def _bent(
         f, b = approach(time, weight, weighted, f, b, h, bent, work, matrix, coefficient)
     f, b, p, vf, vb = chirp(time, weight, weighted, f, b, h, bent, work, matrix, coefficient)
     good = np.isfinite(vb) and f * row[BASELINE] > 1.0
-    if good and p > row[P_BENT] and (trials == 0 or _better(p, row[P_BENT], time.size, trials)):
+    if good and p > row[P_BENT] and (trials == 0 or much_better(p, row[P_BENT], time.size, trials)):
         row[BENT], row[BEND], row[P_BENT], row[V_BENT], row[V_BEND] = f, b, p, vf, vb
         return True
     for k in range(kept.size):
@@ -261,7 +166,7 @@ def _local(
     row[BENT], row[P_BENT] = row[NEAR], row[P_NEAR]
     if abs(strong - row[NEAR]) * baseline > 0.5 or row[C_NEAR] == 0.0:
         f, p, c = climb(time, weight, weighted, strong, -1.0, step, h, work, matrix, coefficient)
-        if _better(p, row[P_NEAR], time.size, 4 * row[REACHED]):
+        if much_better(p, row[P_NEAR], time.size, 4 * row[REACHED]):
             row[FAR], row[P_FAR], row[C_FAR] = f, p, c
             row[BENT], row[P_BENT] = f, p
         harmonic_fit(time, weight, weighted, row[BENT], h, work, matrix, coefficient)
@@ -413,8 +318,8 @@ def examine(
                     centred, weight, weighted, row, work, coefficient, bounds, count, segment[i]
                 )
         row[EXTREME] = _extreme(coefficient, h, highest) / row[BENT]
-        moved = row[FAR] > 0 or _better(row[P_NEAR], row[OLD], centred.size, 2.0)
+        moved = row[FAR] > 0 or much_better(row[P_NEAR], row[OLD], centred.size, 2.0)
         here = row[FAR] if row[FAR] > 0 else row[NEAR]
         if not moved:
             here = frequency[i]
-        _rivals(centred, weight, weighted, here, h, row, work, matrix, coefficient)
+        weigh_rivals(centred, weight, weighted, here, h, row, work, matrix, coefficient)

@@ -152,6 +152,10 @@ def fold_sorted(
     period, epoch : float
         Days.
 
+    Returns
+    -------
+    FoldedPoints
+
     Raises
     ------
     DataError

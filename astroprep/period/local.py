@@ -1,9 +1,9 @@
-"""Around one known frequency: a cheap local periodogram, exact climbs, and named rivals.
+"""Around one known frequency: a cheap local periodogram, and whether it is smeared.
 
 A full periodogram asks a question at a few hundred thousand frequencies. Where a frequency is
 known beforehand, the light curve turned back by it (complex demodulation) varies so slowly that
 256 bins in time hold all that lies within some sixty peak widths; two short Fourier transforms
-then show where the period may have gone, and a handful of exact fits in float64 decide.
+then show where the period may have gone, and a handful of exact fits in float64 (`climb`) decide.
 """
 
 from __future__ import annotations
@@ -12,21 +12,13 @@ import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
-from astroprep.period.exact import harmonic_fit
-
 __all__ = [
     "BENT",
     "BINS",
     "LENGTH",
-    "OFFSETS",
     "REACH",
-    "alias_of",
-    "best_alias",
-    "climb",
     "demodulate",
-    "harmonics_for",
     "smeared",
-    "some_of",
     "strongest_nearby",
     "transform_table",
 ]
@@ -34,20 +26,9 @@ __all__ = [
 BINS = 256  # of the demodulated light curve
 LENGTH = 4 * BINS  # of the transform; the padding gives four frequencies per peak width
 REACH = 60.0  # peak widths 1 / T that the transform of the second harmonic reaches on either side
-CLIMB = 0.06  # step of a climb, in units of 1 / T: a parabola fits a peak so near its top
-CLIMBS = 12  # steps before a climb gives up; it starts within half a peak width
-SOME = 250  # points on which rivals are compared before they are fitted to all
-GOLDEN = 0.5 * (5**0.5 - 1)
-RIVALS = 2  # aliases that are fitted with all harmonics
 APART = 1.3  # times as much, that parts of a smeared curve explain by themselves; 2 sigma above
-LIKELY = 0.9  # of the power of two harmonics at the known frequency, from which it is fitted
 
 BENT = 4  # half cycles, at most, that a change of frequency is looked for blindly
-DAY, SIDEREAL, YEAR, MONTH = 1.0, 1.0027379, 1 / 365.25, 1 / 29.530589  # cycles per day
-OFFSETS = np.array(
-    [sign * size for size in (DAY, SIDEREAL, 2 * DAY, MONTH, YEAR) for sign in (1.0, -1.0)]
-)
-"""Frequencies at which ground-based sampling repeats, cycles per day, both signs."""
 
 
 def transform_table() -> tuple[NDArray[np.float32], NDArray[np.int64]]:
@@ -77,12 +58,6 @@ def transform_table() -> tuple[NDArray[np.float32], NDArray[np.int64]]:
     table[0], table[1] = turn.real, turn.imag
     table[2::2, :BINS], table[3::2, :BINS] = np.cos(half_cycles), np.sin(half_cycles)
     return table, order
-
-
-@njit(cache=True)
-def harmonics_for(n_points: int, wanted: int) -> int:
-    """As many harmonics as wanted, but four points for each pair of coefficients."""
-    return int(max(1, min(wanted, (n_points - 3) // 4)))
 
 
 @njit(cache=True, fastmath={"contract"})
@@ -179,6 +154,10 @@ def smeared(slow: NDArray[np.float64], place: float, n_points: int) -> bool:
         Frequency of the constant fit less the known one, in units of 1 / (8 T).
     n_points : int
         Of the curve.
+
+    Returns
+    -------
+    bool
     """
     parts = max(3, min(8, n_points // 16))
     one = 0.0
@@ -276,189 +255,3 @@ def _undamped(x: float) -> float:
     """One over the square of sin(x) / x, to 2 % where the search ends: what the bins took away."""
     q = x * x
     return 1.0 + q * (1 / 3 + q * (1 / 15 + q * (2 / 189)))
-
-
-@njit(cache=True)
-def climb(
-    time: NDArray[np.float64],
-    weight: NDArray[np.float64],
-    weighted: NDArray[np.float64],
-    start: float,
-    top: float,
-    step: float,
-    n_harmonics: int,
-    work: NDArray[np.float64],
-    matrix: NDArray[np.float64],
-    coefficient: NDArray[np.float64],
-) -> tuple[float, float, float]:
-    """The nearest maximum of the share of variance that a Fourier series explains.
-
-    Parameters
-    ----------
-    start, top : float
-        Where to start, cycles per day, and the power there, below 0 where it is not known yet.
-    step : float
-        Cycles per day.
-
-    Returns
-    -------
-    frequency, power : float
-        Of the maximum; `coefficient` and `work` end as those of this fit.
-    curvature : float
-        Minus the second derivative of the power with frequency; 0 where it is no maximum.
-    """
-    best = start
-    if top < 0:
-        top = harmonic_fit(time, weight, weighted, best, n_harmonics, work, matrix, coefficient)
-    left = harmonic_fit(time, weight, weighted, best - step, n_harmonics, work, matrix, coefficient)
-    right = harmonic_fit(
-        time, weight, weighted, best + step, n_harmonics, work, matrix, coefficient
-    )
-    for _ in range(CLIMBS):
-        if left > top and left >= right and best > 2 * step:
-            right, top, best = top, left, best - step
-            at = best - step
-            left = harmonic_fit(time, weight, weighted, at, n_harmonics, work, matrix, coefficient)
-        elif right > top:
-            left, top, best = top, right, best + step
-            at = best + step
-            right = harmonic_fit(time, weight, weighted, at, n_harmonics, work, matrix, coefficient)
-        else:
-            break
-    curvature = max(2 * top - left - right, 0.0) / step**2
-    at = best + step * _vertex(left, top, right)
-    power = harmonic_fit(time, weight, weighted, at, n_harmonics, work, matrix, coefficient)
-    if power < top:
-        at = best
-        power = harmonic_fit(time, weight, weighted, at, n_harmonics, work, matrix, coefficient)
-    return at, power, curvature
-
-
-@njit(cache=True)
-def _vertex(left: float, middle: float, right: float) -> float:
-    """Maximum of the parabola through three points, in steps, within one step."""
-    bend = left - 2 * middle + right
-    return min(max(0.5 * (left - right) / bend, -1.0), 1.0) if bend < 0 else 0.0
-
-
-@njit(cache=True)
-def some_of(
-    time: NDArray[np.float64], weight: NDArray[np.float64], weighted: NDArray[np.float64]
-) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]]:
-    """Points enough to compare frequencies roughly; all of a curve that has no more than twice.
-
-    One point is taken from each of `SOME` runs of equal length, at a place in the run that the
-    golden ratio moves on, so that visits in pairs or fours do not all give their first.
-
-    Returns
-    -------
-    time, weight, weighted : float64 array, shape (SOME,) or (n_points,)
-        As from `astroprep.period.exact.standardise`.
-    """
-    n = time.size
-    if n <= 2 * SOME:
-        return time, weight, weighted
-    t = np.empty(SOME)
-    w = np.empty(SOME)
-    y = np.empty(SOME)
-    turn = 0.0
-    for i in range(SOME):
-        turn = (turn + GOLDEN) % 1.0
-        j = int((i + turn) * n / SOME)
-        t[i] = time[j]
-        w[i] = weight[j]
-        y[i] = weighted[j] / weight[j]
-    w /= w.sum()
-    y -= (w * y).sum()
-    y /= max(np.sqrt((w * y * y).sum()), 1e-300)
-    return t, w, w * y
-
-
-@njit(cache=True)
-def best_alias(
-    time: NDArray[np.float64],
-    weight: NDArray[np.float64],
-    weighted: NDArray[np.float64],
-    frequency: float,
-    baseline: float,
-    n_harmonics: int,
-    dominant: int,
-    work: NDArray[np.float64],
-    matrix: NDArray[np.float64],
-    coefficient: NDArray[np.float64],
-) -> tuple[float, float, float]:
-    """The frequency that the sampling confuses most with a known one.
-
-    Aliases belong to the harmonic that carries the power: a binary whose second harmonic
-    dominates has them half as far from its frequency.
-
-    Parameters
-    ----------
-    frequency : float
-        The known one, cycles per day.
-    dominant : int
-        Number of its strongest harmonic, 1 or 2.
-
-    Returns
-    -------
-    frequency, power, curvature : float
-        As from `climb`; power 0 where no alias is worth a climb.
-    """
-    few = min(n_harmonics, 2)
-    some = some_of(time, weight, weighted)
-    strong = harmonic_fit(some[0], some[1], some[2], frequency, few, work, matrix, coefficient)
-    found = np.zeros(OFFSETS.size)
-    for k in range(OFFSETS.size):
-        at = abs(frequency + OFFSETS[k] / dominant)
-        # nearer than one and a half peaks it is the same peak; a day of another kind, the same
-        if abs(OFFSETS[k]) * baseline < 1.5 * dominant or at * baseline < 1.0:
-            continue
-        if abs(abs(OFFSETS[k]) - SIDEREAL) < 1e-9 and (SIDEREAL - DAY) * baseline < 0.5:
-            continue
-        found[k] = harmonic_fit(some[0], some[1], some[2], at, few, work, matrix, coefficient)
-    best, top, bend = 0.0, 0.0, 0.0
-    for _ in range(RIVALS):
-        k = int(np.argmax(found))
-        if found[k] <= LIKELY * strong:
-            break
-        found[k] = 0.0
-        where, power, curvature = climb(
-            time,
-            weight,
-            weighted,
-            abs(frequency + OFFSETS[k] / dominant),
-            -1.0,
-            CLIMB / baseline,
-            n_harmonics,
-            work,
-            matrix,
-            coefficient,
-        )
-        if power > top:
-            best, top, bend = where, power, curvature
-    return best, top, bend
-
-
-def alias_of(
-    old: NDArray[np.float64],
-    new: NDArray[np.float64],
-    dominant: NDArray[np.float64],
-    baseline: NDArray[np.float64],
-) -> NDArray[np.bool_]:
-    """Whether one frequency lies where the sampling repeats another, to within half a peak.
-
-    Parameters
-    ----------
-    old, new : float64 array, shape (n_curves,)
-        Cycles per day.
-    dominant : float64 array, shape (n_curves,)
-        Number of the strongest harmonic.
-    baseline : float64 array, shape (n_curves,)
-        Days.
-    """
-    near = np.zeros(old.shape, bool)
-    for offset in OFFSETS:
-        meant = np.abs(old + offset / dominant)
-        far = np.abs(meant - old) * baseline > 1.0
-        near |= far & (np.abs(new - meant) * baseline < 0.5)
-    return near

@@ -13,8 +13,8 @@ from numpy.typing import NDArray
 
 from astroprep.period.backends import PRODUCT
 from astroprep.period.exact import MAX_HARMONICS
-from astroprep.period.multiband import band_edges, multiband_fit, standardise_bands
 from astroprep.period.multiband_evidence import DECAYS, SERIES, log_evidence, number_visits
+from astroprep.period.multiband_fit import band_edges, multiband_fit, standardise_bands
 from astroprep.period.multiband_grid import grid_power_multiband
 from astroprep.period.peaks import strongest_peaks
 from astroprep.period.series import series_room

@@ -29,13 +29,8 @@ from astroprep.period.backends import (
 )
 from astroprep.period.exact import MAX_HARMONICS
 from astroprep.period.grid import FrequencyGrid
-from astroprep.period.multiband import (
-    MAX_BANDS,
-    band_edges,
-    check_harmonics,
-    multiband_fit,
-    standardise_bands,
-)
+from astroprep.period.multiband import check_harmonics
+from astroprep.period.multiband_fit import MAX_BANDS, band_edges, multiband_fit, standardise_bands
 from astroprep.period.points import check_points
 from astroprep.period.series import series_power, series_room
 from astroprep.period.spectrum import Plan

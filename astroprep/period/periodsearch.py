@@ -2,30 +2,20 @@
 
 from __future__ import annotations
 
-from typing import ClassVar, Literal
+from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
-from astroprep.base import Needs, OnBad, Transformer
+from astroprep.base import Needs, OnBad
 from astroprep.data import LightCurveBatch
-from astroprep.errors import ConfigError, DataError
-from astroprep.period.backends import choose, plans
-from astroprep.period.candidates import (
-    EVIDENCE,
-    collect_candidates,
-    describe,
-    suitability,
-)
-from astroprep.period.choice import Candidates, period_status
-from astroprep.period.grid import MAX_SIZE, GridRule
-from astroprep.period.lombscargle import log10_false_alarm
-from astroprep.period.points import check_points
-from astroprep.period.precision import measure_periods
-from astroprep.period.ranking import rank
-from astroprep.threads import in_chunks
+from astroprep.errors import ConfigError
+from astroprep.period.choice import Candidates
+from astroprep.period.grid import MAX_SIZE
+from astroprep.period.period_step import PeriodStep
+from astroprep.period.search import N_PEAKS
 
-__all__ = ["AUXILIARIES", "Candidates", "PeriodSearch", "UseCataloguePeriod", "search", "weigh"]
+__all__ = ["AUXILIARIES", "Candidates", "PeriodSearch", "UseCataloguePeriod"]
 
 AUXILIARIES = (
     "period_sine",
@@ -40,241 +30,11 @@ AUXILIARIES = (
     "period_second",
     "period_second_ratio",
 )
-RELATED = np.array([1.0, 2.0, 0.5, 3.0, 1 / 3, 4.0, 0.25])  # ratios that make two peaks one signal
-N_PEAKS = 16  # the fitted ranking saw as many
-TOLERANCE = 0.01  # of the period, within which two periods are the same
 
 Rule = Literal["ranked", "highest"]
 
 
-def search(
-    time: NDArray[np.float64],
-    value: NDArray[np.float64],
-    error: NDArray[np.float64],
-    offsets: NDArray[np.int64],
-    *,
-    grid: GridRule | None = None,
-    n_peaks: int = N_PEAKS,
-    quantity: Literal["mag", "flux"] = "mag",
-    jobs: int | None = None,
-) -> Candidates:
-    """Periodogram, peaks, and how probable each candidate is, for many curves.
-
-    Parameters
-    ----------
-    time, value, error : float64 array, shape (n_points,)
-        Sorted by time within each curve, finite, ``error > 0``; no constant curve.
-    offsets : int64 array, shape (n_curves + 1,)
-        Curve i is ``offsets[i]:offsets[i + 1]``; every curve must have a grid by the rule.
-    grid : GridRule, optional
-        The default one otherwise.
-    n_peaks : int, default 16
-        Separate peaks that are weighed.
-    quantity : {"mag", "flux"}
-        Which way is faint.
-    jobs : int or None
-        Threads; None takes numba's number of threads. The result does not depend on it.
-
-    Returns
-    -------
-    Candidates
-
-    Raises
-    ------
-    DataError
-        If a curve has fewer than two points, all at one time, or no grid by the rule, is not
-        sorted, or has a number that is not finite or an error that is not positive.
-    """
-    evidence = weigh(
-        time, value, error, offsets, grid=grid, n_peaks=n_peaks, quantity=quantity, jobs=jobs
-    )
-    n_points = np.diff(offsets)
-    frequency, probability = rank(evidence, n_points)
-    highest = (grid or GridRule()).max_frequency
-    return Candidates.from_ranking(evidence, frequency, probability, n_points, highest)
-
-
-def weigh(
-    time: NDArray[np.float64],
-    value: NDArray[np.float64],
-    error: NDArray[np.float64],
-    offsets: NDArray[np.int64],
-    *,
-    grid: GridRule | None = None,
-    n_peaks: int = N_PEAKS,
-    quantity: Literal["mag", "flux"] = "mag",
-    jobs: int | None = None,
-) -> NDArray[np.float64]:
-    """Evidence for the strongest peaks of many curves; parameters as for `search`.
-
-    Returns
-    -------
-    float64 array, shape (n_curves, n_peaks, len(EVIDENCE))
-        See `astroprep.period.candidates.EVIDENCE`.
-
-    Raises
-    ------
-    DataError
-        As `search`.
-    """
-    check_points("search", time, value, error, offsets)
-    n_points = np.diff(offsets)
-    baseline = time[offsets[1:] - 1] - time[offsets[:-1]]
-    start, step, size, reason = (grid or GridRule()).grids(baseline)
-    for i in np.flatnonzero(reason != ""):
-        raise DataError(f"search needs {reason[i]}: curve {i}")
-    evidence = np.zeros((n_points.size, n_peaks, len(EVIDENCE)))
-    choice = choose(n_points, size, step, baseline)
-    faint = 1.0 if quantity == "mag" else -1.0
-    tables = plans(choice)
-
-    def work(first: int, last: int) -> None:
-        collect_candidates(
-            time,
-            value,
-            error,
-            offsets[first : last + 1],
-            start[first:last],
-            step[first:last],
-            size[first:last],
-            choice[first:last],
-            tables,
-            faint,
-            evidence[first:last],
-        )
-
-    in_chunks(n_points.size, jobs, work)
-    return evidence
-
-
-def _related(a: NDArray[np.float64], b: NDArray[np.float64]) -> NDArray[np.bool_]:
-    """Whether two frequencies are the same or in a simple ratio."""
-    ratio = (a / np.where(b > 0, b, np.inf))[..., None] * RELATED
-    return np.asarray((np.abs(ratio - 1) < TOLERANCE).any(axis=-1))
-
-
-class _PeriodStep(Transformer):
-    """What both steps share: refusals, the search, the columns."""
-
-    version: ClassVar[int] = 2  # candidates are chosen and ranked in another way than in 1
-    max_frequency: float
-    min_cycles: float
-    oversampling: float
-    max_grid: int
-    min_baseline: float
-    n_peaks: int
-    jobs: int | None
-
-    def _check(self) -> None:
-        self._rule()
-        if not self.min_baseline >= 0:
-            raise ConfigError(f"min_baseline must be 0 or more days, got {self.min_baseline!r}")
-        if not (isinstance(self.n_peaks, int) and 2 <= self.n_peaks <= 1000):
-            raise ConfigError(f"n_peaks must be a whole number from 2, got {self.n_peaks!r}")
-        if self.jobs is not None and not (isinstance(self.jobs, int) and self.jobs >= 1):
-            raise ConfigError(f"jobs must be None or a whole number from 1, got {self.jobs!r}")
-
-    def _rule(self) -> GridRule:
-        return GridRule(self.max_frequency, self.min_cycles, self.oversampling, self.max_grid)
-
-    def _searchable(self, batch: LightCurveBatch) -> LightCurveBatch:
-        """Refuse the curves in which no period can be sought, with the reason."""
-        usable = batch.usable
-        first, last = usable.offsets[:-1], usable.offsets[1:] - 1
-        baseline = usable.time[last] - usable.time[first]
-        reason = self._rule().grids(baseline)[3]
-        short = (reason == "") & (baseline < self.min_baseline)
-        for i in np.flatnonzero(short):
-            reason[i] = (
-                f"a baseline of at least min_baseline={self.min_baseline:g} days, "
-                f"spans {baseline[i]:.4g}"
-            )
-        distinct, varies = suitability(usable.time, usable.value, usable.error, usable.offsets)
-        least = self.needs.min_points
-        for i in np.flatnonzero((reason == "") & (distinct < least)):
-            reason[i] = f"points at {least} different times or more, has {distinct[i]}"
-        reason[(reason == "") & ~varies] = "brightness that varies, it is constant"
-        return self.refuse(batch, reason != "", reason)
-
-    def _searched(self, batch: LightCurveBatch) -> Candidates:
-        usable = batch.usable
-        return search(
-            usable.time,
-            usable.value,
-            usable.error,
-            usable.offsets,
-            grid=self._rule(),
-            n_peaks=self.n_peaks,
-            quantity=batch.meta.quantity,
-            jobs=self.jobs,
-        )
-
-    def _written(
-        self,
-        batch: LightCurveBatch,
-        found: Candidates,
-        frequency: NDArray[np.float64],
-        confidence: NDArray[np.float64],
-        sharpen: NDArray[np.bool_],
-    ) -> LightCurveBatch:
-        """Columns at the chosen frequencies."""
-        usable = batch.usable
-        described = np.zeros((batch.n_curves, 6))
-        alias_share = found.alias_share(frequency)
-        frequency = frequency.copy()
-        deviation = np.zeros(batch.n_curves)
-
-        def work(first: int, last: int) -> None:
-            measure_periods(
-                usable.time,
-                usable.value,
-                usable.error,
-                usable.offsets[first : last + 1],
-                sharpen[first:last],
-                frequency[first:last],
-                deviation[first:last],
-            )
-            describe(
-                usable.time,
-                usable.value,
-                usable.error,
-                usable.offsets[first : last + 1],
-                frequency[first:last],
-                described[first:last],
-            )
-
-        in_chunks(batch.n_curves, self.jobs, work)
-        n_peaks = found.power.shape[1]
-        peak = found.frequency[:, :n_peaks]
-        strongest = found.power.max(axis=1, initial=0.0)
-        other = np.where((peak > 0) & ~_related(peak, frequency[:, None]), found.power, 0.0)
-        second = np.argmax(other, axis=1)
-        row = np.arange(batch.n_curves)
-        second_frequency = np.where(other[row, second] > 0, peak[row, second], peak[:, 0])
-        baseline = usable.time[usable.offsets[1:] - 1] - usable.time[usable.offsets[:-1]]
-        fap = log10_false_alarm(strongest, usable.counts(), described[:, 4], self.max_frequency)
-        cycles = baseline * frequency
-        return batch.with_columns(
-            objects={
-                "period": 1 / frequency,
-                "period_err": deviation / frequency**2,
-                "period_status": period_status(fap, described[:, 5], cycles, alias_share),
-                "period_sine": np.where(described[:, 1] > described[:, 0], 0.5, 1.0) / frequency,
-                "period_power": described[:, 0],
-                "period_power_half": described[:, 1],
-                "period_fap": fap,
-                "period_fit": described[:, 2],
-                "period_fit_double": described[:, 3],
-                "period_cycles": cycles,
-                "period_confidence": confidence,
-                "period_highest": 1 / peak[:, 0],
-                "period_second": 1 / second_frequency,
-                "period_second_ratio": other[row, second] / np.maximum(strongest, 1e-12),
-            }
-        )
-
-
-class PeriodSearch(_PeriodStep):
+class PeriodSearch(PeriodStep):
     """Find the period of every object.
 
     A floating-mean Lomb-Scargle periodogram on an even grid from ``min_cycles`` cycles per
@@ -391,7 +151,7 @@ class PeriodSearch(_PeriodStep):
         return result.with_columns(objects=found.strongest(self.n_candidates, frequency))
 
 
-class UseCataloguePeriod(_PeriodStep):
+class UseCataloguePeriod(PeriodStep):
     """Take the period from ``catalogue_period``, with the same columns as `PeriodSearch`.
 
     Objects are searched all the same, because the columns that describe how the period compares

@@ -16,13 +16,8 @@ import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
-from astroprep.period.fft import (
-    across_lanes,
-    columns_forward,
-    lane_twiddles,
-    row_order,
-    twiddles,
-)
+from astroprep.period.fft import columns_forward, row_order, twiddles
+from astroprep.period.fft_lanes import across_lanes, lane_twiddles
 from astroprep.period.simd import LANES, broadcast, load, store
 
 __all__ = [

@@ -122,6 +122,15 @@ def write_templates(path: str | Path, templates: TemplateSet, about: str) -> Non
 def read_templates(path: str | Path) -> TemplateSet:
     """Set that `write_templates` wrote.
 
+    Parameters
+    ----------
+    path : str or Path
+        The file.
+
+    Returns
+    -------
+    TemplateSet
+
     Raises
     ------
     DataError
@@ -152,6 +161,10 @@ def shipped_templates() -> TemplateSet:
 
     Learned by `astroprep.period.rrlyrae_library` from the simulated stars of
     `astroprep.synthetic`, whose Fourier parameters follow the literature.
+
+    Returns
+    -------
+    TemplateSet
     """
     text = files("astroprep.period").joinpath(_SHIPPED).read_text()
     return _from_json(json.loads(text))

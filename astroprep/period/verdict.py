@@ -10,15 +10,18 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.special import fdtrc, gammaln, stdtr
 
-from astroprep.period.examine import BENDS, EVIDENCE
-from astroprep.period.local import OFFSETS, alias_of
+from astroprep.period.aliases import OFFSETS, alias_of
+from astroprep.period.examine import BENDS
+from astroprep.period.verify_evidence import EVIDENCE
 
 __all__ = ["Half", "Judgement", "PeriodStatus", "judge", "log10_chance"]
 
 Half = Literal["keep", "report"]
+Array = NDArray[np.float64]
 
 CHANCE = 1e-3  # of a false alarm per curve, here and in the tests for drift: one good period in a
 # thousand searched again without need is cheap beside the search that all others are spared
+SURE = np.log10(CHANCE)
 FAR_BETTER = 0.8  # a rival must leave less than this share of the unexplained variance: shapes that
 # four harmonics cannot follow differ by more than noise, which no number of points mends
 ENOUGH = 0.01  # probability of the other harmonics being noise, above which a fraction is enough
@@ -71,11 +74,11 @@ class Judgement:
 
 
 def log10_chance(
-    power: NDArray[np.float64],
-    n_harmonics: NDArray[np.float64],
-    n_points: NDArray[np.float64],
-    trials: NDArray[np.float64] | float,
-) -> NDArray[np.float64]:
+    power: Array,
+    n_harmonics: Array,
+    n_points: Array,
+    trials: Array | float,
+) -> Array:
     """Decimal logarithm of the chance that noise explains this much, at the best of some trials.
 
     Parameters
@@ -107,10 +110,10 @@ def log10_chance(
 
 
 def _wins(
-    power: NDArray[np.float64],
-    local: NDArray[np.float64],
-    n_harmonics: NDArray[np.float64],
-    n_points: NDArray[np.float64],
+    power: Array,
+    local: Array,
+    n_harmonics: Array,
+    n_points: Array,
     trials: float,
 ) -> NDArray[np.bool_]:
     """Whether a rival explains so much more that the old family is given up.
@@ -129,10 +132,10 @@ def _wins(
 
 
 def _fraction_enough(
-    all_power: NDArray[np.float64],
-    part: NDArray[np.float64],
-    extra: NDArray[np.float64],
-    freedom: NDArray[np.float64],
+    all_power: Array,
+    part: Array,
+    extra: Array,
+    freedom: Array,
 ) -> NDArray[np.bool_]:
     """Whether harmonics beyond those of a fraction of the period add nothing but noise."""
     gain = np.maximum(all_power - part, 0.0) / np.maximum(extra, 1)
@@ -140,22 +143,29 @@ def _fraction_enough(
     return np.asarray((extra > 0) & (fdtrc(np.maximum(extra, 1), freedom, ratio) > ENOUGH))
 
 
+class _Rivals(NamedTuple):
+    alias: NDArray[np.bool_]
+    long: NDArray[np.bool_]
+    alarm_alias: Array
+    alarm_long: Array
+
+
 class _Departures(NamedTuple):
-    bend_error: NDArray[np.float64]
-    sigma_shift: NDArray[np.float64]
-    sigma_change: NDArray[np.float64]
+    bend_error: Array
+    sigma_shift: Array
+    sigma_change: Array
     shifted: NDArray[np.bool_]
     changing: NDArray[np.bool_]
 
 
 def _departures(
-    e: dict[str, NDArray[np.float64]],
-    place: NDArray[np.float64],
-    error: NDArray[np.float64],
-    frequency: NDArray[np.float64],
-    frequency_error: NDArray[np.float64],
-    freedom: NDArray[np.float64],
-    noise: NDArray[np.float64],
+    e: dict[str, Array],
+    place: Array,
+    error: Array,
+    frequency: Array,
+    frequency_error: Array,
+    freedom: Array,
+    noise: Array,
     min_shift: float,
 ) -> _Departures:
     """Tests of the old frequency against a new constant one, and of that against a changing one.
@@ -191,10 +201,10 @@ def _departures(
 
 
 def judge(
-    evidence: NDArray[np.float64],
+    evidence: Array,
     n_points: NDArray[np.int64],
-    frequency: NDArray[np.float64],
-    frequency_error: NDArray[np.float64],
+    frequency: Array,
+    frequency_error: Array,
     min_shift: float,
     half: Half,
 ) -> Judgement:
@@ -219,84 +229,86 @@ def judge(
     """
     e = {name: evidence[:, k] for k, name in enumerate(EVIDENCE)}
     n, h = n_points.astype(np.float64), e["harmonics"]
-    is_far = e["frequency_far"] > 0
-    local = np.where(is_far, e["power_far"], e["power_near"])
+    is_far, bends = e["frequency_far"] > 0, e["bend"] != 0
     place = np.where(is_far, e["frequency_far"], e["frequency_near"])
-    bend_curvature = np.where(is_far, e["curvature_far"], e["curvature_near"])
+    curvature = np.where(is_far, e["curvature_far"], e["curvature_near"])
     freedom = np.maximum(n - 2 * h - 2, 1.0)
     noise = np.maximum(1 - e["power_bent"], 1e-15) / freedom * e["scatter"]
-    with np.errstate(divide="ignore"):
-        error = np.sqrt(2 * noise / bend_curvature)
-    # a peak that does not bend is no better known than its width
-    error = np.minimum(error, 1 / e["baseline"])
+    error = _peak_error(noise, curvature, e["baseline"])
 
     within = PEAKS + 4 * h * e["reach"]  # a series of h harmonics sees h times as many
-    trials = np.where(e["bend"] != 0, within * BENDS, np.where(is_far, within, PEAKS))
+    trials = np.where(bends, within * BENDS, np.where(is_far, within, PEAKS))
     alarm = log10_chance(e["power_bent"], h, n, trials)
-    rivals = PEAKS * OFFSETS.size
-    alarm_alias = log10_chance(e["power_alias"], h, n, rivals)
-    alarm_long = log10_chance(e["power_long"], h, n, 2 * PEAKS)
-    sure = np.log10(CHANCE)
-    alias = (alarm_alias < sure) & _wins(e["power_alias"], e["power_bent"], h, n, rivals)
-    long = (alarm_long < sure) & _wins(e["power_long"], e["power_bent"], h, n, 2 * PEAKS)
-    alias &= ~(long & (e["power_long"] >= e["power_alias"]))
-    long &= ~alias
-
+    rival = _rivals(e, n)
     apart = _departures(e, place, error, frequency, frequency_error, freedom, noise, min_shift)
-    drifted = apart.shifted | apart.changing | is_far
-    # a fraction of the period is judged at a constant frequency, and by its own strength
-    constant = e["bend"] == 0
-    third = constant & _fraction_enough(
-        local, e["power_third"], np.where(h > 2, 2 * h - 2, 0), freedom + 1
-    )
-    third &= log10_chance(e["power_third"], np.ones_like(h), n, PEAKS) < sure
-    evens = h // 2
-    enough = constant & _fraction_enough(
-        local, e["power_half"], np.where(h > 1, 2 * (h - evens), 0), freedom + 1
-    )
-    enough &= log10_chance(e["power_half"], np.maximum(evens, 1), n, PEAKS) < sure
-    enough &= half == "report"
+    third, enough = _fractions(e, n, freedom, half)
 
     status = np.full(n.size, PeriodStatus.LOST, np.int64)
-    significant = alarm < sure
+    significant = alarm < SURE
     status[significant] = PeriodStatus.CONFIRMED
-    status[significant & drifted] = PeriodStatus.DRIFTED
-    sampling = alias_of(frequency, place, e["dominant"], e["baseline"]) & (e["bend"] == 0)
+    status[significant & (apart.shifted | apart.changing | is_far)] = PeriodStatus.DRIFTED
+    sampling = alias_of(frequency, place, e["dominant"], e["baseline"]) & ~bends
     status[significant & is_far & sampling] = PeriodStatus.ALIAS
     status[significant & (third | enough)] = PeriodStatus.HARMONIC
     fraction = np.where(significant & third, 3.0, np.where(significant & enough, 2.0, 1.0))
-    status[alias] = PeriodStatus.ALIAS
-    status[long] = PeriodStatus.HARMONIC
+    status[rival.alias] = PeriodStatus.ALIAS
+    status[rival.long] = PeriodStatus.HARMONIC
 
-    found = np.where(e["bend"] != 0, e["frequency_bent"], place) * fraction
+    found = np.where(bends, e["frequency_bent"], place) * fraction
     spread = np.where(
-        (e["bend"] != 0) & np.isfinite(e["variance_bent"]),
+        bends & np.isfinite(e["variance_bent"]),
         np.sqrt(np.maximum(e["variance_bent"], 0.0) * noise),
         error,
     )
-    with np.errstate(divide="ignore"):
-        error_alias = np.sqrt(2 * noise / e["curvature_alias"])
-        error_long = np.sqrt(2 * noise / e["curvature_long"])
-    widest = 1 / e["baseline"]
-    choice = [alias, long, status == PeriodStatus.LOST]
+    as_known = np.where(np.isfinite(frequency_error), frequency_error, 1 / e["baseline"])
+    error_alias = _peak_error(noise, e["curvature_alias"], e["baseline"])
+    error_long = _peak_error(noise, e["curvature_long"], e["baseline"])
+
+    def chosen(alias: Array, long: Array, lost: Array, otherwise: Array) -> Array:
+        choice = [rival.alias, rival.long, status == PeriodStatus.LOST]
+        return np.select(choice, [alias, long, lost], otherwise)
+
     return Judgement(
         status=status,
-        frequency=np.select(choice, [e["frequency_alias"], e["frequency_long"], frequency], found),
-        frequency_error=np.select(
-            choice,
-            [
-                np.minimum(error_alias, widest),
-                np.minimum(error_long, widest),
-                np.where(np.isfinite(frequency_error), frequency_error, widest),
-            ],
-            spread * fraction,
-        ),
-        power=np.select(
-            choice, [e["power_alias"], e["power_long"], e["power_old"]], e["power_bent"]
-        ),
+        frequency=chosen(e["frequency_alias"], e["frequency_long"], frequency, found),
+        frequency_error=chosen(error_alias, error_long, as_known, spread * fraction),
+        power=chosen(e["power_alias"], e["power_long"], e["power_old"], e["power_bent"]),
         bend=e["bend"],
         bend_error=apart.bend_error,
         changing=apart.changing & (status == PeriodStatus.DRIFTED),
         significance=np.maximum(apart.sigma_shift, apart.sigma_change),
-        log10_false_alarm=np.select(choice, [alarm_alias, alarm_long, alarm], alarm),
+        log10_false_alarm=chosen(rival.alarm_alias, rival.alarm_long, alarm, alarm),
     )
+
+
+def _peak_error(noise: Array, curvature: Array, baseline: Array) -> Array:
+    """Error of a frequency; a peak that does not bend is no better known than its width."""
+    with np.errstate(divide="ignore"):
+        return np.minimum(np.sqrt(2 * noise / curvature), 1 / baseline)
+
+
+def _rivals(e: dict[str, Array], n: Array) -> _Rivals:
+    """Whether an alias or a multiple of the period explains more, one of them at most."""
+    h, tried = e["harmonics"], PEAKS * OFFSETS.size
+    alarm_alias = log10_chance(e["power_alias"], h, n, tried)
+    alarm_long = log10_chance(e["power_long"], h, n, 2 * PEAKS)
+    alias = (alarm_alias < SURE) & _wins(e["power_alias"], e["power_bent"], h, n, tried)
+    long = (alarm_long < SURE) & _wins(e["power_long"], e["power_bent"], h, n, 2 * PEAKS)
+    alias &= ~(long & (e["power_long"] >= e["power_alias"]))
+    return _Rivals(alias, long & ~alias, alarm_alias, alarm_long)
+
+
+def _fractions(
+    e: dict[str, Array], n: Array, freedom: Array, half: Half
+) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
+    """Where a third or half of the period is enough: at a constant frequency, by its strength."""
+    h, constant = e["harmonics"], e["bend"] == 0
+    local = np.where(e["frequency_far"] > 0, e["power_far"], e["power_near"])
+    odd = np.where(h > 2, 2 * h - 2, 0)
+    third = constant & _fraction_enough(local, e["power_third"], odd, freedom + 1)
+    third &= log10_chance(e["power_third"], np.ones_like(h), n, PEAKS) < SURE
+    evens = h // 2
+    odd = np.where(h > 1, 2 * (h - evens), 0)
+    enough = constant & _fraction_enough(local, e["power_half"], odd, freedom + 1)
+    enough &= log10_chance(e["power_half"], np.maximum(evens, 1), n, PEAKS) < SURE
+    return third, enough & (half == "report")

@@ -12,28 +12,23 @@ from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
-from numba import njit
 from numpy.typing import ArrayLike, NDArray
 
-from astroprep.base import Needs, OnBad, Transformer
-from astroprep.data import LightCurveBatch
 from astroprep.errors import ConfigError, DataError
-from astroprep.period.examine import EVIDENCE, examine
+from astroprep.period.examine import examine
 from astroprep.period.local import REACH, transform_table
 from astroprep.period.segments import MOST
 from astroprep.period.verdict import Half, Judgement, PeriodStatus, judge
+from astroprep.period.verifiable import unverifiable
+from astroprep.period.verify_evidence import EVIDENCE
 from astroprep.threads import in_chunks
 
-__all__ = ["PeriodStatus", "Verification", "VerifyPeriod", "unverifiable", "verify_periods"]
+__all__ = ["EpochOf", "PeriodStatus", "Verification", "check_settings", "verify_periods"]
 
 EpochOf = Literal["lowest", "highest"]
 
-MIN_POINTS = 8  # one sine, a frequency and a mean leave four points to judge them by
 NARROWEST = 1.5  # 1 / baseline; the window reaches at least as far on either side
 ERRORS = 5.0  # standard deviations of the stored period that the window covers
-LONGEST = 1e5  # days; the oldest photographs of stars are of 1850, more is an absurd time
-RESOLVED = 1e3  # steps of a float64 time within a period, so that phases are good to a thousandth
-WHOLE = 0.05  # of the smallest gap; gaps this near to its multiples make the sampling regular
 
 
 @dataclass(frozen=True)
@@ -101,108 +96,6 @@ class Verification:
         """The status in words, object array of str, shape (n_curves,)."""
         words = np.array([status.name.lower() for status in PeriodStatus], dtype=object)
         return words[self.status]
-
-
-@njit(cache=True)
-def _sampling(
-    time: NDArray[np.float64],
-    value: NDArray[np.float64],
-    error: NDArray[np.float64],
-    offsets: NDArray[np.int64],
-) -> tuple[NDArray[np.bool_], NDArray[np.int64], NDArray[np.bool_], NDArray[np.float64]]:
-    """Whether all is finite, different times, whether values differ, cadence (0: irregular)."""
-    n = offsets.size - 1
-    finite = np.ones(n, np.bool_)
-    distinct = np.zeros(n, np.int64)
-    varies = np.zeros(n, np.bool_)
-    cadence = np.zeros(n)
-    for i in range(n):
-        smallest = np.inf
-        for j in range(offsets[i], offsets[i + 1]):
-            good = np.isfinite(time[j]) and np.isfinite(value[j]) and np.isfinite(error[j])
-            finite[i] = finite[i] and good and error[j] > 0
-            gap = time[j] - time[j - 1] if j > offsets[i] else np.inf
-            distinct[i] += gap > 0
-            varies[i] = varies[i] or value[j] != value[offsets[i]]
-            if 0 < gap < smallest:
-                smallest = gap
-        cadence[i] = smallest if smallest < np.inf else 0.0
-        for j in range(offsets[i] + 1, offsets[i + 1]):
-            steps = (time[j] - time[j - 1]) / smallest
-            if abs(steps - np.rint(steps)) > WHOLE:
-                cadence[i] = 0.0
-                break
-    return finite, distinct, varies, cadence
-
-
-def unverifiable(
-    time: NDArray[np.float64],
-    value: NDArray[np.float64],
-    error: NDArray[np.float64],
-    offsets: NDArray[np.int64],
-    period: NDArray[np.float64],
-) -> NDArray[np.object_]:
-    """Why a period cannot be verified on a curve: a phrase after "needs", ``""`` where it can.
-
-    Parameters
-    ----------
-    time, value, error, offsets, period
-        As for `verify_periods`.
-
-    Returns
-    -------
-    object array of str, shape (n_curves,)
-
-    Notes
-    -----
-    Irregular sampling has no limit in frequency: periods far below the typical gap are measured
-    well. Only where all gaps are multiples of the smallest, as with a fixed cadence, is a period
-    below twice that cadence the image of a longer one.
-    """
-    reason = np.full(offsets.size - 1, "", dtype=object)
-
-    def give(where: NDArray[np.bool_], phrase: str, *columns: NDArray[np.generic]) -> None:
-        for i in np.flatnonzero(where & (reason == "")):
-            reason[i] = phrase.format(*(column[i] for column in columns))
-
-    finite, distinct, varies, cadence = _sampling(time, value, error, offsets)
-    give(~finite, "finite times and values and positive errors (see FlagBad)")
-    give(~(np.isfinite(period) & (period > 0)), "a positive known period, has {}", period)
-    give(
-        distinct < MIN_POINTS,
-        f"points at {MIN_POINTS} different times or more, has {{}}",
-        distinct,
-    )
-    give(~varies, "brightness that varies, it is constant")
-    some = distinct > 0
-    baseline = np.zeros(period.size)
-    baseline[some] = time[offsets[1:][some] - 1] - time[offsets[:-1][some]]
-    give(
-        ~(baseline <= LONGEST),
-        "a baseline of at most 100,000 days, spans {:.6g}; flag absurd times first (FlagBad)",
-        baseline,
-    )
-    give(
-        baseline < period,
-        "a baseline of at least one period, {:.6g} days, spans {:.6g}",
-        period,
-        baseline,
-    )
-    step = np.zeros(period.size)
-    step[some] = np.spacing(np.abs(time[offsets[1:][some] - 1]))
-    give(
-        period < RESOLVED * step,
-        "a period that the times resolve, {:.2g} days apart at least, has {:.6g}",
-        step,
-        period,
-    )
-    give(
-        period < 2 * cadence,
-        "a period of at least twice the cadence of {:.6g} days, has {:.6g}",
-        cadence,
-        period,
-    )
-    return reason
 
 
 def verify_periods(
@@ -274,7 +167,7 @@ def verify_periods(
     alias; of a change by more than the window reaches, or of several cycles in few points, all
     that is said is ``lost``. A lost period needs `PeriodSearch`.
     """
-    _check_settings(epoch_of, max_change, min_shift, half)
+    check_settings(epoch_of, max_change, min_shift, half)
     n_curves = offsets.size - 1
     known = _per_curve("period", period, n_curves)
     known_err = _per_curve("period_err", period_err, n_curves)
@@ -299,21 +192,9 @@ def verify_periods(
 
     def work(first: int, last: int) -> None:
         part = slice(first, last)
-        examine(
-            time,
-            value,
-            error,
-            offsets[first : last + 1],
-            frequency[part],
-            reach[part],
-            highest,
-            twiddle,
-            order,
-            evidence[part],
-            segment[part],
-            segment_points[part],
-            n_segments[part],
-        )
+        known_of = (offsets[first : last + 1], frequency[part], reach[part], highest)
+        found = (evidence[part], segment[part], segment_points[part], n_segments[part])
+        examine(time, value, error, *known_of, twiddle, order, *found)
 
     in_chunks(n_curves, jobs, work)
     verdict = judge(evidence, np.diff(offsets), frequency, frequency_error, min_shift, half)
@@ -378,7 +259,8 @@ def _per_curve(name: str, given: ArrayLike | None, n_curves: int) -> NDArray[np.
     return column
 
 
-def _check_settings(epoch_of: str, max_change: float, min_shift: float, half: str) -> None:
+def check_settings(epoch_of: str, max_change: float, min_shift: float, half: str) -> None:
+    """Raise `ConfigError` unless `verify_periods` can take these settings; see there."""
     if epoch_of not in ("lowest", "highest"):
         raise ConfigError(f"epoch_of must be 'lowest' or 'highest', got {epoch_of!r}")
     if half not in ("keep", "report"):
@@ -390,108 +272,3 @@ def _check_settings(epoch_of: str, max_change: float, min_shift: float, half: st
         )
     if not (np.isfinite(min_shift) and min_shift >= 0):
         raise ConfigError(f"min_shift must be 0 or more cycles, got {min_shift!r}")
-
-
-class VerifyPeriod(Transformer):
-    """Hold a period known before against the light curve.
-
-    Adds to ``objects``, all finite:
-
-    - ``period``: days, of the verdict; the known one where it is lost;
-    - ``period_verdict``: ``confirmed``, ``drifted``, ``alias``, ``harmonic`` or ``lost``;
-    - ``period_err``: days;
-    - ``period_ratio``: new over known period;
-    - ``period_power``, ``period_power_known``: share of the variance explained at the two;
-    - ``period_fap``: log10 of the false-alarm probability;
-    - ``period_departure``: standard deviations by which the light curve departs from the known
-      ephemeris;
-    - ``period_drift``: dP/dt in days per day where it is significant, otherwise 0;
-    - ``period_drift_err``: days per day, 0 where there are too few seasons to tell;
-    - ``period_epoch``: time of the extreme nearest the middle of the light curve.
-
-    Refused, with the reason: fewer than eight usable points or different times, constant
-    brightness, a baseline below one period or above 100,000 days (absurd times), a known period
-    that is not positive and finite, below twice the cadence of regular sampling, or too short for
-    the precision of the times.
-
-    Parameters
-    ----------
-    known : str, default "catalogue_period"
-        Column of the known periods, days.
-    known_err : str, default "catalogue_period_err"
-        Column of their standard deviations, days; used where the batch has it.
-    epoch_of, max_change, min_shift, half, jobs
-        As for `verify_periods`.
-
-    References
-    ----------
-    .. [1] Sterken 2005, ASP Conf. Ser. 335, 3 (O-C analysis)
-    .. [2] Schwarzenberg-Czerny 1996, ApJ 460, L107, doi:10.1086/309985
-    """
-
-    needs = Needs(min_points=MIN_POINTS, errors=True)
-
-    def __init__(
-        self,
-        known: str = "catalogue_period",
-        known_err: str = "catalogue_period_err",
-        epoch_of: EpochOf = "lowest",
-        max_change: float = 0.02,
-        min_shift: float = 0.01,
-        half: Half = "keep",
-        jobs: int | None = None,
-        on_bad: OnBad = "raise",
-    ) -> None:
-        self.known = known
-        self.known_err = known_err
-        self.epoch_of = epoch_of
-        self.max_change = max_change
-        self.min_shift = min_shift
-        self.half = half
-        self.jobs = jobs
-        self.on_bad = on_bad
-
-    def _check(self) -> None:
-        _check_settings(self.epoch_of, self.max_change, self.min_shift, self.half)
-        if self.jobs is not None and not (isinstance(self.jobs, int) and self.jobs >= 1):
-            raise ConfigError(f"jobs must be None or a whole number from 1, got {self.jobs!r}")
-
-    def _transform(self, batch: LightCurveBatch) -> LightCurveBatch:
-        if self.known not in batch.objects:
-            raise DataError(
-                f"VerifyPeriod needs the column {self.known!r} per object, but the batch has "
-                f"{', '.join(sorted(batch.objects))}; name it with known="
-            )
-        usable = batch.usable
-        period = np.asarray(batch.objects[self.known], np.float64)
-        reason = unverifiable(usable.time, usable.value, usable.error, usable.offsets, period)
-        batch = self.refuse(batch, reason != "", reason)
-        usable = batch.usable
-        found = verify_periods(
-            usable.time,
-            usable.value,
-            usable.error,
-            usable.offsets,
-            batch.objects[self.known],
-            period_err=batch.objects.get(self.known_err),
-            epoch_of=self.epoch_of,
-            max_change=self.max_change,
-            min_shift=self.min_shift,
-            half=self.half,
-            jobs=self.jobs,
-        )
-        return batch.with_columns(
-            objects={
-                "period": found.period,
-                "period_verdict": found.text,
-                "period_err": found.period_err,
-                "period_ratio": found.ratio,
-                "period_power": found.power,
-                "period_power_known": found.power_old,
-                "period_fap": found.log10_false_alarm,
-                "period_departure": found.significance,
-                "period_drift": np.where(found.changing, found.dp_dt, 0.0),
-                "period_drift_err": np.where(np.isfinite(found.dp_dt_err), found.dp_dt_err, 0.0),
-                "period_epoch": found.epoch,
-            }
-        )

@@ -119,28 +119,9 @@ def _kinds(rows: Sequence[Mapping[str, Any]]) -> tuple[list[str], list[int]]:
 def _nights(quality: Mapping[str, Any]) -> Detail | None:
     nights = _part(quality, "nights")
     columns = _part(nights, "columns")
-    night, said = _numbers(columns, "night"), list(columns.get("verdict") or ())
-    if not night.size:
+    if not _numbers(columns, "night").size:
         return None
-    unit, bad = _unit(quality), _part(nights, "bad")
-    reason = list(columns.get("worst_check") or [""] * night.size)
-    pictures = []
-    for name, kind, usual, label, what in (
-        ("shift", "zero point", 0.0, f"zero point [{unit}]", "Zero point"),
-        ("noise", "noise", 1.0, "noise / usual", "Noise of near points over the usual one"),
-        ("honesty", "error bars", 1.0, "scatter / error", "Scatter of near points over the error"),
-        ("flagged", "bad points", None, "flagged share", "Share of points that are flagged"),
-    ):
-        value = _numbers(columns, name)
-        if value.size != night.size or len(said) != night.size or not np.isfinite(value).any():
-            continue
-        text = f"{what} of each night; {bad.get(kind) or 0} nights are beyond the limit."
-        # a night that is bad for another reason is ordinary here
-        mine = [
-            v if v == "unknown" or r == kind else "good" for v, r in zip(said, reason, strict=False)
-        ]
-        ax = plot_nights(night, value, mine, label, usual)
-        pictures.append((bitmap if night.size > 400 else drawing)(ax, text))
+    unit = _unit(quality)
     worst = _rows(nights, "worst")
     kinds, row_kinds = _kinds(worst)
     rows = [
@@ -167,11 +148,36 @@ def _nights(quality: Mapping[str, Any]) -> Detail | None:
         "nights",
         "Nights",
         _night_sentences(nights),
-        pictures,
+        _night_pictures(nights, unit),
         Table(head, rows, caption, text_columns=(1, 2)) if rows else None,
         kinds,
         row_kinds,
     )
+
+
+def _night_pictures(nights: Mapping[str, Any], unit: str) -> list[Picture]:
+    """One picture a check, of the nights that it could judge."""
+    columns, bad = _part(nights, "columns"), _part(nights, "bad")
+    night, said = _numbers(columns, "night"), list(columns.get("verdict") or ())
+    reason = list(columns.get("worst_check") or [""] * night.size)
+    pictures = []
+    for name, kind, usual, label, what in (
+        ("shift", "zero point", 0.0, f"zero point [{unit}]", "Zero point"),
+        ("noise", "noise", 1.0, "noise / usual", "Noise of near points over the usual one"),
+        ("honesty", "error bars", 1.0, "scatter / error", "Scatter of near points over the error"),
+        ("flagged", "bad points", None, "flagged share", "Share of points that are flagged"),
+    ):
+        value = _numbers(columns, name)
+        if value.size != night.size or len(said) != night.size or not np.isfinite(value).any():
+            continue
+        text = f"{what} of each night; {bad.get(kind) or 0} nights are beyond the limit."
+        # a night that is bad for another reason is ordinary here
+        mine = [
+            v if v == "unknown" or r == kind else "good" for v, r in zip(said, reason, strict=False)
+        ]
+        ax = plot_nights(night, value, mine, label, usual)
+        pictures.append((bitmap if night.size > 400 else drawing)(ax, text))
+    return pictures
 
 
 def _night_sentences(nights: Mapping[str, Any]) -> list[str]:

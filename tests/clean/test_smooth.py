@@ -9,7 +9,8 @@ from scipy.signal import savgol_filter
 
 from astroprep.clean import Smooth
 from astroprep.clean.local_polynomial import local_polynomial
-from astroprep.clean.spline import BY_CUTOFF, BY_DOF, BY_GCV, smoothing_spline
+from astroprep.clean.spline import smoothing_spline
+from astroprep.clean.spline_curve import BY_CUTOFF, BY_DOF, BY_GCV
 from astroprep.data import LightCurveBatch, Meta, PointFlag
 from astroprep.errors import ConfigError
 

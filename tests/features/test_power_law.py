@@ -9,7 +9,8 @@ from scipy.optimize import minimize
 from astroprep.data import LightCurveBatch, Meta
 from astroprep.errors import ConfigError, DataError
 from astroprep.features import StructureFunction, fit_power_law
-from astroprep.features.power_law_kernel import YEAR, _errors_and_bias, _maximise
+from astroprep.features.power_law_errors import YEAR, errors_and_bias
+from astroprep.features.power_law_kernel import _maximise
 
 
 def power_law_process(rng, time, gamma, amplitude, size=1):
@@ -52,7 +53,7 @@ def test_the_variance_of_the_score_is_that_of_simulated_curves(rng):
     time = np.sort(rng.uniform(1, 2000, 40))
     noise = 10 ** rng.uniform(-4, -2, 40)
     theta = np.array([2 * np.log(0.2), 0.4])
-    found, _ = _errors_and_bias(time, noise, np.zeros(40, np.int64), theta)
+    found, _ = errors_and_bias(time, noise, np.zeros(40, np.int64), theta)
 
     y = power_law_process(rng, time, 0.4, 0.2, 4000) + rng.normal(0, noise**0.5, (4000, 40))
     i, j = np.triu_indices(40, 1)

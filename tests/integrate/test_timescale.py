@@ -21,7 +21,8 @@ from astroprep.integrate import SITES, ToBarycentric, to_bjd_tdb
 from astroprep.integrate import timescale as module
 from astroprep.integrate.ephemeris import Ephemeris
 from astroprep.integrate.sites import find_site
-from astroprep.integrate.timescale import leap_seconds_end, parse_time_system, time_shift
+from astroprep.integrate.time_system import parse_time_system
+from astroprep.integrate.timescale import leap_seconds_end, time_shift
 
 DAY = 86400.0
 MS = 1e-3 / DAY

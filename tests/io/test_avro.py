@@ -15,7 +15,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from astroprep.errors import DataError
-from astroprep.io.avro import AvroDecoder, AvroField, AvroRequest, read_container
+from astroprep.io.avro import AvroDecoder, AvroField, AvroRequest
+from astroprep.io.avro_container import read_container
 from astroprep.io.avro_plan import compile_plan
 
 fastavro = pytest.importorskip("fastavro")

@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 
 from astroprep.period.backends import ROWS
-from astroprep.period.fft import across_lanes, columns_forward, lane_twiddles, row_order, twiddles
+from astroprep.period.fft import columns_forward, row_order, twiddles
+from astroprep.period.fft_lanes import across_lanes, lane_twiddles
 
 
 @pytest.mark.parametrize("rows", [8, 16, 24, 40, *ROWS])

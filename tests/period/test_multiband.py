@@ -13,7 +13,8 @@ from astroprep.period.grid import GridRule
 from astroprep.period.multiband import multiband_power
 from astroprep.period.multiband_evidence import log_evidence, number_visits
 from astroprep.period.multiband_grid import power_multiband_ragged
-from astroprep.period.multiband_search import RR_LYRAE, MultibandSearch, search_multiband
+from astroprep.period.multiband_search import RR_LYRAE, search_multiband
+from astroprep.period.multiband_step import MultibandSearch
 
 PERIOD = 0.5437
 AMPLITUDE = (1.0, 0.72, 0.5)

@@ -9,22 +9,12 @@ from scipy.optimize import curve_fit
 from astroprep.data import LightCurveBatch
 from astroprep.errors import ConfigError, DataError
 from astroprep.period.exact import harmonic_power, standardise
-from astroprep.period.local import (
-    LENGTH,
-    _transform,
-    demodulate,
-    strongest_nearby,
-    transform_table,
-)
+from astroprep.period.local import LENGTH, _transform, demodulate, strongest_nearby, transform_table
 from astroprep.period.segments import MOST, cut, parabola
 from astroprep.period.verdict import log10_chance
-from astroprep.period.verify import (
-    PeriodStatus,
-    Verification,
-    VerifyPeriod,
-    unverifiable,
-    verify_periods,
-)
+from astroprep.period.verifiable import unverifiable
+from astroprep.period.verify import PeriodStatus, Verification, verify_periods
+from astroprep.period.verify_step import VerifyPeriod
 
 CONFIRMED, DRIFTED, ALIAS, HARMONIC, LOST = PeriodStatus
 

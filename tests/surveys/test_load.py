@@ -5,7 +5,7 @@ import re
 import pytest
 
 from astroprep.errors import ConfigError, DataError
-from astroprep.io.fitsfile import MISSIONS
+from astroprep.io.missions import MISSIONS
 from astroprep.surveys import SURVEY_BITS, load_schema, schema_from_toml, schema_names, survey_bits
 from astroprep.units import time_reference
 
