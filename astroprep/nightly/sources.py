@@ -18,7 +18,15 @@ from astroprep.errors import ConfigError, DataError
 from astroprep.io.files import first_line
 from astroprep.optional import need
 
-__all__ = ["AlertSource", "FileAlerts", "KafkaAlerts", "Message", "open_alerts", "schema_registry"]
+__all__ = [
+    "AlertSource",
+    "FileAlerts",
+    "KafkaAlerts",
+    "Message",
+    "open_alerts",
+    "public_address",
+    "schema_registry",
+]
 
 log = logging.getLogger(__name__)
 
@@ -68,6 +76,15 @@ class AlertSource(Protocol):
         ...
 
 
+def public_address(source: str) -> str:
+    """Address of a topic without the settings of the client, among which may be passwords."""
+    if not source.startswith("kafka:"):
+        return source
+    address, _, query = source.partition("?")
+    group = parse_qs(query).get("group")
+    return f"{address}?group={group[-1]}" if group else address
+
+
 def open_alerts(
     source: str,
     *,
@@ -100,7 +117,7 @@ def open_alerts(
     if source.startswith("kafka://"):
         return KafkaAlerts(source, follow=follow, wait=poll, stop=stop)
     path = Path(source)
-    if not path.exists():
+    if not (path.is_file() or path.is_dir()):
         raise ConfigError(f"--alerts {source}: there is no such file or folder")
     if follow and not path.is_dir():
         raise ConfigError(f"--follow needs a folder or a Kafka topic, {source} is neither")
@@ -172,6 +189,8 @@ class FileAlerts:
 
 def _of_file(path: Path) -> Message:
     try:
+        if not path.is_file():  # to open a pipe is to wait for who writes to it
+            return Message(b"", str(path), "it is no ordinary file")
         if path.stat().st_size > LARGEST:
             return Message(b"", str(path), "it is absurdly large")
         return Message(path.read_bytes(), str(path))
@@ -232,21 +251,28 @@ class KafkaAlerts:
         parts = urlsplit(address)
         topic = parts.path.strip("/")
         if not parts.netloc or not topic:
-            raise ConfigError(f"--alerts {address}: write kafka://HOST:PORT/TOPIC?group=NAME")
+            raise ConfigError(
+                f"--alerts {public_address(address)}: write kafka://HOST:PORT/TOPIC?group=NAME"
+            )
         settings = {key: values[-1] for key, values in parse_qs(parts.query).items()}
         group = settings.pop("group", "astroprep")
         if consumer is None:
             kafka = need("confluent_kafka", extra="stream", who="A Kafka topic")
-            consumer = kafka.Consumer(
-                {
-                    "bootstrap.servers": parts.netloc,
-                    "auto.offset.reset": "earliest",
-                    **settings,
-                    "group.id": group,
-                    "enable.auto.commit": False,  # only what is stored is done
-                }
-            )
-        self.address = address
+            try:
+                consumer = kafka.Consumer(
+                    {
+                        "bootstrap.servers": parts.netloc,
+                        "auto.offset.reset": "earliest",
+                        **settings,
+                        "group.id": group,
+                        "enable.auto.commit": False,  # only what is stored is done
+                    }
+                )
+            except kafka.KafkaException as error:
+                raise ConfigError(
+                    f"--alerts {public_address(address)}: {error.args[0].str()}"
+                ) from error
+        self.address = public_address(address)
         self._consumer = consumer
         self._consumer.subscribe([topic])
         self.follow = follow
