@@ -11,7 +11,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from astroprep.errors import ConfigError, DataError
-from astroprep.nightly.sources import public_address
+from astroprep.nightly.sources import QUIET, public_address
 from astroprep.nightly.state import State
 from astroprep.optional import need
 
@@ -81,7 +81,7 @@ def connect(address: str) -> Any:
     settings: Mapping[str, str] = {k: v[-1] for k, v in parse_qs(parts.query).items()}
     kafka = need("confluent_kafka", extra="stream", who="A Kafka topic")
     try:
-        producer = kafka.Producer({"bootstrap.servers": parts.netloc, **settings})
+        producer = kafka.Producer({"bootstrap.servers": parts.netloc, **QUIET, **settings})
     except kafka.KafkaException as error:
         raise ConfigError(f"--publish {public_address(address)}: {error.args[0].str()}") from error
     try:

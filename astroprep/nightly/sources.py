@@ -35,6 +35,7 @@ LARGEST = 1 << 28  # bytes of a packet; more is something else
 FETCHED = 256  # messages of a topic that are asked for at once
 LOOK = 0.5  # seconds between looks at whether to stop
 JOIN = 60.0  # seconds that a broker has to give partitions
+QUIET = {"log_level": 2, "reconnect.backoff.ms": 1000}  # or 20 lines a second of a dead broker
 
 
 @dataclass(frozen=True)
@@ -263,6 +264,7 @@ class KafkaAlerts:
                     {
                         "bootstrap.servers": parts.netloc,
                         "auto.offset.reset": "earliest",
+                        **QUIET,
                         **settings,
                         "group.id": group,
                         "enable.auto.commit": False,  # only what is stored is done

@@ -113,6 +113,8 @@ def open_state(
         If deltalake is not installed.
     """
     need("deltalake", extra="nightly", who="The nightly state")
+    if not url.strip():
+        raise ConfigError("--state names no folder and no address of an object store")
     if not 0 <= order <= 6:
         raise ConfigError(f"the HEALPix order of a state must be 0 to 6, got {order}")
     state = State(url, dict(storage_options or {}))

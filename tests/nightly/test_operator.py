@@ -85,10 +85,11 @@ def test_a_cloudy_night(folders, bundle_file, tmp_path):
         (("--publish", "http://127.0.0.1:1/x"), "write kafka://HOST:PORT/TOPIC"),
         (("--publish", "kafka://127.0.0.1:1/x?nonsense=1"), "nonsense"),
         (("--unknown-below", "7"), "must be 0 to 1"),
+        (("--state", ""), "names no folder"),
     ],
 )
 def test_what_cannot_end_well_is_not_begun(
-    folders, bundle_file, tmp_path, monkeypatch, words, message
+    folders, bundle_file, tmp_path, monkeypatch, capfd, words, message
 ):
     if "--publish" in words:
         pytest.importorskip("confluent_kafka")
@@ -99,6 +100,8 @@ def test_what_cannot_end_well_is_not_begun(
     assert isinstance(error, ConfigError | DataError)
     with pytest.raises(type(error), match=message):
         raise error
+    assert "FAIL" not in capfd.readouterr().err  # the client has one message, not one a try
+    assert not (tmp_path / "runs").exists()
     if (tmp_path / "state").exists():  # begun, and empty: its survey is asked before the rest
         with open_state("state") as state:
             assert state.read("observations").num_rows == 0
