@@ -35,7 +35,10 @@ LARGEST = 1 << 28  # bytes of a packet; more is something else
 FETCHED = 256  # messages of a topic that are asked for at once
 LOOK = 0.5  # seconds between looks at whether to stop
 JOIN = 60.0  # seconds that a broker has to give partitions
-QUIET = {"log_level": 2, "reconnect.backoff.ms": 1000}  # or 20 lines a second of a dead broker
+QUIET: dict[str, Any] = {  # or a dead broker is 20 lines a second
+    "log_level": 2,
+    "reconnect.backoff.ms": 1000,
+}
 
 
 @dataclass(frozen=True)
