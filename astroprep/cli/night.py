@@ -11,12 +11,15 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from astroprep.cli import show
 from astroprep.errors import ConfigError, DataError
+
+if TYPE_CHECKING:
+    from astroprep.nightly.run import NightOptions, NightResult
 
 __all__ = ["few_points", "nightly", "state"]
 
@@ -118,10 +121,8 @@ def nightly(
     Example: `astroprep nightly --state state/ --bundle bundle.apz --alerts night.tar.gz
     --band-map ztf_r=V --night 2026-11-30 --out products/`
     """
-    from astroprep.nightly.page import write_night_page
-    from astroprep.nightly.products import publish as send
-    from astroprep.nightly.products import write_metrics, write_products
-    from astroprep.nightly.run import NightOptions, NightResult, run_night
+    from astroprep.nightly.products import check_folder, product_path, write_metrics
+    from astroprep.nightly.run import NightOptions, run_night
 
     if log_json:
         _log_as_json()
@@ -135,16 +136,28 @@ def nightly(
         order=order,
         registry=registry,
         follow=follow,
+        publish=publish or "",
     )
+    if out is not None:
+        check_folder(product_path(out, night, "html").parent, "--out")
+    if metrics is not None:
+        check_folder(metrics.parent, "--metrics")
+    written: list[Path] = []
 
     def after_batch(one: NightResult) -> None:
-        if publish is not None:
-            send(one.classifications, publish)
         if metrics is not None and follow:
             write_metrics(one, metrics, time.time())
 
+    def deliver(one: NightResult) -> None:
+        if out is not None:
+            written.extend(_write_files(one, out, state, bundle, options))
+        if metrics is not None:
+            write_metrics(one, metrics, time.time())
+
     with _until_told() as stop:
-        result = run_night(state, bundle, alerts, options, after_batch, stop)
+        result = run_night(state, bundle, alerts, options, after_batch, stop, deliver)
+    if not result.complete:
+        deliver(result)
     c = result.counts
     show.out.print(
         f"night {result.night}: {c['received']} alerts = {c['new']} new + {c['duplicate']} "
@@ -159,19 +172,36 @@ def nightly(
         f"{c['class_changes']} changed class, {c['unknown']} unknown, {c['by_features']} by "
         "features"
     )
-    if out is not None:
-        for path in write_products(result, out):
-            show.out.print(str(path))
-    if metrics is not None:
-        write_metrics(result, metrics, time.time())
-    if out is not None:  # last: a page that cannot be made holds nothing else up
-        page = write_night_page(result, out, state=state, bundle=bundle, options=options)
-        show.out.print(str(page))
+    for path in written:
+        show.out.print(str(path))
     if not result.complete and not follow:
         show.out.print("stopped before the end; the same call goes on")
         raise typer.Exit(130)
     if strict and (c["dead"] or c["rejected"]):
         raise typer.Exit(1)
+
+
+def _write_files(
+    result: NightResult, out: Path, state: str, bundle: Path, options: NightOptions
+) -> list[Path]:
+    """Write products and page of a night; a replay that found nothing new leaves them alone."""
+    import pyarrow.compute as pc
+
+    from astroprep.nightly.page import write_night_page
+    from astroprep.nightly.products import product_path, write_products
+    from astroprep.nightly.state import open_state
+
+    paths = [product_path(out, result.night, kind) for kind in ("parquet", "vot", "json", "html")]
+    if not (result.counts["new"] or result.counts["changed"]) and all(p.exists() for p in paths):
+        return paths
+    said = None
+    if not options.follow:
+        with open_state(state) as opened:
+            said = opened.read("classifications", where=pc.field("night") == result.night)
+        said = said.drop_columns(["run"])
+    write_products(result, out, said)
+    write_night_page(result, out, state=state, bundle=bundle, options=options)
+    return paths
 
 
 def state(

@@ -5,8 +5,9 @@ from astroprep.nightly.few import FewPointModel
 from astroprep.nightly.ingest import DEAD_LETTERS, AlertReader
 from astroprep.nightly.merge import latest_objects, merge_observations
 from astroprep.nightly.objects import CLASSIFICATIONS, OBJECTS
+from astroprep.nightly.outbox import publish
 from astroprep.nightly.page import write_night_page
-from astroprep.nightly.products import publish, write_metrics, write_products
+from astroprep.nightly.products import write_metrics, write_products
 from astroprep.nightly.rows import OBSERVATIONS
 from astroprep.nightly.run import NightOptions, NightResult, run_night
 from astroprep.nightly.sources import open_alerts

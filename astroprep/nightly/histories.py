@@ -136,6 +136,9 @@ def _positions(
 
 
 def _pixels(code: NDArray[np.int64], pixel: NDArray[np.int32], n: int) -> list[list[int]]:
-    pairs = np.unique(np.stack([code, pixel]), axis=1) if code.size else np.empty((2, 0), int)
-    parts = np.split(pairs[1], np.searchsorted(pairs[0], np.arange(1, n)))
+    """Pixels of each object, ascending; rows come by object."""
+    new = np.ones(code.size, bool)  # few rows change pixel, and only those are sorted
+    new[1:] = (code[1:] != code[:-1]) | (pixel[1:] != pixel[:-1])
+    word = np.unique((code[new].astype(np.int64) << 32) + (pixel[new].astype(np.int64) + (1 << 31)))
+    parts = np.split((word & 0xFFFFFFFF) - (1 << 31), np.searchsorted(word >> 32, np.arange(1, n)))
     return [part.tolist() for part in parts][:n]

@@ -175,6 +175,11 @@ def survey_of(
         for name, decoder in decoders.items():
             if decoder.decode([message.data]).message.size:
                 return SURVEYS[name]
+    if not messages:
+        raise ConfigError(
+            "there are no packets, and a new state needs to know whose alerts it holds; say so "
+            f"with --survey ({' or '.join(SURVEYS)})"
+        )
     raise ConfigError(
         f"none of the first {len(messages)} packets is one of {', '.join(SURVEYS)}; "
         "say with --survey whose they are"

@@ -25,6 +25,10 @@ __all__ = ["write_night_page"]
 
 SHOWN = 50  # of each list: some 10 kB each with its light curve
 SAMPLE = 2000  # objects that stand for the night where it is compared with training
+REPLACED = (
+    "The bundle is not, or not throughout, the one that classified this night (its file was "
+    "replaced meanwhile), so nothing is compared with the survey that it learned from."
+)
 SAID = (
     "object_id", "class", "probability", "n_points", "period", "previous_class", "unknown",
     "rejected_reason", "run",
@@ -97,13 +101,18 @@ def write_night_page(
         known, histories = _histories(opened, names, survey)
         points, flags = _observed(opened, of_night)
         dead = opened.read("dead_letters", ["reason"], of_night)["reason"]
-    training = classifier.classifier.bundle.training_summary
-    drift, note = drift_from_training(classifier, training, histories, known, sample, said)
+        ledger = opened.runs
+    used = _bundles(ledger, result.runs) or [classifier.bundle_sha256]
+    if used == [classifier.bundle_sha256]:
+        training = classifier.classifier.bundle.training_summary
+        drift, note = drift_from_training(classifier, training, histories, known, sample, said)
+    else:
+        training, drift, note = {}, {}, REPLACED
     where = ", ".join(f"{a} as {b}" for a, b in classifier.bands.items())
     write_night_report(
         path,
         title=f"Night {result.night}",
-        about=f"{survey.name}, bands {where}; bundle {classifier.bundle_sha256[:12]}",
+        about=f"{survey.name}, bands {where}; bundle {', '.join(one[:12] for one in used)}",
         counts=result.counts,
         seconds=result.seconds,
         cpu_seconds=result.cpu_seconds,
@@ -121,6 +130,13 @@ def write_night_page(
         curves=in_band(classifier, histories),
     )
     return path
+
+
+def _bundles(ledger: pa.Table, runs: tuple[int, ...]) -> list[str]:
+    """SHA-256 of the bundles behind some runs."""
+    mine = pc.is_in(ledger["run"], value_set=pa.array(runs, pa.int64()))
+    found: list[str] = pc.unique(ledger["bundle"].filter(mine)).to_pylist()
+    return sorted(found)
 
 
 def _counted(words: pa.Array) -> dict[str, int]:

@@ -1,12 +1,11 @@
-"""What a night leaves for people and programs: tables, a summary, metrics, messages."""
+"""What a night leaves for people and programs: tables, a summary, metrics."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+import tempfile
 from pathlib import Path
 from typing import Any
-from urllib.parse import parse_qs, urlsplit
 
 import numpy as np
 import pyarrow as pa
@@ -16,9 +15,8 @@ import pyarrow.parquet as pq
 from astroprep.errors import ConfigError, DataError
 from astroprep.io import AstroTable, astro_bytes, make_provenance, replaced
 from astroprep.nightly.run import NightResult
-from astroprep.optional import need
 
-__all__ = ["product_path", "publish", "summary", "write_metrics", "write_products"]
+__all__ = ["check_folder", "product_path", "summary", "write_metrics", "write_products"]
 
 UNITS = {"period": "d"}
 GAUGES = {
@@ -54,7 +52,26 @@ def product_path(out: str | Path, night: str, kind: str) -> Path:
     return Path(out) / f"{night}.{kind}"
 
 
-def write_products(result: NightResult, out: str | Path) -> list[Path]:
+def check_folder(folder: str | Path, option: str) -> None:
+    """Refuse, before a night is run, a folder that nothing could be written to behind it.
+
+    Raises
+    ------
+    DataError
+        If the folder is not there and cannot be made, or refuses a file.
+    """
+    try:
+        Path(folder).mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=folder):
+            pass
+    except OSError as error:
+        why = error.strerror or error
+        raise DataError(f"{option}: {folder} cannot be written: {why}; nothing was run") from error
+
+
+def write_products(
+    result: NightResult, out: str | Path, said: pa.Table | None = None
+) -> list[Path]:
     """Write the classifications of a night as Parquet and VOTable, and its summary as JSON.
 
     Parameters
@@ -64,6 +81,9 @@ def write_products(result: NightResult, out: str | Path) -> list[Path]:
     out : path
         Folder; ``NIGHT.parquet``, ``NIGHT.vot`` and ``NIGHT.json`` are written to it, each whole
         or not at all.
+    said : pyarrow.Table, optional
+        Rows of `CLASSIFICATIONS` in place of those of the result, such as all that the state
+        has of the night.
 
     Raises
     ------
@@ -72,11 +92,12 @@ def write_products(result: NightResult, out: str | Path) -> list[Path]:
     """
     paths = [product_path(out, result.night, kind) for kind in ("parquet", "vot", "json")]
     record = make_provenance("nightly", **summary(result))
-    table = result.classifications.replace_schema_metadata({"astroprep": json.dumps(record)})
+    rows = result.classifications if said is None else said
+    table = rows.replace_schema_metadata({"astroprep": json.dumps(record)})
     with replaced(paths[0]) as part:
         pq.write_table(table, part, compression="zstd")
     with replaced(paths[1]) as part:
-        part.write_bytes(astro_bytes(_astro(result.classifications), "votable", record))
+        part.write_bytes(astro_bytes(_astro(rows), "votable", record))
     with replaced(paths[2]) as part:
         part.write_text(json.dumps(summary(result), indent=1) + "\n", encoding="utf-8")
     return paths
@@ -128,61 +149,3 @@ def write_metrics(result: NightResult, path: str | Path, finished: float) -> Non
         ]
     with replaced(path) as part:
         part.write_text("\n".join(lines) + "\n", encoding="utf-8")
-
-
-def publish(table: pa.Table, address: str, producer: Any = None) -> int:
-    """Send classifications to a Kafka topic, one JSON message an object, keyed by its name.
-
-    Parameters
-    ----------
-    table : pyarrow.Table
-        Rows of `CLASSIFICATIONS`.
-    address : str
-        ``kafka://HOST:PORT/TOPIC``; further parameters are settings of the client.
-    producer : object, optional
-        With the methods of ``confluent_kafka.Producer``; made from the address otherwise.
-
-    Returns
-    -------
-    int
-        Messages that the broker has confirmed.
-
-    Raises
-    ------
-    ConfigError
-        If the address is none.
-    DataError
-        If some were not confirmed; the state has them all the same.
-    """
-    parts = urlsplit(address)
-    topic = parts.path.strip("/")
-    if parts.scheme != "kafka" or not parts.netloc or not topic:
-        raise ConfigError(f"--publish {address}: write kafka://HOST:PORT/TOPIC")
-    if producer is None:
-        settings: Mapping[str, str] = {k: v[-1] for k, v in parse_qs(parts.query).items()}
-        kafka = need("confluent_kafka", extra="stream", who="A Kafka topic")
-        producer = kafka.Producer({"bootstrap.servers": parts.netloc, **settings})
-    failed: list[str] = []
-
-    def told(error: Any, _: Any) -> None:
-        if error is not None:
-            failed.append(str(error))
-
-    for batch in table.to_batches(1000):
-        for row in batch.to_pylist():
-            row["time"] = row["time"].isoformat()
-            message = json.dumps({k: v for k, v in row.items() if v is not None})
-            while True:
-                try:
-                    producer.produce(topic, message.encode(), row["object_id"], on_delivery=told)
-                    break
-                except BufferError:  # its queue is full: let it send
-                    producer.poll(0.5)
-        producer.poll(0)
-    left = producer.flush(60)
-    if left or failed:
-        raise DataError(
-            f"--publish: {left + len(failed)} of {table.num_rows} messages were not confirmed "
-            f"({failed[0] if failed else 'no answer within a minute'}); the state holds them all"
-        )
-    return int(table.num_rows)

@@ -24,8 +24,15 @@ from astroprep.nightly.histories import object_histories
 from astroprep.nightly.ingest import SURVEYS, AlertReader, Incoming, survey_of
 from astroprep.nightly.merge import latest_objects, merge_observations
 from astroprep.nightly.objects import CLASSIFICATIONS
+from astroprep.nightly.outbox import Outbox, connect
 from astroprep.nightly.rows import OBSERVATIONS
-from astroprep.nightly.sources import AlertSource, Message, open_alerts, schema_registry
+from astroprep.nightly.sources import (
+    AlertSource,
+    Message,
+    open_alerts,
+    public_address,
+    schema_registry,
+)
 from astroprep.nightly.state import State, open_state
 
 __all__ = ["COUNTS", "NightOptions", "NightResult", "run_night"]
@@ -74,6 +81,8 @@ class NightOptions:
         See `schema_registry`; none if empty.
     follow : bool
         Wait for more alerts.
+    publish : str
+        Topic for the classifications, see `publish`; none if empty.
     storage_options : mapping
         Of an object store.
     """
@@ -87,6 +96,7 @@ class NightOptions:
     order: int = 2
     registry: str = ""
     follow: bool = False
+    publish: str = ""
     storage_options: Mapping[str, str] = field(default_factory=dict)
 
 
@@ -129,6 +139,7 @@ def run_night(
     options: NightOptions | None = None,
     after_batch: Callable[[NightResult], None] | None = None,
     stop: threading.Event | None = None,
+    before_close: Callable[[NightResult], None] | None = None,
 ) -> NightResult:
     """Take in the alerts of a night and classify what they changed.
 
@@ -147,6 +158,9 @@ def run_night(
     stop : threading.Event, optional
         Once set the night ends: what is being stored is stored, what is still being read is given
         up, for the next call to read again.
+    before_close : callable, optional
+        Told what came of the night when all of it is stored and the night is not yet closed: if
+        it raises, or is killed, the next call gets there again without doing the batches again.
 
     Returns
     -------
@@ -158,7 +172,8 @@ def run_night(
     ConfigError
         If a setting is wrong, the bands do not fit, or somebody else writes to the state.
     DataError
-        If bundle or state are damaged, or the state cannot be written.
+        If bundle or state are damaged, the state cannot be written, or a topic does not take what
+        is published.
 
     Notes
     -----
@@ -173,27 +188,22 @@ def run_night(
     source = alerts
     if isinstance(source, str):
         source = open_alerts(source, follow=chosen.follow, stop=asked)
-    name = alerts if isinstance(alerts, str) else type(alerts).__name__
+    name = public_address(alerts) if isinstance(alerts, str) else type(alerts).__name__
     started = clock.perf_counter(), clock.process_time()
     try:
         with _Night(state, bundle, name, source, chosen, asked) as night:
             for incoming, digest in night.batches():
                 one = night.take(incoming, digest)
+                night.publish()
                 if after_batch is not None:
                     after_batch(one)
                 source.commit()
-            if not asked.is_set():
+            complete = not asked.is_set()
+            if complete:
+                if before_close is not None:
+                    before_close(night.result(started, complete=True))
                 night.finish()
-            seconds = clock.perf_counter() - started[0], clock.process_time() - started[1]
-            return NightResult(
-                night.name,
-                dict(night.counts),
-                night.said(),
-                *seconds,
-                tuple(night.runs),
-                night.n_resumed,
-                not asked.is_set(),
-            )
+            return night.result(started, complete=complete)
     finally:
         source.close()
 
@@ -211,6 +221,7 @@ class _Night:
         stop: threading.Event,
     ) -> None:
         self.options = options
+        producer = connect(options.publish) if options.publish else None
         self._stop = stop
         self.name = options.night or datetime.now(UTC).strftime("%Y-%m-%d")
         self.source_name = source_name
@@ -228,6 +239,10 @@ class _Night:
                 unknown_below=options.unknown_below,
                 few=options.few,
             )
+            self._outbox: Outbox | None = None
+            if producer is not None:
+                self._outbox = Outbox(self.state, options.publish, producer)
+                self.publish()
         except BaseException:
             self.state.close()
             raise
@@ -341,6 +356,11 @@ class _Night:
         every = {**dict.fromkeys(COUNTS, 0), **counts}
         return NightResult(self.name, every, verdicts.classifications, *seconds, (run,))
 
+    def publish(self) -> None:
+        """Send what was said and not yet sent."""
+        if self._outbox is not None:
+            self._outbox.send()
+
     def finish(self) -> None:
         """Close the night in the ledger, so that its next run is a replay."""
         self.runs.append(
@@ -356,10 +376,19 @@ class _Night:
             )
         )
 
-    def said(self) -> pa.Table:
-        """Classifications of this night's batches."""
+    def result(self, started: tuple[float, float], *, complete: bool) -> NightResult:
+        """What came of the batches so far, since a time of the clock and of the processor."""
         schema = pa.schema([one for one in CLASSIFICATIONS if one.name != "run"])
-        return pa.concat_tables([schema.empty_table(), *self._said])
+        return NightResult(
+            self.name,
+            dict(self.counts),
+            pa.concat_tables([schema.empty_table(), *self._said]),
+            clock.perf_counter() - started[0],
+            clock.process_time() - started[1],
+            tuple(self.runs),
+            self.n_resumed,
+            complete,
+        )
 
     # -- inside -----------------------------------------------------------------------------
 

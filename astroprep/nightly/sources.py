@@ -18,7 +18,15 @@ from astroprep.errors import ConfigError, DataError
 from astroprep.io.files import first_line
 from astroprep.optional import need
 
-__all__ = ["AlertSource", "FileAlerts", "KafkaAlerts", "Message", "open_alerts", "schema_registry"]
+__all__ = [
+    "AlertSource",
+    "FileAlerts",
+    "KafkaAlerts",
+    "Message",
+    "open_alerts",
+    "public_address",
+    "schema_registry",
+]
 
 log = logging.getLogger(__name__)
 
@@ -27,6 +35,10 @@ LARGEST = 1 << 28  # bytes of a packet; more is something else
 FETCHED = 256  # messages of a topic that are asked for at once
 LOOK = 0.5  # seconds between looks at whether to stop
 JOIN = 60.0  # seconds that a broker has to give partitions
+QUIET: dict[str, Any] = {  # or a dead broker is 20 lines a second
+    "log_level": 2,
+    "reconnect.backoff.ms": 1000,
+}
 
 
 @dataclass(frozen=True)
@@ -68,6 +80,15 @@ class AlertSource(Protocol):
         ...
 
 
+def public_address(source: str) -> str:
+    """Address of a topic without the settings of the client, among which may be passwords."""
+    if not source.startswith("kafka:"):
+        return source
+    address, _, query = source.partition("?")
+    group = parse_qs(query).get("group")
+    return f"{address}?group={group[-1]}" if group else address
+
+
 def open_alerts(
     source: str,
     *,
@@ -100,7 +121,7 @@ def open_alerts(
     if source.startswith("kafka://"):
         return KafkaAlerts(source, follow=follow, wait=poll, stop=stop)
     path = Path(source)
-    if not path.exists():
+    if not (path.is_file() or path.is_dir()):
         raise ConfigError(f"--alerts {source}: there is no such file or folder")
     if follow and not path.is_dir():
         raise ConfigError(f"--follow needs a folder or a Kafka topic, {source} is neither")
@@ -234,21 +255,29 @@ class KafkaAlerts:
         parts = urlsplit(address)
         topic = parts.path.strip("/")
         if not parts.netloc or not topic:
-            raise ConfigError(f"--alerts {address}: write kafka://HOST:PORT/TOPIC?group=NAME")
+            raise ConfigError(
+                f"--alerts {public_address(address)}: write kafka://HOST:PORT/TOPIC?group=NAME"
+            )
         settings = {key: values[-1] for key, values in parse_qs(parts.query).items()}
         group = settings.pop("group", "astroprep")
         if consumer is None:
             kafka = need("confluent_kafka", extra="stream", who="A Kafka topic")
-            consumer = kafka.Consumer(
-                {
-                    "bootstrap.servers": parts.netloc,
-                    "auto.offset.reset": "earliest",
-                    **settings,
-                    "group.id": group,
-                    "enable.auto.commit": False,  # only what is stored is done
-                }
-            )
-        self.address = address
+            try:
+                consumer = kafka.Consumer(
+                    {
+                        "bootstrap.servers": parts.netloc,
+                        "auto.offset.reset": "earliest",
+                        **QUIET,
+                        **settings,
+                        "group.id": group,
+                        "enable.auto.commit": False,  # only what is stored is done
+                    }
+                )
+            except kafka.KafkaException as error:
+                raise ConfigError(
+                    f"--alerts {public_address(address)}: {error.args[0].str()}"
+                ) from error
+        self.address = public_address(address)
         self._consumer = consumer
         self._consumer.subscribe([topic])
         self.follow = follow

@@ -113,6 +113,8 @@ def open_state(
         If deltalake is not installed.
     """
     need("deltalake", extra="nightly", who="The nightly state")
+    if not url.strip():
+        raise ConfigError("--state names no folder and no address of an object store")
     if not 0 <= order <= 6:
         raise ConfigError(f"the HEALPix order of a state must be 0 to 6, got {order}")
     state = State(url, dict(storage_options or {}))
@@ -215,7 +217,7 @@ class State:
         Parameters
         ----------
         kind : str
-            ``night`` or ``compact``.
+            ``begin``, ``night``, ``publish``, ``compact``, ``pack`` or ``vacuum``.
         rows : mapping of str to Table
             New rows by table, without the column ``run``.
         replace : bool, default False
@@ -253,6 +255,28 @@ class State:
         self._versions = versions
         return run
 
+    def pack(self) -> None:
+        """Join the small files of tables that only grow, a file a batch; every row stays.
+
+        Raises
+        ------
+        ConfigError
+            If it was opened for reading.
+        DataError
+            If the system refuses.
+        """
+        if self._writer is None:
+            raise ConfigError(f"{self.url} was opened for reading")
+        try:
+            for name in ("classifications", "dead_letters"):
+                table = self._delta(name)
+                table.optimize.compact()
+                self._versions[name] = int(table.version())
+            self.commit("pack", {})
+            self._delta("runs").optimize.compact()
+        except (OSError, _delta_errors()) as error:
+            raise DataError(f"{self.url} cannot be written: {first_line(error)}") from error
+
     def vacuum(self, hours: int = 168, *, enforce: bool = True) -> int:
         """Remove files that no version of the last hours needs, and give their number.
 
@@ -274,12 +298,13 @@ class State:
             raise ConfigError(f"{self.url} was opened for reading")
         removed = 0
         try:
-            for name in TABLES:
+            for name in (*TABLES, "runs"):
                 table = self._delta(name)
                 removed += len(
                     table.vacuum(hours, dry_run=False, enforce_retention_duration=enforce)
                 )
-                self._versions[name] = int(self._delta(name).version())
+                if name != "runs":
+                    self._versions[name] = int(self._delta(name).version())
         except (OSError, _delta_errors()) as error:
             raise DataError(f"{self.url} cannot be written: {first_line(error)}") from error
         self.commit("vacuum", {})

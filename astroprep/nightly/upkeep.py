@@ -29,6 +29,8 @@ def current_observations(state: State, where: pc.Expression | None = None) -> pa
 def compact(state: State) -> dict[str, int]:
     """Write observations and objects anew, without rows that later ones have replaced.
 
+    The tables that only grow keep every row; their files, one of each batch, are joined.
+
     Parameters
     ----------
     state : State
@@ -49,6 +51,7 @@ def compact(state: State) -> dict[str, int]:
     observations = current_observations(state).select(OBSERVATIONS.names)
     objects = latest_objects(state.read("objects"))
     state.commit("compact", {"observations": observations, "objects": objects}, replace=True)
+    state.pack()
     removed = state.vacuum()
     return {
         "files_removed": removed,

@@ -164,14 +164,16 @@ def simulate_alerts(
 
     def nights() -> Iterator[AlertNight]:
         for night in range(n_nights):
+            if only is not None and night != only:
+                nothing = np.empty(0, np.int64)
+                yield AlertNight(FIRST + night, _Packets(writer, nothing, nothing > 0), nothing)
+                continue
             shuffle = np.random.default_rng((seed, night))
             here = np.flatnonzero(stars.detected & (arrival == night))
             again = here[twice[here]]
             gone = np.flatnonzero(stars.detected & away & (arrival == night - 1))
             visit = np.concatenate([here, again, gone])
             withdraw = np.arange(visit.size) >= here.size + again.size
-            if only is not None and night != only:
-                visit = visit[:0]
             order = shuffle.permutation(visit.size)
             packets = _Packets(writer, visit[order], withdraw[order])
             yield AlertNight(FIRST + night, packets, visit[order])

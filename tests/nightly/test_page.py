@@ -113,8 +113,9 @@ def test_drift_is_that_of_the_band_that_was_classified(season, trained, tmp_path
 
 
 def test_a_bundle_without_a_summary_is_said(season, bundle_file, tmp_path):
-    folders, url, results = season
-    page = page_of(results[-1], tmp_path, url, bundle_file, options(folders[-1]))
+    (folder, *_), url = season[0], str(tmp_path / "state")
+    result = run_night(url, bundle_file, str(folder), options(folder))
+    page = page_of(result, tmp_path, url, bundle_file, options(folder))
     assert "keeps no distributions" in section(page, "drift")
 
 
