@@ -10,7 +10,7 @@ if TYPE_CHECKING:
     from astroprep.io.columns import ColumnNames
     from astroprep.io.csv import LongCsvReader, write_long_csv
     from astroprep.io.door import Survey, open_survey, source_sha256, write_survey
-    from astroprep.io.files import format_of, replaced, write_beside
+    from astroprep.io.files import check_parquet_name, format_of, replaced, write_beside
     from astroprep.io.fits import SpaceFitsReader
     from astroprep.io.hats import HatsCatalog, HatsReader, hats_catalog
     from astroprep.io.hats_writer import write_hats
@@ -35,6 +35,7 @@ __all__ = [
     "SpaceFitsReader",
     "Survey",
     "astro_bytes",
+    "check_parquet_name",
     "format_of",
     "hats_catalog",
     "make_provenance",
