@@ -57,7 +57,7 @@ class Summary:
         if self.n_unknown is None or rate is None:
             return False
         spread = math.sqrt(self.n_answered * rate * (1 - rate))
-        return self.n_unknown > self.n_answered * rate + SIGMAS * spread
+        return bool(self.n_unknown > self.n_answered * rate + SIGMAS * spread)
 
 
 def summarise_predictions(path: str | Path) -> Summary:
