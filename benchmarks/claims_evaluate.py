@@ -77,4 +77,31 @@ def searched(result: dict[str, Any]) -> list[tuple[str, str]]:
     ]
 
 
-CLAIMS = {"classify_asas": surveys, "classify_levels": levels, "classify_searched": searched}
+def periods(result: dict[str, Any]) -> list[tuple[str, str]]:
+    """Claims of `classify_periods.py`."""
+    folds = {
+        "plain": "folds at the period and twice it",
+        "half": "folds at half the period too",
+        "second": "and features at the search's second choice",
+    }
+    claims = []
+    for inputs, loss in result["minus_catalogue"].items():
+        rows = [row for row in result["rows"] if row["inputs"] == inputs]
+        claims.append(
+            (
+                f"CRTS South, searched periods, micro network, {folds[inputs]} ({len(rows)} seeds)",
+                f"accuracy {_said(rows, 'accuracy')}, balanced "
+                f"{_said(rows, 'balanced_accuracy')}, macro F1 {_said(rows, 'macro_f1')}; beside "
+                f"the catalogue's period {loss['accuracy']:+.3f}, "
+                f"{loss['balanced_accuracy']:+.3f}, {loss['macro_f1']:+.3f}",
+            )
+        )
+    return claims
+
+
+CLAIMS = {
+    "classify_asas": surveys,
+    "classify_levels": levels,
+    "classify_searched": searched,
+    "classify_periods": periods,
+}

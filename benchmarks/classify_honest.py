@@ -1,60 +1,38 @@
-"""Calibration, class shares, conformal sets and unknown objects on Catalina South variables.
+"""Calibration, class shares and conformal sets on Catalina South variables.
 
     python benchmarks/classify_honest.py --data DATA/ --cache FOLDER/
 
-One micro network is trained on the published training objects as `astroprep run` trains it, and a
-few more with classes left out; what was prepared and learned stays in the folder, so that the
-measures can be repeated in seconds. Every choice (calibration, score of the unknown) was made on
-validation objects; the test objects are only measured. Peers: scikit-learn's isotonic regression
-and a plain softmax threshold.
+One micro network is trained on the published training objects as `astroprep run` trains it; what
+was prepared and learned stays in the folder, so that the measures can be repeated in seconds.
+Every choice was made on validation objects; the test objects are only measured. Peers:
+scikit-learn's isotonic regression and a plain softmax threshold.
 """
 
 from __future__ import annotations
 
 import argparse
 import warnings
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from honest_data import JUNK, catalogue_of, junk_parts, micro_recipe, roles_of, survey_parts
+from honest_data import POWER, Learned, learned
 from numpy.typing import NDArray
 from record import record
 from sklearn.base import BaseEstimator, ClassifierMixin
 from sklearn.calibration import CalibratedClassifierCV
 from sklearn.frozen import FrozenEstimator
-from sklearn.metrics import roc_auc_score
 
-from astroprep.model.calibrate import correct_priors, softmax, tempered_priors
+from astroprep.model.calibrate import correct_priors, softmax
 from astroprep.model.conformal import Conformal
 from astroprep.model.evaluate import evaluate
-from astroprep.model.firenet import build_network, firenet_spec, fold_batchnorm
 from astroprep.model.isotonic import Isotonic
-from astroprep.model.outputs import Outputs
 from astroprep.model.priors import estimate_shares
 from astroprep.model.reliability import calibration_error
 from astroprep.model.scores import bootstrap_scores, top_k_error
 from astroprep.model.taxonomy import Taxonomy, evaluate_levels
-from astroprep.model.train import (
-    TrainingArrays,
-    TrainSettings,
-    class_weights,
-    fit_network,
-    predict_logits,
-)
-from astroprep.model.unknown import METHODS, UnknownScore
-from astroprep.represent import AuxiliaryScale
+from astroprep.model.train import class_weights
 
-POWER = TrainSettings().class_power
-LEFT_OUT = {
-    "none": (),
-    "rotational": ("Rotational",),
-    "RR Lyrae": ("RRab", "RRc", "RRd", "Blazhko"),
-    "LPV": ("LPV",),
-    "EA": ("EA_detached",),
-    "Cepheids, delta Scuti": ("ACEP", "Cep-II", "delta-Scuti"),
-}
 HOSENIE = {
     "eclipsing": ["EA_detached", "EW_EB_contact_semidetached"],
     "rotational": ["Rotational"],
@@ -65,86 +43,6 @@ HOSENIE = {
         "delta-Scuti": [],
     },
 }
-
-
-@dataclass
-class Learned:
-    """What one network says of prepared stars and junk."""
-
-    classes: list[str]
-    role: NDArray[np.object_]
-    label: NDArray[np.object_]
-    logits: NDArray[np.float32]
-    auxiliary: NDArray[np.float32]
-    junk: dict[str, tuple[NDArray[np.float32], NDArray[np.float32]]]
-
-    @property
-    def known(self) -> NDArray[np.bool_]:
-        """Stars of a class that was learned."""
-        return np.isin(self.label, self.classes)
-
-    def code(self, rows: NDArray[np.bool_]) -> NDArray[np.int64]:
-        """Classes of stars."""
-        return np.searchsorted(self.classes, self.label[rows].astype(str))
-
-    def priors(self, power: float) -> NDArray[np.float64]:
-        """Class shares of the training stars, evened by a power."""
-        count = np.bincount(self.code(self.known & (self.role == "train")))
-        return tempered_priors(count, power)
-
-    def outputs(self) -> Outputs:
-        """What a run fits on its validation stars."""
-        check = self.known & (self.role == "validation")
-        train = self.code(self.known & (self.role == "train"))
-        weight = class_weights(train, len(self.classes), POWER)
-        return Outputs.fit(self.logits[check], self.code(check), self.priors(POWER), weight)
-
-
-def learned(data: Path, cache: Path, name: str) -> Learned:
-    """Train, or take up what was trained."""
-    recipe = micro_recipe()
-    catalogue = catalogue_of(data, cache)
-    roles = roles_of(catalogue, recipe).role
-    parts = list(survey_parts(data, cache, recipe))
-    row = np.concatenate([part.row for part in parts])
-    role, label = roles[row], catalogue["label"].to_numpy(object)[row]
-    features = np.concatenate([part.features for part in parts])
-    use = np.isin(role, ("train", "validation")) & ~np.isin(label, LEFT_OUT[name])
-    check = role[use] == "validation"
-    classes = sorted(set(label[use]))
-    scale = AuxiliaryScale.fit(features[use][~check])
-    auxiliary = scale.apply(features)
-    junk = {
-        f"{side} {kind}": part
-        for side, kind, part in junk_parts(data, cache, recipe, roles)
-        if part.row.size
-    }
-    path = cache / f"logits-{name.replace(' ', '_').replace(',', '')}.npz"
-    if not path.exists():
-        folded = np.concatenate([part.folded for part in parts])
-        arrays = TrainingArrays(
-            folded=folded[use],
-            auxiliary=auxiliary[use],
-            label=np.searchsorted(classes, label[use].astype(str)),
-            is_validation=check,
-        )
-        shape = dict(zip(("n_channels", "n_bins"), folded.shape[1:], strict=True))
-        spec = firenet_spec("micro", **shape, n_auxiliary=scale.n_auxiliary, n_classes=len(classes))
-        net = build_network(spec, recipe.seed)
-        epochs = 20 if name == "none" else 10
-        fit_network(net, arrays, TrainSettings(seed=recipe.seed, max_epochs=epochs, n_threads=1))
-        net = fold_batchnorm(net)
-        said = {k: predict_logits(net, p.folded, scale.apply(p.features)) for k, p in junk.items()}
-        np.savez(path, stars=predict_logits(net, folded, auxiliary), **said)
-    said = np.load(path)
-    return Learned(
-        classes,
-        role,
-        label,
-        said["stars"],
-        auxiliary,
-        {k: (said[k], scale.apply(part.features)) for k, part in junk.items()},
-    )
 
 
 class _Softmax(ClassifierMixin, BaseEstimator):
@@ -330,55 +228,6 @@ def _coverage(inside: NDArray[np.bool_], code: NDArray[np.int64], one: Learned) 
     }
 
 
-def unknown(data: Path, cache: Path) -> list[dict[str, Any]]:
-    """AUROC of each score against junk and against classes that were left out."""
-    rows = []
-    for name, out in LEFT_OUT.items():
-        one = learned(data, cache, name)
-        train, check = (one.known & (one.role == side) for side in ("train", "validation"))
-        for side in ("validation", "test"):
-            known = one.known & (one.role == side)
-            if out:
-                rest = np.isin(one.label, out) & (one.role == side)
-                others = {f"class left out: {name}": (one.logits[rest], one.auxiliary[rest])}
-            else:
-                others = {k: one.junk[f"{side} {k}"] for k in JUNK if f"{side} {k}" in one.junk}
-            for method in (*METHODS, "softmax"):
-                rate = None
-                if method == "softmax":
-                    scored = [-softmax(z).max(axis=1) for z, _ in others.values()]
-                    mine = -softmax(one.logits[known]).max(axis=1)
-                else:
-                    score = UnknownScore.fit(
-                        one.auxiliary[train],
-                        one.code(train),
-                        one.logits[check],
-                        one.auxiliary[check],
-                        n_classes=len(one.classes),
-                        method=method,
-                    )
-                    mine = score.score(one.logits[known], one.auxiliary[known])
-                    scored = [score.score(z, a) for z, a in others.values()]
-                    rate = float(score.is_unknown(mine).mean())
-                for other, theirs in zip(others, scored, strict=True):
-                    is_other = np.repeat([0, 1], [mine.size, theirs.size])
-                    auroc = roc_auc_score(is_other, np.concatenate([mine, theirs]))
-                    called = None if rate is None else float(score.is_unknown(theirs).mean())
-                    rows.append(
-                        {
-                            "what": "unknown",
-                            "side": side,
-                            "method": method,
-                            "against": other,
-                            "auroc": float(auroc),
-                            "false_unknown_rate": rate,
-                            "called_unknown": called,
-                        }
-                    )
-                    print(f"unknown, {side:10} {method:12} {other:40} AUROC {auroc:.3f} {rate}")
-    return rows
-
-
 def levels(one: Learned) -> list[dict[str, Any]]:
     """Measures within the true parent and end to end, under estimated class shares."""
     test = one.known & (one.role == "test")
@@ -411,7 +260,6 @@ def main() -> None:
     arguments = parser.parse_args()
     one = learned(arguments.data, arguments.cache, "none")
     rows = calibration(one) + shares(one) + conformal(one) + levels(one)
-    rows += unknown(arguments.data, arguments.cache)
     path = record(
         "honest",
         rows,

@@ -1,8 +1,9 @@
-"""Prepared Catalina South stars and junk for `classify_honest.py`, kept in a folder."""
+"""Catalina South stars and junk, prepared and seen by networks, all kept in a folder."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -11,13 +12,33 @@ from numpy.typing import NDArray
 
 from astroprep.data import LightCurveBatch
 from astroprep.io import ColumnNames, open_survey
+from astroprep.model.calibrate import tempered_priors
+from astroprep.model.firenet import build_network, firenet_spec, fold_batchnorm
+from astroprep.model.outputs import Outputs
+from astroprep.model.train import (
+    TrainingArrays,
+    TrainSettings,
+    class_weights,
+    fit_network,
+    predict_logits,
+)
 from astroprep.pipeline.prepare import Prepared, prepare
 from astroprep.pipeline.recipe import Recipe, SplitTable, read_recipe
 from astroprep.pipeline.split import Roles, assign_roles
+from astroprep.represent import AuxiliaryScale
 
 ROOT = Path(__file__).parents[1]
 BATCH = 2000
 N_JUNK = 400  # curves of each kind and side
+POWER = TrainSettings().class_power
+LEFT_OUT: dict[str, tuple[str, ...]] = {
+    "none": (),
+    "rotational": ("Rotational",),
+    "RR Lyrae": ("RRab", "RRc", "RRd", "Blazhko"),
+    "LPV": ("LPV",),
+    "EA": ("EA_detached",),
+    "Cepheids, delta Scuti": ("ACEP", "Cep-II", "delta-Scuti"),
+}
 JUNK = ("noise", "constant", "permuted", "k2_systematics")
 
 
@@ -113,3 +134,83 @@ def junk_parts(
         for kind in JUNK:
             made = junk_of(kind, stars, k2, rng)
             yield side, kind, _prepared(paths[side, kind], made, recipe)
+
+
+@dataclass
+class Learned:
+    """What one network says of prepared stars and junk."""
+
+    classes: list[str]
+    role: NDArray[np.object_]
+    label: NDArray[np.object_]
+    logits: NDArray[np.float32]
+    auxiliary: NDArray[np.float32]
+    junk: dict[str, tuple[NDArray[np.float32], NDArray[np.float32]]]
+
+    @property
+    def known(self) -> NDArray[np.bool_]:
+        """Stars of a class that was learned."""
+        return np.isin(self.label, self.classes)
+
+    def code(self, rows: NDArray[np.bool_]) -> NDArray[np.int64]:
+        """Classes of stars."""
+        return np.searchsorted(self.classes, self.label[rows].astype(str))
+
+    def priors(self, power: float) -> NDArray[np.float64]:
+        """Class shares of the training stars, evened by a power."""
+        count = np.bincount(self.code(self.known & (self.role == "train")))
+        return tempered_priors(count, power)
+
+    def outputs(self) -> Outputs:
+        """What a run fits on its validation stars."""
+        check = self.known & (self.role == "validation")
+        train = self.code(self.known & (self.role == "train"))
+        weight = class_weights(train, len(self.classes), POWER)
+        return Outputs.fit(self.logits[check], self.code(check), self.priors(POWER), weight)
+
+
+def learned(data: Path, cache: Path, name: str) -> Learned:
+    """Train, or take up what was trained."""
+    recipe = micro_recipe()
+    catalogue = catalogue_of(data, cache)
+    roles = roles_of(catalogue, recipe).role
+    parts = list(survey_parts(data, cache, recipe))
+    row = np.concatenate([part.row for part in parts])
+    role, label = roles[row], catalogue["label"].to_numpy(object)[row]
+    features = np.concatenate([part.features for part in parts])
+    use = np.isin(role, ("train", "validation")) & ~np.isin(label, LEFT_OUT[name])
+    check = role[use] == "validation"
+    classes = sorted(set(label[use]))
+    scale = AuxiliaryScale.fit(features[use][~check])
+    auxiliary = scale.apply(features)
+    junk = {
+        f"{side} {kind}": part
+        for side, kind, part in junk_parts(data, cache, recipe, roles)
+        if part.row.size
+    }
+    path = cache / f"logits-{name.replace(' ', '_').replace(',', '')}.npz"
+    if not path.exists():
+        folded = np.concatenate([part.folded for part in parts])
+        arrays = TrainingArrays(
+            folded=folded[use],
+            auxiliary=auxiliary[use],
+            label=np.searchsorted(classes, label[use].astype(str)),
+            is_validation=check,
+        )
+        shape = dict(zip(("n_channels", "n_bins"), folded.shape[1:], strict=True))
+        spec = firenet_spec("micro", **shape, n_auxiliary=scale.n_auxiliary, n_classes=len(classes))
+        net = build_network(spec, recipe.seed)
+        epochs = 20 if name == "none" else 10
+        fit_network(net, arrays, TrainSettings(seed=recipe.seed, max_epochs=epochs, n_threads=1))
+        net = fold_batchnorm(net)
+        said = {k: predict_logits(net, p.folded, scale.apply(p.features)) for k, p in junk.items()}
+        np.savez(path, stars=predict_logits(net, folded, auxiliary), **said)
+    said = np.load(path)
+    return Learned(
+        classes,
+        role,
+        label,
+        said["stars"],
+        auxiliary,
+        {k: (said[k], scale.apply(part.features)) for k, part in junk.items()},
+    )

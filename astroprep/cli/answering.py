@@ -85,6 +85,10 @@ def classify(
                 progress=tell,
             )
     show.out.print(str(out))
+    if engine is Engine.local:
+        from astroprep.pipeline.summary import summarise_predictions
+
+        show.answers_lines(summarise_predictions(out))
     finish(counts, strict)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import sys
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -12,7 +13,9 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
-__all__ = ["bars", "bundle_table", "counts_line", "measures_table", "out"]
+__all__ = ["answers_lines", "bars", "bundle_table", "counts_line", "measures_table", "out"]
+
+log = logging.getLogger(__name__)
 
 # names of files, labels and columns are the user's, and may look like markup
 PLAIN: dict[str, Any] = {"highlight": False, "markup": False, "emoji": False}
@@ -59,6 +62,35 @@ def counts_line(counts: Any, limit: int = 20) -> None:
         out.print(f"  {number:6d}  {reason}")
     if len(reasons) > limit:
         out.print(f"  ... and {len(reasons) - limit} further reasons, all in rejected_reason")
+
+
+def answers_lines(said: Any) -> None:
+    """Print what a file of predictions says as a whole, an `astroprep.pipeline.summary.Summary`."""
+    about, n = said.about, said.n_answered
+    if not n:
+        return
+    out.print(f"predicted, under class shares of {about['prior']!r}:", markup=False)
+    for name, number in said.classes.items():
+        out.print(f"  {number:6d}  {name}", markup=False)
+    if said.set_sizes:
+        mean = sum(size * number for size, number in said.set_sizes.items()) / n
+        out.print(
+            f"conformal_set, to hold the true class {100 * about['coverage']:g} times in 100: "
+            f"{mean:.2f} classes on average; {said.set_sizes.get(1, 0)} of one class, "
+            f"{said.set_sizes.get(0, 0)} of none"
+        )
+    if said.n_unknown is not None:
+        rate = 100 * about["false_unknown_rate"]
+        out.print(
+            f"is_unknown: {said.n_unknown} ({100 * said.n_unknown / n:.1f} %; {rate:g} % expected "
+            "of stars of the learned classes)"
+        )
+    if said.too_many_unknown:
+        log.warning(
+            "more objects are unlike the training stars than chance explains: there are classes "
+            "that were not learned, or this survey differs from the training survey; see "
+            "is_unknown, and `astroprep assess --bundle`"
+        )
 
 
 def measures_table(metrics: Mapping[str, Any]) -> Table:

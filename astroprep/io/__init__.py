@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from astroprep.io.columns import ColumnNames
     from astroprep.io.csv import LongCsvReader, write_long_csv
     from astroprep.io.door import open_survey, source_sha256, write_survey
-    from astroprep.io.files import format_of, replaced, write_beside
+    from astroprep.io.files import check_parquet_name, format_of, replaced, write_beside
     from astroprep.io.fits import SpaceFitsReader
     from astroprep.io.hats import HatsReader
     from astroprep.io.hats_catalog import HatsCatalog, hats_catalog
@@ -41,6 +41,7 @@ __all__ = [
     "SpaceFitsReader",
     "Survey",
     "astro_bytes",
+    "check_parquet_name",
     "format_of",
     "hats_catalog",
     "make_provenance",

@@ -12,11 +12,12 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
-from astroprep.errors import DataError
+from astroprep.errors import ConfigError, DataError
 
 __all__ = [
     "beside",
     "check_file",
+    "check_parquet_name",
     "files_named",
     "first_line",
     "format_of",
@@ -59,6 +60,24 @@ def format_of(path: Path) -> str | None:
     plain = name.removesuffix(".gz")
     kind = next((kind for kind, ends in ENDINGS.items() if plain.endswith(ends)), None)
     return None if plain != name and kind in ("parquet", "hats") else kind
+
+
+def check_parquet_name(path: Path) -> None:
+    """Refuse a name that promises another format than the Parquet that will be written.
+
+    Parameters
+    ----------
+    path : Path
+        It need not exist.
+
+    Raises
+    ------
+    ConfigError
+        If the ending is that of another format; a name without an ending passes.
+    """
+    kind = format_of(path)
+    if kind not in (None, "parquet") and not path.is_dir():
+        raise ConfigError(f"--out {path}: the result is Parquet, not {kind}; end it in .parquet")
 
 
 def check_file(path: Path) -> None:

@@ -2,26 +2,33 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any, Literal, Self, get_args
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.special import logsumexp
+from scipy.special import log_softmax
 
 from astroprep.errors import ConfigError, DataError
+from astroprep.model.density import LOOKS, ClassDensity
 
-__all__ = ["METHODS", "UnknownScore", "energy_score"]
+__all__ = ["METHODS", "UnknownScore", "entropy_score"]
 
-Method = Literal["combined", "energy", "mahalanobis"]
+Method = Literal["combined", "columns", "directions", "entropy"]
 METHODS: tuple[Method, ...] = get_args(Method)
 
-RIDGE = 1e-3  # of the mean variance: a direction that never moved does not decide alone
+PARTS = {"columns": 1.0, "directions": 1.0, "entropy": 0.5}
+"""Of the combined score, and their weights: a whole entropy takes detached binaries, of which the
+network is sure when it never saw one, for known stars."""
+
+KNOTS = 12  # of the curve from a part to its surprise
+BEYOND = 10  # validation objects above the last knot, from which on it is a straight line
 
 
-def energy_score(logits: NDArray[np.floating[Any]]) -> NDArray[np.float64]:
-    """Free energy of the logits: high where no class has evidence.
+def entropy_score(logits: NDArray[np.floating[Any]]) -> NDArray[np.float64]:
+    """Entropy of the class probabilities: high where several classes are as probable.
 
     Parameters
     ----------
@@ -31,14 +38,10 @@ def energy_score(logits: NDArray[np.floating[Any]]) -> NDArray[np.float64]:
     Returns
     -------
     float64 array, shape (n_objects,)
-        ``-log(sum(exp(logits)))``.
-
-    References
-    ----------
-    .. [1] Liu et al. 2020, "Energy-based out-of-distribution detection", equation 4,
-       arXiv:2010.03759
+        Nats, 0 to the logarithm of the number of classes.
     """
-    return np.asarray(-logsumexp(np.asarray(logits, dtype=np.float64), axis=1))
+    log_p = log_softmax(np.asarray(logits, dtype=np.float64), axis=1)
+    return np.asarray(-(np.exp(log_p) * log_p).sum(axis=1))
 
 
 @dataclass(frozen=True, eq=False)
@@ -47,16 +50,19 @@ class UnknownScore:
 
     Parameters
     ----------
-    method : {"combined", "energy", "mahalanobis"}
-        ``energy``: see `energy_score`. ``mahalanobis``: distance of the auxiliaries from the
-        nearest class mean, in the shared covariance within classes [1]_. ``combined``: the
-        larger of the two, each in units of its upper half-width among validation objects.
-    mean : float64 array, shape (n_classes, n_auxiliary)
-        Of each class.
-    whiten : float64 array, shape (n_auxiliary, n_auxiliary)
-        Lower triangular, to unit covariance within classes.
-    centre, spread : float64 array, shape (2,)
-        Median, and distance from it to the 84th percentile, of energy and distance.
+    method : {"combined", "columns", "directions", "entropy"}
+        ``columns``, ``directions``: how rare such auxiliaries were in training, by a few of them
+        or by linear discriminants of all (`ClassDensity`). ``entropy``: of the logits, see
+        `entropy_score`. ``combined``: weighted sum [1]_ of minus the logarithm of the share of
+        validation objects that are as unlike, for each of the three.
+    n_auxiliary : int
+        Auxiliaries of an object.
+    density : dict of str to ClassDensity
+        Of ``columns`` and ``directions``; empty where there is no auxiliary.
+    tail : float64 array, shape (3, 12)
+        Values of the three parts at equal steps of that logarithm, from 0 on.
+    highest : float
+        The logarithm at the last of them.
     threshold : float
         Scores above it are called unknown.
     false_unknown_rate : float
@@ -64,28 +70,24 @@ class UnknownScore:
 
     Notes
     -----
-    Energy sees classes that fall between the learned ones, the distance sees what is no star at
-    all: it is taken on the auxiliaries, because the last layers keep only what tells the learned
-    classes apart, and noise looks ordinary there.
+    Each part sees what the others do not: the columns a class beside the learned ones, the
+    directions what is no star at all, the entropy what falls between learned classes. Densities
+    are those of the auxiliaries, because the last layers keep only what tells the learned classes
+    apart, and noise looks ordinary there.
 
     References
     ----------
-    .. [1] Lee et al. 2018, "A simple unified framework for detecting out-of-distribution
-       samples", equations 1 and 2, arXiv:1807.03888
+    .. [1] Good 1955, "On the weighted combination of significance tests", JRSS B 17, 264,
+       doi:10.1111/j.2517-6161.1955.tb00201.x
     """
 
     method: Method
-    mean: NDArray[np.float64]
-    whiten: NDArray[np.float64]
-    centre: NDArray[np.float64]
-    spread: NDArray[np.float64]
+    n_auxiliary: int
+    density: dict[str, ClassDensity]
+    tail: NDArray[np.float64]
+    highest: float
     threshold: float
     false_unknown_rate: float
-
-    @property
-    def n_auxiliary(self) -> int:
-        """Auxiliaries that were learned from."""
-        return int(self.mean.shape[1])
 
     @classmethod
     def fit(
@@ -99,21 +101,22 @@ class UnknownScore:
         method: Method = "combined",
         false_unknown_rate: float = 0.02,
     ) -> Self:
-        """Learn means and covariance from training, the threshold from validation objects.
+        """Learn the density from training, shares and threshold from validation objects.
 
         Parameters
         ----------
         auxiliary : float array, shape (n_training, n_auxiliary)
-            Of training objects, finite; without any the energy decides alone.
+            Of training objects, finite; without any the entropy decides alone.
         code : int array, shape (n_training,)
             Their classes; each needs one object.
         validation_logits : float array, shape (n_validation, n_classes)
-            Of objects that the network did not learn. Without any nothing is called unknown.
+            Of objects that the network did not learn. Without any the score is that of the
+            columns, and nothing is called unknown.
         validation_auxiliary : float array, shape (n_validation, n_auxiliary)
             Of the same.
         n_classes : int
             Number of classes.
-        method : {"combined", "energy", "mahalanobis"}, default "combined"
+        method : {"combined", "columns", "directions", "entropy"}, default "combined"
             See the class.
         false_unknown_rate : float, default 0.02
             Share of known objects that may be called unknown. Where there are fewer validation
@@ -137,13 +140,18 @@ class UnknownScore:
                 "UnknownScore needs finite auxiliaries of an object of every class at least, got "
                 f"shape {h.shape} and objects of each class {count.tolist()}"
             )
-        mean = np.stack([h[code == k].mean(axis=0) for k in range(n_classes)])
+        if not h.shape[1]:
+            method = "entropy"
+        if not len(validation_logits) and method == "combined":
+            method = "columns"
         draft = cls(
-            method=method if h.shape[1] else "energy",
-            mean=_rounded(mean),
-            whiten=_rounded(_whitening(h - mean[code])),
-            centre=np.zeros(2),
-            spread=np.ones(2),
+            method=method,
+            n_auxiliary=h.shape[1],
+            density={
+                name: ClassDensity.fit(h, code, n_classes, name) for name in LOOKS if h.shape[1]
+            },
+            tail=np.zeros((len(PARTS), KNOTS)),
+            highest=1.0,
             threshold=float(np.finfo(np.float64).max),
             false_unknown_rate=false_unknown_rate,
         )
@@ -152,22 +160,27 @@ class UnknownScore:
     def _with_threshold(
         self, logits: NDArray[np.floating[Any]], auxiliary: NDArray[np.floating[Any]]
     ) -> Self:
-        if not len(logits):
+        n = len(logits)
+        if not n:
             return self
-        centre, high = np.percentile(self._parts(logits, auxiliary), [50, 84.13], axis=1)
-        scaled = replace(self, centre=centre, spread=np.maximum(high - centre, 1e-9))
-        score = np.sort(scaled.score(logits, auxiliary))
+        made = self
+        if self.method == "combined":
+            highest = math.log(max((n + 1) / BEYOND, 2.0))
+            share = np.exp(-np.linspace(0.0, highest, KNOTS))
+            parts = [self._part(name, logits, auxiliary) for name in PARTS]
+            tail = np.quantile(parts, 1 - share, axis=1).T.astype(np.float32).astype(np.float64)
+            made = replace(self, tail=tail, highest=highest)
+        score = np.sort(made.score(logits, auxiliary))
         # a new known object exceeds the k-th largest of n with probability k / (n + 1)
-        k = int(self.false_unknown_rate * (score.size + 1))
-        return replace(scaled, threshold=float(score[-k])) if k else scaled
+        k = int(self.false_unknown_rate * (n + 1))
+        return replace(made, threshold=float(score[-k])) if k else made
 
-    def _parts(
-        self, logits: NDArray[np.floating[Any]], auxiliary: NDArray[np.floating[Any]]
+    def _part(
+        self, name: str, logits: NDArray[np.floating[Any]], auxiliary: NDArray[np.floating[Any]]
     ) -> NDArray[np.float64]:
-        """Energy and distance, shape (2, n_objects)."""
-        x = np.asarray(auxiliary, dtype=np.float64) @ self.whiten.T
-        square = np.stack([((x - m) ** 2).sum(axis=1) for m in self.mean @ self.whiten.T])
-        return np.stack([energy_score(logits), np.sqrt(square.min(axis=0))])
+        if name == "entropy":
+            return entropy_score(logits)
+        return self.density[name].surprise(auxiliary)
 
     def score(
         self, logits: NDArray[np.floating[Any]], auxiliary: NDArray[np.floating[Any]]
@@ -196,12 +209,13 @@ class UnknownScore:
                 f"UnknownScore learned {self.n_auxiliary} auxiliaries, got an array of shape "
                 f"{np.shape(auxiliary)} for {len(logits)} objects"
             )
-        energy, distance = parts = self._parts(logits, auxiliary)
-        if self.method == "energy":
-            return np.asarray(energy)
-        if self.method == "mahalanobis":
-            return np.asarray(distance)
-        return np.asarray(((parts - self.centre[:, None]) / self.spread[:, None]).max(axis=0))
+        if self.method != "combined":
+            return self._part(self.method, logits, auxiliary)
+        total = np.zeros(len(logits))
+        for (name, weight), knots in zip(PARTS.items(), self.tail, strict=True):
+            part = self._part(name, logits, auxiliary)
+            total += weight * _surprise(part, knots, self.highest)
+        return total
 
     def is_unknown(self, score: NDArray[np.floating[Any]]) -> NDArray[np.bool_]:
         """True where a score is above the threshold, shape (n_objects,)."""
@@ -209,8 +223,8 @@ class UnknownScore:
 
     def to_state(self) -> dict[str, Any]:
         """Plain values, for the bundle."""
-        rows = {name: _rows(getattr(self, name)) for name in ("mean", "whiten")}
-        return {**self.__dict__, **rows}
+        density = {name: one.to_state() for name, one in self.density.items()}
+        return {**self.__dict__, "density": density, "tail": self.tail.astype(np.float32)}
 
     @classmethod
     def from_state(cls, state: Mapping[str, Any], n_classes: int) -> Self:
@@ -221,59 +235,39 @@ class UnknownScore:
         DataError
             If it does not fit together.
         """
-        state = {**state, **{name: _of_rows(state.get(name)) for name in ("mean", "whiten")}}
-        mean: Any = state["mean"]
-        d = mean.shape[1] if isinstance(mean, np.ndarray) and mean.ndim == 2 else -1
-        shapes = {"mean": (n_classes, d), "whiten": (d, d), "centre": (2,), "spread": (2,)}
-        good = state.get("method") in METHODS and all(
-            isinstance(state.get(name), float) for name in ("threshold", "false_unknown_rate")
-        )
-        for name, shape in shapes.items():
-            array: Any = state.get(name)
-            good = good and isinstance(array, np.ndarray) and array.dtype.kind == "f"
-            good = good and array.shape == shape and bool(np.isfinite(array).all())
-        if not good:
+        tail, n = state.get("tail"), state.get("n_auxiliary")
+        numbers = ("highest", "threshold", "false_unknown_rate")
+        method = state.get("method")
+        if not (
+            isinstance(n, int)
+            and n >= 0
+            and isinstance(method, str)
+            and method in (METHODS if n else ("entropy",))
+            and all(isinstance(state.get(name), float) for name in numbers)
+            and state["highest"] > 0
+            and isinstance(tail, np.ndarray)
+            and tail.dtype.kind == "f"
+            and tail.shape == (len(PARTS), KNOTS)
+            and np.isfinite(tail).all()
+        ):
             raise DataError("the unknown score is missing parts or damaged")
-        arrays: dict[str, Any] = {n: np.asarray(state[n], np.float64) for n in shapes}
-        rest = {n: state[n] for n in ("method", "threshold", "false_unknown_rate")}
-        return cls(**arrays, **rest)
+        density: dict[str, ClassDensity] = {}
+        stored = state.get("density")
+        for name in LOOKS if n else ():
+            one = stored.get(name) if isinstance(stored, Mapping) else None
+            density[name] = ClassDensity.from_state(one, n_classes)
+            if len(density[name].look) != n:
+                raise DataError(f"the density of the unknown score takes not {n} auxiliaries")
+        rest = {name: state[name] for name in ("method", "n_auxiliary", *numbers)}
+        return cls(density=density, tail=np.asarray(tail, np.float64), **rest)
 
 
-def _rows(array: NDArray[np.float64]) -> dict[str, NDArray[Any]]:
-    """Rows in 8 bits, each in units of a 127th of its largest value: half a percent of it."""
-    largest = np.abs(array).max(axis=1, initial=0.0)
-    unit = np.maximum((largest / 127).astype(np.float32), np.finfo(np.float32).tiny)
-    step = np.rint(array / unit[:, None].astype(np.float64)).clip(-127, 127)
-    return {"unit": unit, "step": (step + 128).astype(np.uint8)}
-
-
-def _of_rows(stored: Any) -> Any:
-    """What `_rows` made, or None."""
-    if not isinstance(stored, Mapping):
-        return None
-    unit, step = stored.get("unit"), stored.get("step")
-    if not (isinstance(unit, np.ndarray) and isinstance(step, np.ndarray)):
-        return None
-    if step.ndim != 2 or step.dtype != np.uint8 or unit.shape != step.shape[:1]:
-        return None
-    if unit.dtype.kind != "f":
-        return None
-    return (step.astype(np.float64) - 128) * unit[:, None].astype(np.float64)
-
-
-def _rounded(array: NDArray[np.float64]) -> NDArray[np.float64]:
-    """What is kept of an array, so that the stored score is the one that was fitted."""
-    return np.asarray(_of_rows(_rows(array)))
-
-
-def _whitening(centred: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Inverse Cholesky factor of the covariance, with a ridge."""
-    from scipy.linalg import solve_triangular  # training alone needs it
-
-    n, d = centred.shape
-    if not d:
-        return np.empty((0, 0))
-    covariance = centred.T @ centred / n
-    ridge = RIDGE * max(float(np.trace(covariance)) / d, 1e-3)
-    factor = np.linalg.cholesky(covariance + ridge * np.eye(d))
-    return np.asarray(solve_triangular(factor, np.eye(d), lower=True))
+def _surprise(
+    part: NDArray[np.float64], knots: NDArray[np.float64], highest: float
+) -> NDArray[np.float64]:
+    """Minus the logarithm of the share of validation objects with as large a part or a larger."""
+    level = np.linspace(0.0, highest, knots.size)
+    middle = knots.size // 2
+    width = max(float(knots[-1] - knots[middle]), 1e-9)
+    slope = (highest - level[middle]) / width
+    return np.asarray(np.interp(part, knots, level) + slope * np.maximum(part - knots[-1], 0.0))

@@ -18,7 +18,7 @@ from astroprep.data import LightCurveBatch
 from astroprep.deploy.bundle import Bundle, read_bundle
 from astroprep.deploy.runtime import Runtime
 from astroprep.errors import ConfigError, DataError
-from astroprep.io import ColumnNames, Survey, open_survey
+from astroprep.io import ColumnNames, Survey, check_parquet_name, open_survey
 from astroprep.model.outputs import COVERAGE
 from astroprep.model.priors import estimate_part, estimate_shares, read_shares
 from astroprep.pipeline.account import Counts, Progress, silent
@@ -241,6 +241,7 @@ def classify(
     shares = stated_shares(prior, classifier)
     answers = classifier.answers(shares, prior=prior, coverage=coverage)
     target = Path(out)
+    check_parquet_name(target)
     spare_inputs(target, Path(source), Path(bundle))
     names = ColumnNames(period=period_column, schema=schema)
     with open_survey(source, names, on_bad="reject") as survey:

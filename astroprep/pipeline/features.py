@@ -23,7 +23,7 @@ from astroprep.features import (
     GROUPS,
     FeatureExtractor,
 )
-from astroprep.io import ColumnNames, Survey, open_survey, replaced
+from astroprep.io import ColumnNames, Survey, check_parquet_name, open_survey, replaced
 from astroprep.pipeline.account import Counts, Progress, silent
 from astroprep.pipeline.classify import spare_inputs
 from astroprep.pipeline.prepare import apply_steps
@@ -93,6 +93,7 @@ def describe_survey(
             "where there are several"
         )
     counts = Counts()
+    check_parquet_name(Path(out))
     spare_inputs(Path(out), Path(source))
     names = ColumnNames(period=period_column, schema=schema)
     with open_survey(source, names, on_bad="reject") as survey, replaced(out) as temporary:

@@ -15,7 +15,7 @@ from astroprep.base import Transformer
 from astroprep.clean import FlagBad, SelectBand
 from astroprep.data import LightCurveBatch, Meta, Rejected
 from astroprep.errors import ConfigError
-from astroprep.io import ColumnNames, open_survey, replaced
+from astroprep.io import ColumnNames, check_parquet_name, open_survey, replaced
 from astroprep.period import MultibandSearch, PeriodSearch, VerifyPeriod
 from astroprep.pipeline.account import Counts, Progress, silent
 from astroprep.pipeline.classify import BATCH_OBJECTS, spare_inputs
@@ -113,6 +113,7 @@ def search_periods(
         raise ConfigError("--known-period needs the name of a column, got an empty one")
     bands = tuple(dict.fromkeys(bands))  # a band named twice is one band
     counts = Counts()
+    check_parquet_name(Path(out))
     spare_inputs(Path(out), Path(source))
     names = ColumnNames(period=known_period or None, schema=schema)
     with open_survey(source, names, on_bad="reject") as survey, replaced(out) as temporary:

@@ -7,6 +7,7 @@ import io
 import json
 import subprocess
 import sys
+from collections import Counter
 from pathlib import Path
 from unittest import mock
 
@@ -103,7 +104,12 @@ def test_run_says_where_everything_is_and_who_was_rejected(folder):
 def test_classify_inspect_and_strict(folder):
     done = astroprep("classify", "out/bundle.apz", "s.parquet", "--out", "p.parquet", cwd=folder)
     assert done.returncode == 0, done.stderr
-    assert pq.read_table(folder / "p.parquet").num_rows == 120
+    made = pq.read_table(folder / "p.parquet")
+    assert made.num_rows == 120
+    for name, number in Counter(made["predicted"].drop_null().to_pylist()).items():
+        assert f"  {number:6d}  {name}\n" in done.stdout
+    assert "conformal_set, to hold the true class 90 times in 100" in done.stdout
+    assert "is_unknown: " in done.stdout
     strict = astroprep(
         "classify", "out/bundle.apz", "s.parquet", "--out", "p.parquet", "--strict",
         "--prior", "estimate", "--coverage", "0.5", cwd=folder,
@@ -232,6 +238,10 @@ def mistakes(folder):
         "no such class shares": (
             (*classify, "never.parquet", "--prior", "none.json"),
             "cannot read the class shares",
+        ),
+        "predictions in a format that is not written": (
+            ("classify", "out/bundle.apz", "s.parquet", "--out", "never.csv"),
+            "the result is Parquet, not csv",
         ),
         "two period sources": (
             (*classify, "never.parquet", "--period-column", "period", "--search-periods"),

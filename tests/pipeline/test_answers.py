@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import logging
+from collections import Counter
+from dataclasses import replace
 
 import numpy as np
 import pyarrow.parquet as pq
@@ -14,6 +16,7 @@ from astroprep.errors import ConfigError, DataError
 from astroprep.model.calibrate import priors_between
 from astroprep.pipeline.classify import Classifier, classify
 from astroprep.pipeline.run import RunOptions, run
+from astroprep.pipeline.summary import summarise_predictions
 
 
 def table_of(path):
@@ -44,6 +47,26 @@ def test_every_object_has_a_set_a_score_and_groups_that_add_up(result):
     top = np.maximum(first, p.drop(columns=["prob_RRab", "prob_RRc"]).max(axis=1))
     np.testing.assert_allclose(made.loc[served, "group_1_probability"], top, atol=1e-12)
     assert ((made.loc[served, "group_1"] == "RR Lyrae") == (first == top)).all()
+
+
+def test_the_summary_counts_what_the_file_says_and_warns_of_strangers(result, tmp_path):
+    path = result.out / "predictions.parquet"
+    made = table_of(path)
+    said = summarise_predictions(path)
+    served = made["predicted"].notna()
+    assert said.n_answered == served.sum()
+    assert {k: n for k, n in said.classes.items() if n} == Counter(made["predicted"].dropna())
+    sizes = Counter(len([c for c in one.split("|") if c]) for one in made["conformal_set"].dropna())
+    assert said.set_sizes == sizes
+    assert said.n_unknown == made.loc[served, "is_unknown"].astype(bool).sum()
+    usual = replace(said, n_unknown=round(0.02 * said.n_answered))
+    assert not usual.too_many_unknown
+    assert replace(said, n_unknown=round(0.3 * said.n_answered)).too_many_unknown
+    with pytest.raises(DataError, match="no file of predictions"):
+        summarise_predictions(result.out / "features.parquet")
+    (tmp_path / "text.parquet").write_text("hello")
+    with pytest.raises(DataError, match="no file of predictions"):
+        summarise_predictions(tmp_path / "text.parquet")
 
 
 def test_measures_of_all_answers_are_in_the_metrics(result):
