@@ -193,7 +193,7 @@ class FileAlerts:
 
 def _of_file(path: Path) -> Message:
     try:
-        if path.exists() and not path.is_file():  # a pipe would hold the night up
+        if not path.is_file():  # to open a pipe is to wait for who writes to it
             return Message(b"", str(path), "it is no ordinary file")
         if path.stat().st_size > LARGEST:
             return Message(b"", str(path), "it is absurdly large")

@@ -151,11 +151,11 @@ def test_zero_objects_and_bundles_without_or_with_damaged_outputs(result, survey
     assert len(table_of(tmp_path / "out.parquet")) == 0
     bundle = read_bundle(result.out / "bundle.apz")
     recipe = {k: v for k, v in bundle.recipe.items() if k not in ("outputs", "train_shares")}
-    old = type(bundle)(**{**bundle.__dict__, "recipe": recipe})
+    old = replace(bundle, recipe=recipe)
     write_bundle(tmp_path / "old.apz", old)
     classify(tmp_path / "old.apz", survey_file, tmp_path / "old.parquet")
     assert "conformal_set" not in table_of(tmp_path / "old.parquet")
     broken = {**bundle.recipe, "outputs": {"unknown": {"method": "magic"}}}
-    write_bundle(tmp_path / "broken.apz", type(bundle)(**{**bundle.__dict__, "recipe": broken}))
+    write_bundle(tmp_path / "broken.apz", replace(bundle, recipe=broken))
     with pytest.raises(DataError, match=r"recipe.json: the unknown score .* damaged"):
         classify(tmp_path / "broken.apz", survey_file, tmp_path / "x.parquet")
