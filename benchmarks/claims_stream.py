@@ -37,4 +37,39 @@ def cluster(result: dict[str, Any]) -> list[tuple[str, str]]:
     ]
 
 
-CLAIMS = {"nightly_throughput": nights, "scale_lsdb": cluster}
+def described(result: dict[str, Any]) -> list[tuple[str, str]]:
+    """Claims of `scale_peer.py`."""
+    ours, peer = result["rows"]
+    close, versions = result["agreement"], result["versions"]
+    return [
+        (
+            f"periods and {result['n_features']} features of {ours['objects']:,} light curves on a "
+            f"Dask worker ({result['data']})",
+            f"{result['times']:.1f} times the light curves a core second of LSDB "
+            f"{versions['lsdb']} with nifty-ls {versions['nifty-ls']} and light-curve "
+            f"{versions['light-curve']} "
+            f"({peer['objects']:,} of them: {100 * close['same_period']:.1f} % the same period, "
+            f"features equal to {close['features_differ_by']:.0e})",
+        )
+    ]
+
+
+def flat(result: dict[str, Any]) -> list[tuple[str, str]]:
+    """Claims of `scale_memory.py`."""
+    rows = result["rows"]
+    peaks = ", ".join(f"{row['peak_mb']:.0f}" for row in rows)
+    return [
+        (
+            f"memory of a worker, periods of {rows[0]['objects']:,} to {rows[-1]['objects']:,} "
+            f"light curves ({result['data']})",
+            f"{peaks} MB at the highest; results are those of one machine, to the bit",
+        )
+    ]
+
+
+CLAIMS = {
+    "nightly_throughput": nights,
+    "scale_lsdb": cluster,
+    "scale_peer": described,
+    "scale_memory": flat,
+}

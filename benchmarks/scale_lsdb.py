@@ -4,14 +4,13 @@
 
 The peer is what one writes with LSDB and nifty-ls: `map_partitions`, and a call per light curve on
 a grid of the same highest frequency and five samples a peak. It gives the highest peak and its
-power; ours adds candidates, their probabilities, errors and significances. Features are not
-compared. Wall time and CPU time of the workers are given: the machine may be shared.
+power; ours adds candidates, their probabilities, errors and significances; `scale_peer.py` compares
+features too. Wall time and CPU time of the workers are given: the machine may be shared.
 """
 
 from __future__ import annotations
 
 import argparse
-import resource
 import tempfile
 import time as clock
 import warnings
@@ -86,8 +85,13 @@ def with_nifty(catalogue: Path, address: str) -> int:
 
 
 def usage() -> tuple[float, float]:
-    """CPU seconds and highest resident megabytes of this process."""
-    return clock.process_time(), resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+    """CPU seconds and highest resident megabytes of this process.
+
+    Of /proc: what `getrusage` says of a process begins with the size of the one that started it.
+    """
+    lines = Path("/proc/self/status").read_text().splitlines()
+    peak = next(line for line in lines if line.startswith("VmHWM:"))
+    return clock.process_time(), int(peak.split()[1]) / 1024
 
 
 def on_workers(n_processes: int, warm: Any, work: Any) -> dict[str, float]:
