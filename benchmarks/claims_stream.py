@@ -62,7 +62,8 @@ def flat(result: dict[str, Any]) -> list[tuple[str, str]]:
         (
             f"memory of a worker, periods of {rows[0]['objects']:,} to {rows[-1]['objects']:,} "
             f"light curves ({result['data']})",
-            f"{peaks} MB at the highest; results are those of one machine, to the bit",
+            f"{peaks} MB at the highest; up to 100,000 the results are those of one machine to the "
+            "bit, and larger catalogues begin with them",
         )
     ]
 
