@@ -52,6 +52,15 @@ class Verdicts:
     classifications: pa.Table
     counts: dict[str, int]
 
+    @classmethod
+    def joined(cls, parts: Sequence[Verdicts]) -> Verdicts:
+        """Verdicts of several groups of objects, one group after the other."""
+        return cls(
+            pa.concat_tables([part.objects for part in parts]),
+            pa.concat_tables([part.classifications for part in parts]),
+            {name: sum(part.counts[name] for part in parts) for name in parts[0].counts},
+        )
+
 
 class NightClassifier:
     """A bundle that classifies objects of a survey night by night.

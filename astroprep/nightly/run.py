@@ -22,7 +22,7 @@ from astroprep.errors import ConfigError, DataError
 from astroprep.nightly.classify import NightClassifier, Verdicts
 from astroprep.nightly.histories import object_histories
 from astroprep.nightly.ingest import SURVEYS, AlertReader, Incoming, survey_of
-from astroprep.nightly.merge import latest_objects, merge_observations
+from astroprep.nightly.merge import latest_objects, merge_observations, object_pieces
 from astroprep.nightly.objects import CLASSIFICATIONS
 from astroprep.nightly.outbox import Outbox, connect
 from astroprep.nightly.rows import OBSERVATIONS
@@ -314,12 +314,7 @@ class _Night:
     def take(self, incoming: Incoming, digest: str) -> NightResult:
         """Join a batch to the history, classify what changed and store all of it."""
         known, stored = self._history(incoming.observations)
-        merged = merge_observations(stored, incoming.observations)
-        fresh = merged.current.filter(pa.array(merged.is_new))
-        names = pc.unique(fresh["object_id"].combine_chunks())
-        names = names.filter(pc.not_equal(names, "")).sort()
-        histories = object_histories(merged.current, names, self.survey)
-        verdicts = self.classifier.classify(histories, known, self.name)
+        fresh, verdicts = self._classified(known, stored, incoming.observations)
         counts = _counted(incoming, fresh, verdicts)
         run = self.state.commit(
             "night",
@@ -410,6 +405,20 @@ class _Night:
         )
         schema = pa.schema([OBSERVATIONS.field(name) for name in columns])
         return known, stored.select(columns).cast(schema)
+
+    def _classified(
+        self, known: pa.Table, stored: pa.Table, incoming: pa.Table
+    ) -> tuple[pa.Table, Verdicts]:
+        """New rows, and what the histories that they change say now."""
+        fresh, verdicts = [], []
+        for old, new in object_pieces(stored, incoming):
+            merged = merge_observations(old, new)
+            fresh.append(merged.current.filter(pa.array(merged.is_new)))
+            names = pc.unique(fresh[-1]["object_id"].combine_chunks())
+            names = names.filter(pc.not_equal(names, "")).sort()
+            histories = object_histories(merged.current, names, self.survey)
+            verdicts.append(self.classifier.classify(histories, known, self.name))
+        return pa.concat_tables(fresh), Verdicts.joined(verdicts)
 
     def _new_dead(self, dead: pa.Table) -> pa.Table:
         """Dead letters that are not stored yet, each once."""

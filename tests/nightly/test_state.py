@@ -20,7 +20,7 @@ from hypothesis import strategies as st
 pytest.importorskip("deltalake")
 
 from astroprep.errors import ConfigError, DataError
-from astroprep.nightly.merge import merge_observations
+from astroprep.nightly.merge import merge_observations, object_pieces
 from astroprep.nightly.rows import OBSERVATIONS
 from astroprep.nightly.state import open_state
 from astroprep.nightly.upkeep import backup, compact, current_observations, describe_state
@@ -62,6 +62,43 @@ row = st.tuples(
 
 def key(rows):
     return [repr(tuple(r.values())) for r in rows.to_pylist()]
+
+
+@settings(max_examples=60)
+@given(st.lists(row, max_size=12), st.lists(row, max_size=12), st.integers(1, 30))
+def test_joined_in_pieces_is_joined_at_once(old, new, n_rows):
+    stored = merge_observations(observations(), observations(*old)).current
+    incoming = observations(*new)
+    whole = merge_observations(stored, incoming)
+    pieces = [merge_observations(*both) for both in object_pieces(stored, incoming, n_rows)]
+    assert key(pa.concat_tables([one.current for one in pieces])) == key(whole.current)
+    assert [bool(new) for one in pieces for new in one.is_new] == whole.is_new.tolist()
+
+
+def test_a_piece_holds_whole_objects_and_about_so_many_rows():
+    rows = [(f"o{i}", 100 * i + j, False, 1, 15.0) for i in range(70) for j in range(i % 7)]
+    stored, incoming = observations(*rows[::2]), observations(*rows[1::2])
+    seen = set()
+    for pair in object_pieces(stored, incoming, 20):
+        names = {name for table in pair for name in table["object_id"].to_pylist()}
+        assert 0 < sum(table.num_rows for table in pair) <= 20 + 6
+        assert not names & seen
+        seen |= names
+    assert seen == {name for name, *_ in rows}
+
+
+@pytest.mark.parametrize("n", [3, 70_000])  # beyond 16 bits as well
+def test_an_order_by_object_time_and_source_is_that_of_a_full_sort(n, rng):
+    name = np.array([f"{i:06d}" for i in rng.permutation(n)], object)
+    table = observations(("a", 1, False, 1, 15.0)).to_pydict()
+    rows = {k: np.repeat(np.array(v, object), 2 * n) for k, v in table.items()}
+    rows["object_id"] = np.repeat(name, 2)
+    rows["source_id"] = rng.permutation(2 * n)
+    rows["time"] = rng.choice([60000.0, 60001.0, np.nan], 2 * n)
+    rows = pa.table({f.name: pa.array(rows[f.name], f.type) for f in ROWS})
+    found = merge_observations(rows.slice(0, 0), rows).current
+    order = np.lexsort((rows["source_id"], rows["time"], rows["object_id"].to_numpy().astype(str)))
+    assert found["source_id"].to_numpy().tolist() == rows["source_id"].to_numpy()[order].tolist()
 
 
 @settings(max_examples=60)
