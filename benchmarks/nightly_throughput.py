@@ -8,7 +8,7 @@ own, after a few packets that load the compiled code, and everything it said is 
 over the whole histories: the recipe itself where a period was searched, and all objects at once
 with the periods known before the night where it was verified.
 
-    python benchmarks/nightly_throughput.py --bundle BUNDLE [--stars 50000 --nights 12 120 1200]
+    python benchmarks/nightly_throughput.py --bundle BUNDLE [--cases 50000:120:3.2]
 """
 
 from __future__ import annotations
@@ -47,6 +47,8 @@ SURVEY = SURVEYS["ztf"]
 FOLDER = 1000  # packets
 WARM = 300  # packets that load compiled code before the clock runs
 COMMITS = 7
+CASES = ["50000:120:3.2", "5000:120:0.59", "50000:120:0.59", "500000:120:0.059", "50000:1200:0.59"]
+"""A burst of 100,000; one growth of the state by stars, at the same history, and one by nights."""
 
 
 def history(stars: Any, before: int, order: int) -> pa.Table:
@@ -118,7 +120,7 @@ def with_frequency(bundle: str, highest: float, to: Path) -> str:
 
 def make(args: argparse.Namespace, work: Path) -> dict[str, Any]:
     """Write the night and the state before it."""
-    n = args.nights[0]
+    n = args.nights
     visits = [args.visits] * (n - 1) + [args.last]
     stars, nights = simulate_alerts(
         args.stars, n, args.seed, late=0, visits_per_night=visits, only=n - 1
@@ -218,42 +220,54 @@ def _equal(a: Any, b: Any, which: Any) -> str:
     return f"{int((a[which] == b[which]).all(axis=1).sum())} of {int(which.sum())}"
 
 
+STAGES = {"make": make, "night": night, "compare": compare}
+
+
 def main() -> None:
-    """Time a night."""
+    """Time nights: states are made first, so that the nights can have the machine to themselves."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--bundle", required=True)
-    parser.add_argument("--stars", type=int, default=50_000)
-    parser.add_argument("--nights", type=int, nargs="+", default=[120])
+    parser.add_argument(
+        "--cases",
+        nargs="+",
+        default=CASES,
+        metavar="STARS:NIGHTS:LAST",
+        help="stars, nights with the last one, mean visits of the last one",
+    )
     parser.add_argument("--visits", type=float, default=0.27, help="mean of a night")
-    parser.add_argument("--last", type=float, default=3.2, help="mean of the last night")
     parser.add_argument("--max-frequency", type=float, default=24.0, help="of the search, per day")
     parser.add_argument("--unknown", type=float, default=0.2)
     parser.add_argument("--batch", type=int, default=20_000)
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--out")
-    parser.add_argument("--stage", choices=("make", "night", "compare"))
+    parser.add_argument("--stage", choices=list(STAGES))
     parser.add_argument("--work", type=Path, help="folder to work in")
     args = parser.parse_args()
     if args.stage:
-        stages = {"make": make, "night": night, "compare": compare}
-        print(json.dumps(stages[args.stage](args, args.work)))
+        stars, nights, last = args.cases[0].split(":")
+        args.stars, args.nights, args.last = int(stars), int(nights), float(last)
+        print(json.dumps(STAGES[args.stage](args, args.work)))
         return
     work = args.work or Path(tempfile.mkdtemp())
-    rows = []
-    for nights in args.nights:
-        here = work / str(nights)
-        here.mkdir(parents=True, exist_ok=True)
-        bundle = with_frequency(args.bundle, args.max_frequency, here / "bundle.apz")
-        row: dict[str, Any] = {"max_frequency": args.max_frequency, "nights": nights}
-        words = [*sys.argv[1:], "--work", str(here), "--bundle", bundle, "--nights", str(nights)]
-        for stage in ("make", "night", "compare"):  # each in a process whose memory is its own
-            command = [sys.executable, "-W", "ignore", __file__, *words, "--stage", stage]
+    rows = {case: {"max_frequency": args.max_frequency, "case": case} for case in args.cases}
+    for stage in STAGES:
+        for case, row in rows.items():
+            here = work / case.replace(":", "_")
+            here.mkdir(parents=True, exist_ok=True)
+            if stage == "make":
+                with_frequency(args.bundle, args.max_frequency, here / "bundle.apz")
+            words = [*sys.argv[1:], "--work", str(here), "--bundle", str(here / "bundle.apz")]
+            words += ["--cases", case, "--stage", stage]  # in a process whose memory is its own
+            command = [sys.executable, "-W", "ignore", __file__, *words]
             done = subprocess.run(command, stdout=subprocess.PIPE, check=True)
             row |= json.loads(done.stdout.splitlines()[-1])
             print(row, flush=True)
-        shutil.rmtree(here)
-        rows.append(row)
-        record("nightly_throughput", rows, args.out, data="simulate_alerts", seed=args.seed)
+            if stage == "compare":
+                shutil.rmtree(here)
+    path = record(
+        "nightly_throughput", list(rows.values()), args.out, data="simulate_alerts", seed=args.seed
+    )
+    print(path)
 
 
 if __name__ == "__main__":
