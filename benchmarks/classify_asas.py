@@ -6,8 +6,10 @@ ASAS stars of one label and of a class with 30 training stars or more; 30 % are 
 the sha256 of their id, and validation stars are 15 % of the rest. Catalina South has its published
 split. Both surveys go through the shipped recipe with searched periods; no input is a catalogue's
 period, apparent brightness or cadence. The `micro` network has the settings of `classify_crts.py`,
-chosen on Catalina's validation stars; nothing was chosen on ASAS. Peers on the same features:
-scikit-learn's forest and gradient-boosted trees.
+"teacher" is the ensemble of the recipe `distilled.toml` and "taught" the micro network that it
+teaches: all settings were chosen on Catalina's validation stars, nothing on ASAS (but temperature
+and epoch, on its own validation stars). Peers on the same features: scikit-learn's forest and
+gradient-boosted trees.
 
 Across surveys a model meets the test stars of the other one, whose labels are translated by
 `label_maps/`: a label that means several classes is right with any of them, an answer that no label
@@ -19,19 +21,27 @@ from __future__ import annotations
 
 import argparse
 import json
+import pickle
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
 from classify_crts import FIT
+from classify_distilled import RECIPE
+from compress_data import spec_of, training_of
 from numpy.typing import NDArray
 from record import record
 from sklearn.ensemble import HistGradientBoostingClassifier, RandomForestClassifier
 from survey_stars import MEASURES, SurveyStars, say
 
+from astroprep.compress.distil import DistilSettings, distil
 from astroprep.model.label_map import evaluate_mapped
+from astroprep.model.teachers import Teacher, TeacherSettings, train_teacher
 from astroprep.model.train import class_weights
+from astroprep.pipeline.recipe import read_recipe
+from astroprep.pipeline.settings_tables import settings_from_table
 
 MAPS = Path(__file__).parent / "label_maps"
 RULES = ("weighted", "train", "estimated")
@@ -49,6 +59,27 @@ def trees(stars: SurveyStars, kind: str, seed: int) -> Any:
     return made.fit(stars.features[stars.learn].astype(np.float32), y, weight[y])
 
 
+def distilled(stars: SurveyStars, seed: int, cache: Path) -> tuple[Teacher, torch.nn.Module]:
+    """The ensemble and its pupil by the recipe `distilled.toml`; made once."""
+    path = cache / f"{stars.survey}_distilled_{seed}.pkl"
+    if not path.exists():
+        recipe, arrays = read_recipe(RECIPE), stars.arrays
+        fit = training_of(recipe, seed)
+        ensemble = train_teacher(
+            arrays, stars.classes.size, settings_from_table(TeacherSettings, recipe.teachers), fit
+        )
+        pupil = distil(
+            spec_of(recipe, stars),
+            replace(arrays, teacher=ensemble.probability),
+            settings_from_table(DistilSettings, recipe.distillation),
+            fit,
+        )
+        path.write_bytes(pickle.dumps((ensemble, pupil.net)))
+        print(path.name, flush=True)
+    made: tuple[Teacher, torch.nn.Module] = pickle.loads(path.read_bytes())
+    return made
+
+
 def answers(
     stars: SurveyStars, model: str, seed: int, cache: Path, sides: list[tuple[SurveyStars, Any]]
 ) -> list[NDArray[Any]]:
@@ -58,6 +89,13 @@ def answers(
         if model == "micro":
             net = stars.learned(seed, cache)
             made = [stars.logits(net, other, rows) for other, rows in sides]
+        elif model == "taught":
+            net = distilled(stars, seed, cache)[1]
+            made = [stars.logits(net, other, rows) for other, rows in sides]
+        elif model == "teacher":
+            ensemble = distilled(stars, seed, cache)[0]
+            inputs = [(o.folded[r], stars.scale.apply(o.features[r])) for o, r in sides]
+            made = [np.log(ensemble.predict_proba(*both) + 1e-7) for both in inputs]
         else:
             fitted = trees(stars, model, seed)
             made = [
@@ -90,7 +128,9 @@ def main() -> None:
     parser.add_argument("--data", type=Path, required=True, help="folder with both surveys")
     parser.add_argument("--cache", type=Path, required=True, help="folder for what is made once")
     parser.add_argument("--seeds", type=int, default=3)
-    parser.add_argument("--models", default="micro,forest,boosted", help="those to measure")
+    parser.add_argument(
+        "--models", default="micro,teacher,taught,forest,boosted", help="those to measure"
+    )
     parser.add_argument("--out", type=Path, help="JSON file; benchmarks/results/ by default")
     given = parser.parse_args()
     torch.set_num_threads(1)

@@ -86,6 +86,17 @@ class SurveyStars:
         self.count = np.bincount(self.code[self.learn], minlength=self.classes.size)
         self.scale = AuxiliaryScale.fit(self.features[self.learn])
 
+    @property
+    def arrays(self) -> TrainingArrays:
+        """Training stars, then validation stars."""
+        rows = np.concatenate([self.learn, self.check])
+        return TrainingArrays(
+            self.folded[rows],
+            self.scale.apply(self.features[rows]),
+            self.code[rows].astype(np.int64),
+            np.arange(rows.size) >= self.learn.size,
+        )
+
     def learned(self, seed: int, cache: Path) -> torch.nn.Module:
         """A `micro` network of the training stars; made once."""
         spec = firenet_spec(
@@ -95,14 +106,7 @@ class SurveyStars:
             n_auxiliary=self.scale.n_auxiliary,
             n_classes=self.classes.size,
         )
-        rows = np.concatenate([self.learn, self.check])
-        arrays = TrainingArrays(
-            self.folded[rows],
-            self.scale.apply(self.features[rows]),
-            self.code[rows].astype(np.int64),
-            np.arange(rows.size) >= self.learn.size,
-        )
-        return trained_once(cache / f"{self.survey}_micro_{seed}.pt", spec, arrays, seed)
+        return trained_once(cache / f"{self.survey}_micro_{seed}.pt", spec, self.arrays, seed)
 
     def logits(self, net: torch.nn.Module, other: SurveyStars, rows: NDArray[Any]) -> Any:
         """What a network of these stars says of stars of this or another survey."""
