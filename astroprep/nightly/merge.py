@@ -56,7 +56,7 @@ def merge_observations(stored: pa.Table, incoming: pa.Table) -> Merged:
     n = both.num_rows
     if n == 0:
         return Merged(both, np.zeros(0, bool))
-    code, _ = _codes(both["object_id"])
+    code = _codes(both["object_id"])
     source, time = both["source_id"].to_numpy(), both["time"].to_numpy()
     time = np.where(np.isnan(time), np.inf, time)  # alike, for the source to decide
     was_stored = np.arange(n) < stored.num_rows
@@ -84,12 +84,12 @@ def object_pieces(
     stored, incoming : pyarrow.Table
         Rows of the objects of this piece.
     """
-    both = pa.chunked_array([*stored["object_id"].chunks, *incoming["object_id"].chunks])
-    code, n_objects = _codes(both)
-    behind = np.cumsum(np.bincount(code, minlength=n_objects))
-    if code.size <= n_rows:
+    if stored.num_rows + incoming.num_rows <= n_rows:
         yield stored, incoming
         return
+    both = pa.chunked_array([*stored["object_id"].chunks, *incoming["object_id"].chunks])
+    code = _codes(both)
+    behind = np.cumsum(np.bincount(code))
     _, piece_of_object = np.unique((behind - 1) // n_rows, return_inverse=True)
     n_pieces = int(piece_of_object[-1]) + 1
     piece = piece_of_object.astype(np.min_scalar_type(n_pieces))[code]
@@ -145,14 +145,14 @@ def _same(code: NDArray[np.int64], source: NDArray[Any]) -> NDArray[np.bool_]:
     return same
 
 
-def _codes(names: pa.ChunkedArray) -> tuple[NDArray[np.int64], int]:
-    """Rank of each name in the order of the names, and how many there are."""
+def _codes(names: pa.ChunkedArray) -> NDArray[np.int64]:
+    """Rank of each name in the order of the names."""
     encoded = names.combine_chunks().dictionary_encode()
     order = pc.sort_indices(encoded.dictionary).to_numpy()
     rank = np.empty(order.size, np.int64)
     rank[order] = np.arange(order.size)
     codes: NDArray[np.int64] = rank[encoded.indices.to_numpy()]
-    return codes, order.size
+    return codes
 
 
 def latest_objects(rows: pa.Table) -> pa.Table:
@@ -160,6 +160,6 @@ def latest_objects(rows: pa.Table) -> pa.Table:
     rows = rows.combine_chunks()
     if not rows.num_rows:
         return rows
-    (code, _), run = _codes(rows["object_id"]), rows["run"].to_numpy()
+    code, run = _codes(rows["object_id"]), rows["run"].to_numpy()
     order = np.lexsort((run, code))
     return rows.take(pa.array(order[np.append(code[order][1:] != code[order][:-1], True)]))
