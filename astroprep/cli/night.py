@@ -92,7 +92,11 @@ def nightly(
     ] = None,
     survey: Annotated[str, typer.Option(help="ztf or lsst; told from the packets.")] = "",
     unknown_below: Annotated[
-        float, typer.Option(help="An object whose best class is less probable is unknown.")
+        float,
+        typer.Option(
+            help="An object whose best class is less probable is unknown, as is one that the "
+            "bundle finds unlike its training stars."
+        ),
     ] = 0.5,
     few: Annotated[
         Path | None,

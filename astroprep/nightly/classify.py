@@ -74,7 +74,7 @@ class NightClassifier:
     band_map : sequence of str
         See `astroprep.nightly.bands.choose_bands`.
     unknown_below : float, default 0.5
-        An object is unknown if no class has this probability.
+        An object is unknown if no class has this probability, or by the bundle's `UnknownScore`.
     few : path, optional
         Made by `FewPointModel.save`: for objects that the network cannot serve.
 
@@ -151,6 +151,7 @@ class NightClassifier:
     def _nothing(self, n: int) -> dict[str, NDArray[Any]]:
         return {
             "probability": np.full((n, len(self.classes)), np.nan),
+            "unlike": np.zeros(n, bool),
             "method": np.full(n, "", object),
             "reason": np.full(n, "", object),
             "band": np.full(n, "", object),
@@ -174,6 +175,7 @@ class NightClassifier:
             out[name][row] = periods.objects[name]
         prepared: Prepared = prepare(periods, self.after)
         out["probability"][prepared.row] = self.classifier.predict_proba(prepared)
+        out["unlike"][prepared.row] = self.classifier.is_unknown(prepared)
         out["method"][prepared.row] = "network"
         away = prepared.rejected
         for place, step, why in zip(away.row, away.step, away.reason, strict=True):
@@ -212,7 +214,7 @@ class NightClassifier:
         previous = before["class"].to_numpy(zero_copy_only=False)
         had = np.array([one is not None for one in previous], bool)
         changed = served & had & (names != previous)
-        unknown = served & ~(top >= self.unknown_below)
+        unknown = served & (out["unlike"] | ~(top >= self.unknown_below))
         points = np.diff(batch.offsets)
         objects = {
             "object_id": batch.ids,

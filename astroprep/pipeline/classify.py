@@ -124,6 +124,18 @@ class Classifier:
             prepared.folded, self.scale.apply(prepared.features), priors=self.priors
         )
 
+    def is_unknown(self, prepared: Prepared) -> NDArray[np.bool_]:
+        """Whether curves are unlike all training objects, shape (n_curves,).
+
+        By the bundle's `UnknownScore` and its threshold; never where it has none.
+        """
+        outputs = self.runtime.outputs
+        if outputs.unknown is None:
+            return np.zeros(len(prepared.folded), bool)
+        auxiliary = self.scale.apply(prepared.features)
+        logits = self.runtime.logits(prepared.folded, auxiliary)
+        return outputs.unknown.is_unknown(outputs.unknown.score(logits, auxiliary))
+
     def answers(
         self,
         shares: NDArray[np.float64] | None = None,

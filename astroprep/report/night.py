@@ -32,7 +32,10 @@ __all__ = ["LISTS", "write_night_report"]
 LISTS = {
     "discoveries": ("Discoveries", "Classified for the first time, most confident first."),
     "changes": ("Class changes", "Another class than before, most confident first."),
-    "unknowns": ("Unknowns", "No class is probable; the least probable first."),
+    "unknowns": (
+        "Unknowns",
+        "No class is probable, or unlike all training stars; the least probable first.",
+    ),
 }
 """Name, title and order of each list of objects."""
 

@@ -5,13 +5,16 @@ from __future__ import annotations
 import json
 import multiprocessing
 import time
+from dataclasses import replace
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 import pytest
 
 from astroprep.errors import ConfigError
+from astroprep.model.unknown import UnknownScore
 from astroprep.nightly import (
     NightOptions,
     current_observations,
@@ -23,6 +26,9 @@ from astroprep.nightly import (
     write_products,
 )
 from astroprep.nightly.bands import choose_bands
+from astroprep.nightly.classify import NightClassifier
+from astroprep.nightly.histories import object_histories
+from astroprep.nightly.ingest import SURVEYS
 
 BAND = ("ztf_r=V",)
 
@@ -155,6 +161,29 @@ def test_a_batch_that_was_stored_is_not_stored_again(season, bundle_file, tmp_pa
     with open_state(url) as state:
         batches = [r["batch"] for r in state.runs.to_pylist() if not r["closed"]]
     assert batches == sorted(set(batches))
+
+
+def test_an_object_unlike_the_training_stars_is_unknown_however_probable(season, bundle_file):
+    _, _, url, _ = season
+    night = NightClassifier(bundle_file, SURVEYS["ztf"], band_map=BAND, unknown_below=0.0)
+    with open_state(url) as state:
+        rows = current_observations(state)
+        known = latest_objects(state.read("objects"))
+    names = known["object_id"].combine_chunks()
+    histories = object_histories(rows, names, SURVEYS["ztf"])
+    plain = night.classify(histories, known, "n")
+    assert plain.counts["classified"] > 2
+    assert plain.counts["unknown"] == 0  # this bundle has no score
+    served = pc.equal(plain.classifications["method"], "network").to_numpy()
+    p = np.stack(plain.classifications["probabilities"].filter(pa.array(served)).to_pylist())
+    entropy = -(p * np.log(p)).sum(axis=1)  # temperature 1, and the shares that it learned
+    threshold = float(np.median(entropy))
+    score = UnknownScore("entropy", 0, {}, np.empty((3, 12)), 1.0, threshold, 0.02)
+    runtime = night.classifier.runtime
+    runtime.outputs = replace(runtime.outputs, unknown=score)
+    strange = night.classify(histories, known, "n").classifications
+    assert strange["unknown"].to_numpy()[served].tolist() == (entropy > threshold).tolist()
+    assert 0 < pc.sum(strange["unknown"]).as_py() < served.sum()
 
 
 def test_withdrawn_sources_leave_the_history(nights, bundle_file, tmp_path):
