@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from astroprep.errors import DataError
 from astroprep.integrate.redundancy import twins
 from astroprep.model.evaluate import split_validation
+from astroprep.pipeline.predictions import SETS_JOINED_BY
 from astroprep.pipeline.recipe import SplitTable
 
 __all__ = ["Roles", "assign_roles"]
@@ -66,7 +67,7 @@ def assign_roles(
     Raises
     ------
     DataError
-        If nothing, or a single class, is left to train on.
+        If nothing, or a single class, is left to train on, or a class has a name with ``|``.
     """
     label = objects["label"]
     labelled = label != ""
@@ -100,6 +101,12 @@ def assign_roles(
             f"training needs objects of at least two classes, got {classes or 'none'}"
             + (f" with split 'train'; the column holds {_words(split)}" if given else "")
         )
+    for name in classes:
+        if SETS_JOINED_BY in name:
+            raise DataError(
+                f"class {name!r} contains {SETS_JOINED_BY!r}, which stands between the classes of "
+                "a conformal set; rename the label"
+            )
     unknown = (role == "test") & ~np.isin(label, classes)
     notes["test_of_unknown_class"] = int(unknown.sum())
     role[unknown] = ""

@@ -100,6 +100,13 @@ def test_nothing_to_learn_is_said():
         assign_roles(objects, SplitTable(), 1, given=False)
 
 
+def test_a_class_whose_name_would_be_two_in_a_set_is_refused():
+    objects = survey()
+    objects["label"][objects["label"] == "A"] = "A|B"
+    with pytest.raises(DataError, match=r"class 'A\|B' contains '\|'.*rename"):
+        assign_roles(objects, SplitTable(), 1, given=False)
+
+
 def test_the_published_split_loses_its_crossing_twins(data_dir):
     import pandas as pd
 
