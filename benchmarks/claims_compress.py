@@ -21,7 +21,10 @@ def coder(result: dict[str, Any]) -> list[tuple[str, str]]:
 
 
 def table(result: dict[str, Any]) -> list[tuple[str, str]]:
-    """Claims of `compress_table.py`: means over seeds, with the spread where there are several."""
+    """Claims of `compress_table.py`: means over seeds, with the spread where there are several.
+
+    The interval of a change is that of one seed (paired bootstrap of the objects), its ends averaged.
+    """
     n_seeds = len(result["seeds"])
     about = f"{n_seeds} seed{'s' * (n_seeds > 1)}, {result['retrain']} epochs of retraining"
     claims = []
@@ -34,11 +37,11 @@ def table(result: dict[str, Any]) -> list[tuple[str, str]]:
             return f"{mean(values):.1f}{spread}"
 
         change = ""
-        if n_seeds == 1 and name != "reference":
+        if name != "reference":
             gap, low, high = (
-                round(100 * rows[0][f"balanced_accuracy_change{end}"], 1) + 0.0  # no minus zero
+                round(100 * mean(row[f"balanced_accuracy_change{end}"] for row in rows), 1) + 0.0
                 for end in ("", "_low", "_high")
-            )
+            )  # plus 0.0: no minus zero
             change = f" ({gap:+.1f} [{low:+.1f}, {high:+.1f}])"
 
         size, ratio, context, huffman, joules = (
