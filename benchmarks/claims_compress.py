@@ -23,7 +23,7 @@ def coder(result: dict[str, Any]) -> list[tuple[str, str]]:
 def table(result: dict[str, Any]) -> list[tuple[str, str]]:
     """Claims of `compress_table.py`: means over seeds, with the spread where there are several.
 
-    The interval of a change is that of one seed (paired bootstrap of the objects), its ends averaged.
+    The interval of a change is one seed's (paired bootstrap of the objects), its ends averaged.
     """
     n_seeds = len(result["seeds"])
     about = f"{n_seeds} seed{'s' * (n_seeds > 1)}, {result['retrain']} epochs of retraining"
