@@ -131,6 +131,9 @@ def main() -> None:
     parser.add_argument(
         "--models", default="micro,teacher,taught,forest,boosted", help="those to measure"
     )
+    parser.add_argument(
+        "--taught-on", default="asas_south,crts_south", help="surveys whose teacher is trained"
+    )
     parser.add_argument("--out", type=Path, help="JSON file; benchmarks/results/ by default")
     given = parser.parse_args()
     torch.set_num_threads(1)
@@ -140,6 +143,8 @@ def main() -> None:
     rows: list[dict[str, Any]] = []
     for stars, other in ((asas, crts), (crts, asas)):
         for model in given.models.split(","):
+            if model in ("teacher", "taught") and stars.survey not in given.taught_on.split(","):
+                continue
             inside, outside = [], []
             for seed in range(1, given.seeds + 1):
                 about = {"model": model, "seed": seed, "learned": stars.survey}
