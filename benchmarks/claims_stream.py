@@ -37,6 +37,35 @@ def _stars(row: dict[str, Any]) -> int:
     return int(row["case"].split(":")[0])
 
 
+def killed(result: dict[str, Any]) -> list[tuple[str, str]]:
+    """Claims of `nightly_kill.py`."""
+    kills, seasons, differ = (
+        sum(row[key] for row in result["rows"])
+        for key in ("kills", "seasons", "states_that_differ")
+    )
+    return [
+        (
+            f"{seasons} seasons of nights, killed {kills} times at random instants and begun again",
+            f"{differ} of their states differ from that of an undisturbed season, row for row",
+        )
+    ]
+
+
+def damaged(result: dict[str, Any]) -> list[tuple[str, str]]:
+    """Claims of `nightly_fuzz.py`."""
+    rows = result["rows"]
+    sent, alerts, dead = (
+        sum(row[key] for row in rows) for key in ("packets", "alerts", "dead_letters")
+    )
+    return [
+        (
+            f"{sent:,} packets of ZTF and LSST damaged at random, three codecs",
+            f"none lost, no crash: {alerts:,} can be read, {dead:,} are dead letters with their "
+            "reason (a packet may hold several alerts)",
+        )
+    ]
+
+
 def cluster(result: dict[str, Any]) -> list[tuple[str, str]]:
     """Claims of `scale_lsdb.py`."""
     ratio = result["ratios"]
@@ -87,6 +116,8 @@ def flat(result: dict[str, Any]) -> list[tuple[str, str]]:
 
 CLAIMS = {
     "nightly_throughput": nights,
+    "nightly_kill": killed,
+    "nightly_fuzz": damaged,
     "scale_lsdb": cluster,
     "scale_peer": described,
     "scale_memory": flat,

@@ -62,7 +62,7 @@ def main() -> None:
         reader = AlertReader(SURVEYS[survey], 2)
         reasons: Counter[str] = Counter()
         alerts = dead = kept = 0
-        n = args.packets // len(kinds)
+        n = -(-args.packets // len(kinds))
         begun = time.process_time()
         for start in range(0, n, CHUNK):
             size = min(CHUNK, n - start)

@@ -198,12 +198,9 @@ def _write_files(
     paths = [product_path(out, result.night, kind) for kind in ("parquet", "vot", "json", "html")]
     if not (result.counts["new"] or result.counts["changed"]) and all(p.exists() for p in paths):
         return paths
-    said = None
-    if not options.follow:
-        with open_state(state) as opened:
-            said = opened.read("classifications", where=pc.field("night") == result.night)
-        said = said.drop_columns(["run"])
-    write_products(result, out, said)
+    with open_state(state) as opened:
+        said = opened.read("classifications", where=pc.field("night") == result.night)
+    write_products(result, out, said.drop_columns(["run"]))
     write_night_page(result, out, state=state, bundle=bundle, options=options)
     return paths
 

@@ -107,12 +107,12 @@ class ClassDensity:
         auxiliary : float array, shape (n_objects, n_auxiliary)
             As the network takes them.
         """
-        x = np.asarray(auxiliary, dtype=np.float64) @ self.look
-        log_density = np.empty((len(self.mean), len(x)))
+        x = _times(np.asarray(auxiliary, dtype=np.float64), self.look)
+        log_density = np.empty((len(x), len(self.mean)))
         for k, (mean, whiten) in enumerate(zip(self.mean, self.whiten, strict=True)):
-            square = (((x - mean) @ whiten.T) ** 2).sum(axis=1)
-            log_density[k] = np.log(np.diag(whiten)).sum() - square / 2
-        return np.asarray(-logsumexp(log_density + self.log_share[:, None], axis=0))
+            square = (_times(x - mean, whiten.T) ** 2).sum(axis=1)
+            log_density[:, k] = np.log(np.diag(whiten)).sum() - square / 2
+        return np.asarray(-logsumexp(log_density + self.log_share, axis=1))
 
     def to_state(self) -> dict[str, Any]:
         """Plain values; what is looked at and the whitening matrices in 8 bits."""
@@ -163,6 +163,14 @@ class ClassDensity:
         return cls(
             look, state["mean"].astype(np.float64), whiten, state["log_share"].astype(np.float64)
         )
+
+
+def _times(rows: NDArray[np.float64], matrix: NDArray[np.float64]) -> NDArray[np.float64]:
+    """``rows @ matrix``, whose bits do not depend on how many rows there are, as BLAS' do."""
+    product = np.zeros((len(rows), matrix.shape[1]))
+    for column, weights in zip(rows.T, matrix, strict=True):
+        product += column[:, None] * weights
+    return product
 
 
 def _packed(array: NDArray[np.float64]) -> tuple[NDArray[np.float16], NDArray[np.uint8]]:

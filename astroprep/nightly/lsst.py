@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from astroprep.data import PointFlag
 from astroprep.io.avro import AvroField, AvroRequest, AvroTables
-from astroprep.nightly.rows import DETECTION, FORCED, SurveyAlerts, SurveyRows
+from astroprep.nightly.rows import DETECTION, FORCED, SurveyAlerts, SurveyRows, mixed
 
 __all__ = ["LSST"]
 
@@ -101,9 +101,17 @@ def _refused(own: dict[str, NDArray[Any]]) -> NDArray[np.object_]:
     return why
 
 
+def _numbered(forced: dict[str, NDArray[Any]]) -> dict[str, NDArray[Any]]:
+    """Forced photometry whose number is 0 gets one by its time, below zero, where no other is."""
+    made = (mixed(forced["time"].view(np.uint64)) | np.uint64(1 << 63)).view(np.int64)
+    made = np.where(np.isfinite(forced["time"]), made, 0)
+    return {**forced, "source_id": np.where(forced["source_id"] != 0, forced["source_id"], made)}
+
+
 class _Lsst(SurveyAlerts):
     def rows(self, tables: AvroTables) -> SurveyRows:
         own, earlier, forced = tables.tables
+        forced = _numbered(forced)
         why = _refused(own)
         good = why == ""
         early = np.array([name.startswith("elasticc") for name in tables.schema], bool)
@@ -115,8 +123,9 @@ class _Lsst(SurveyAlerts):
         ]
         record = [np.flatnonzero(good), tables.record[1][keep[1]], tables.record[2][keep[2]]]
         parts = []
-        for k, kind in enumerate((DETECTION, DETECTION, FORCED)):
-            table = {name: column[keep[k]] for name, column in tables.tables[k].items()}
+        kinds = ((own, DETECTION), (earlier, DETECTION), (forced, FORCED))
+        for k, (found, kind) in enumerate(kinds):
+            table = {name: column[keep[k]] for name, column in found.items()}
             parts.append(_columns(table, kind, unit[record[k]]))
         columns = {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
         every = np.concatenate(record)

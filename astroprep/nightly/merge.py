@@ -6,11 +6,14 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from itertools import pairwise
 from typing import Any
+from zlib import crc32
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
+
+from astroprep.nightly.rows import mixed
 
 __all__ = ["Merged", "latest_objects", "merge_observations", "object_pieces"]
 
@@ -48,7 +51,8 @@ def merge_observations(stored: pa.Table, incoming: pa.Table) -> Merged:
     Notes
     -----
     Of the rows with the same object and source the withdrawn one counts, then the alert itself
-    before its copies in the histories of later alerts, then the larger value, error and flags.
+    before its copies in the histories of later alerts, then the larger value, error and flags,
+    then one of those that differ in time, place or band, always the same.
     This is an order, so that the outcome does not depend on who came first, and a repetition is
     none: of equal rows the stored one stays.
     """
@@ -132,10 +136,35 @@ def _rank(
         name: some[name].to_numpy() for name in ("withdrawn", "quality", "value", "error", "flags")
     }
     value, error = (np.nan_to_num(key[name], nan=-np.inf) for name in ("value", "error"))
-    keys = (rows, was_stored[rows], key["flags"], error, value, key["quality"], key["withdrawn"])
+    keys = (
+        was_stored[rows],
+        _rest(some),
+        key["flags"],
+        error,
+        value,
+        key["quality"],
+        key["withdrawn"],
+    )
     rank = np.empty(rows.size, np.int64)
     rank[np.lexsort(keys)] = np.arange(rows.size)
     return rank
+
+
+def _rest(rows: pa.Table) -> NDArray[np.uint64]:
+    """A number for when and where each row was measured: rivals may differ in no more than that.
+
+    The same forced photometry comes with the mean position of the object, which moves.
+    """
+    names = rows["band"].combine_chunks().dictionary_encode()
+    known = np.array([crc32(name.encode()) for name in names.dictionary.to_pylist()], np.uint64)
+    word: NDArray[np.uint64] = known[names.indices.to_numpy()] ^ rows["kind"].to_numpy().astype(
+        np.uint64
+    )
+    for name in ("time", "ra", "dec"):
+        column = rows[name].to_numpy()
+        plain = np.where(np.isnan(column), np.nan, column + 0.0)  # one NaN, no negative zero
+        word = mixed(word ^ plain.view(np.uint64))
+    return word
 
 
 def _same(code: NDArray[np.int64], source: NDArray[Any]) -> NDArray[np.bool_]:

@@ -16,6 +16,7 @@ from urllib.parse import parse_qs, urlsplit
 
 from astroprep.errors import ConfigError, DataError
 from astroprep.io.files import first_line
+from astroprep.nightly.archive import ARCHIVES, open_archive
 from astroprep.optional import need
 
 __all__ = [
@@ -30,7 +31,6 @@ __all__ = [
 
 log = logging.getLogger(__name__)
 
-ARCHIVES = (".tar", ".tar.gz", ".tgz", ".tar.bz2", ".tar.xz", ".tar.zst")
 LARGEST = 1 << 28  # bytes of a packet; more is something else
 FETCHED = 256  # messages of a topic that are asked for at once
 LOOK = 0.5  # seconds between looks at whether to stop
@@ -170,7 +170,7 @@ class FileAlerts:
             for name in self._files():
                 if name not in seen:
                     seen.add(name)
-                    if name.endswith(ARCHIVES):
+                    if name.endswith(ARCHIVES) and os.path.isfile(name):
                         yield from _of_archive(Path(name))
                     else:
                         yield _of_file(Path(name))
@@ -182,35 +182,47 @@ class FileAlerts:
         """Files in the order of their names, but those that begin with a dot."""
         if not self.path.is_dir():
             return [str(self.path)]
+        closed: list[str] = []  # folders that may not be looked into
         found = [
             os.path.join(folder, name)
-            for folder, _, names in os.walk(self.path)
-            for name in names
+            for folder, inner, names in os.walk(
+                self.path, onerror=lambda e: closed.append(e.filename)
+            )
+            for name in (*names, *(n for n in inner if os.path.islink(os.path.join(folder, n))))
             if not name.startswith(".")
         ]
+        found += [name for name in closed if os.path.lexists(name)]
         return sorted(found, key=lambda name: name.split(os.sep))
 
 
+def _readable(name: str) -> str:
+    """A name of a file, whose bytes need not be UTF-8, as a text that can be stored."""
+    return name.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
+
+
 def _of_file(path: Path) -> Message:
+    origin = _readable(str(path))
     try:
+        if path.is_dir():
+            return Message(b"", origin, "it is a link to a folder, or a folder that is closed")
         if not path.is_file():  # to open a pipe is to wait for who writes to it
-            return Message(b"", str(path), "it is no ordinary file")
+            return Message(b"", origin, "it is no ordinary file")
         if path.stat().st_size > LARGEST:
-            return Message(b"", str(path), "it is absurdly large")
-        return Message(path.read_bytes(), str(path))
+            return Message(b"", origin, "it is absurdly large")
+        return Message(path.read_bytes(), origin)
     except OSError as error:
-        return Message(b"", str(path), f"it cannot be read ({error.strerror or error})")
+        return Message(b"", origin, f"it cannot be read ({error.strerror or error})")
 
 
 def _of_archive(path: Path) -> Iterator[Message]:
     """Packets of a tar archive, streamed; what is damaged ends it."""
     try:
-        with tarfile.open(path, "r|*") as archive:
+        with open_archive(path) as archive:
             while (member := archive.next()) is not None:
                 archive.members.clear()  # type: ignore[attr-defined]  # it would remember all
                 if not member.isfile():
                     continue
-                origin = f"{path}:{member.name}"
+                origin = _readable(f"{path}:{member.name}")
                 if member.size > LARGEST:
                     yield Message(b"", origin, "it is absurdly large")
                     continue
@@ -219,11 +231,15 @@ def _of_archive(path: Path) -> Iterator[Message]:
                 short = len(data) != member.size
                 yield Message(data, origin, "the archive ends within it" if short else "")
     except (tarfile.TarError, OSError, EOFError, ValueError) as error:
-        yield Message(b"", str(path), f"the archive is damaged here ({first_line(error)})")
+        yield Message(
+            b"", _readable(str(path)), f"the archive is damaged here ({first_line(error)})"
+        )
     except Exception as error:  # zlib.error and lzma.LZMAError have no common parent
         if type(error).__module__ not in ("zlib", "_lzma", "lzma", "bz2"):
             raise
-        yield Message(b"", str(path), f"the archive is damaged here ({first_line(error)})")
+        yield Message(
+            b"", _readable(str(path)), f"the archive is damaged here ({first_line(error)})"
+        )
 
 
 class KafkaAlerts:

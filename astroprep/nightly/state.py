@@ -9,6 +9,7 @@ whoever writes next puts the tables back to them.
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
@@ -21,7 +22,7 @@ import pyarrow.compute as pc
 
 from astroprep.errors import ConfigError, DataError
 from astroprep.io.files import first_line
-from astroprep.nightly.ingest import DEAD_LETTERS
+from astroprep.nightly.ingest import DEAD_LETTERS, SURVEYS
 from astroprep.nightly.lock import WriterLock, is_local
 from astroprep.nightly.objects import CLASSIFICATIONS, OBJECTS
 from astroprep.nightly.rows import OBSERVATIONS
@@ -32,6 +33,7 @@ __all__ = ["RUNS", "State", "StateAbout", "open_state"]
 VERSION = 1
 ORDER = 2  # HEALPix order of the partitions: 192 pixels of 215 square degrees
 STAMP = pa.timestamp("us", "UTC")
+UNFIT = re.compile(r"[\[\]^|\\\x00-\x1f]|%[0-9A-Fa-f]{2}")  # it reads a folder as an address
 
 RUNS = pa.schema(
     [
@@ -115,6 +117,11 @@ def open_state(
     need("deltalake", extra="nightly", who="The nightly state")
     if not url.strip():
         raise ConfigError("--state names no folder and no address of an object store")
+    if is_local(url) and UNFIT.search(url):
+        raise ConfigError(
+            f"--state {url!r}: the name of the folder has a character that deltalake cannot have "
+            "in one ([ ] ^ | \\, a control character, or % before two digits); name another"
+        )
     if not 0 <= order <= 6:
         raise ConfigError(f"the HEALPix order of a state must be 0 to 6, got {order}")
     state = State(url, dict(storage_options or {}))
@@ -198,8 +205,11 @@ class State:
         self, table: str, columns: list[str], where: pc.Expression
     ) -> Iterator[pa.RecordBatch]:
         """Rows of a table as `read` gives them, piece by piece: for tables that fill no memory."""
-        dataset = self._delta(table, self._versions[table]).to_pyarrow_dataset()
-        yield from dataset.to_batches(columns=columns, filter=where)
+        try:
+            dataset = self._delta(table, self._versions[table]).to_pyarrow_dataset()
+            yield from dataset.to_batches(columns=columns, filter=where)
+        except (OSError, pa.ArrowException) as error:
+            raise DataError(f"{self.url}: table {table} is damaged: {first_line(error)}") from error
 
     # -- writing ----------------------------------------------------------------------------
 
@@ -343,10 +353,15 @@ class State:
         last = int(pc.index(runs["run"], pc.max(runs["run"])).as_py())
         self.last = runs.slice(last, 1).to_pylist()[0]
         about = json.loads(self.last["about"])
-        if about.get("version", 0) > VERSION:
+        if about["version"] > VERSION:
             raise DataError(
                 f"{self.url} is a state of version {about['version']}, this astroprep knows "
                 f"{VERSION}; use the newer astroprep that wrote it"
+            )
+        if about["survey"] not in SURVEYS:
+            raise DataError(
+                f"{self.url} holds alerts of {about['survey']}, this astroprep knows "
+                f"{' and '.join(SURVEYS)}; use the newer astroprep that wrote it"
             )
         self.about = StateAbout(**about)
         self._versions = json.loads(self.last["versions"])

@@ -18,6 +18,7 @@ from astroprep.nightly.state import State
 __all__ = ["backup", "compact", "current_observations", "describe_state"]
 
 TABLES = ("runs", "observations", "objects", "classifications", "dead_letters")  # runs first
+LOG = "_delta_log"
 
 
 def current_observations(state: State, where: pc.Expression | None = None) -> pa.Table:
@@ -83,7 +84,8 @@ def backup(url: str, to: str | Path) -> None:
     Notes
     -----
     The ledger is copied first: tables only grow, so that each copy has at least what the copied
-    ledger says. What it has beyond is put back by the next writer.
+    ledger says. What it has beyond is put back by the next writer. Of each table the log goes
+    first, so that no log names a file that was written behind its folder's listing.
     """
     if not is_local(url):
         raise ConfigError(f"{url}: copy it with the tools of the object store, folder runs first")
@@ -93,9 +95,17 @@ def backup(url: str, to: str | Path) -> None:
     try:
         target.mkdir(parents=True)
         for name in TABLES:
-            shutil.copytree(source / name, target / name)
+            _copy_table(source / name, target / name)
     except OSError as error:
         raise DataError(f"{to} cannot be written: {error.strerror or error}") from error
+
+
+def _copy_table(source: Path, target: Path) -> None:
+    """Log, then files; not those that are being written, nor a pointer into the log."""
+    half = shutil.ignore_patterns("*#*", "_last_checkpoint")
+    shutil.copytree(source / LOG, target / LOG, ignore=half)
+    rest = shutil.ignore_patterns("*#*", LOG)
+    shutil.copytree(source, target, ignore=rest, dirs_exist_ok=True)
 
 
 def describe_state(state: State) -> dict[str, Any]:

@@ -16,13 +16,19 @@ import pyarrow.parquet as pq
 
 from astroprep.errors import AstroprepError, ConfigError, DataError
 from astroprep.io import HatsReader, replaced
-from astroprep.io.files import format_of
+from astroprep.io.files import first_line, format_of
 from astroprep.io.hats_writer import seal_hats, unseal_hats
 from astroprep.optional import need
 from astroprep.pipeline.account import Counts, Progress, silent
 from astroprep.pipeline.classify import BATCH_OBJECTS
 from astroprep.pipeline.resume import code_sha256
-from astroprep.scale.partition import FirstRows, PartitionJob, pixel_file, schema_with_place
+from astroprep.scale.partition import (
+    FirstRows,
+    PartitionJob,
+    pixel_file,
+    places_in,
+    schema_with_place,
+)
 from astroprep.scale.work import Work
 
 __all__ = ["Plan", "check_catalogue", "client_of", "plan_of", "run_on_cluster"]
@@ -77,7 +83,8 @@ def run_on_cluster(
     ConfigError
         If settings are wrong, or a worker runs other code.
     DataError
-        If the catalogue is damaged or not HATS, or the result cannot be written.
+        If the catalogue is damaged or not HATS, workers die over a partition, or the result
+        cannot be written.
     """
     lsdb = need("lsdb", extra="lsdb", who="--engine lsdb")
     plan = plan_of(work, Path(source), Path(out), batch_objects)
@@ -89,14 +96,15 @@ def run_on_cluster(
     told = opened.map_partitions(
         _of_pixel, job, include_pixel=True, meta=pd.Series([], dtype="str")
     )
-    for answer in _answers(told, cluster, n_processes):
-        part = Counts(**answer)
-        counts.input += part.input
-        counts.result += part.result
-        counts.rejected += part.rejected
-        for reason, number in part.reasons.items():
-            counts.reasons[reason] = counts.reasons.get(reason, 0) + number
-        progress(work.verb, counts.input, n_objects)
+    with _explained(plan):
+        for answer in _answers(told, cluster, n_processes):
+            part = Counts(**answer)
+            counts.input += part.input
+            counts.result += part.result
+            counts.rejected += part.rejected
+            for reason, number in part.reasons.items():
+                counts.reasons[reason] = counts.reasons.get(reason, 0) + number
+            progress(work.verb, counts.input, n_objects)
     if counts.input != n_objects:
         raise DataError(f"{n_objects} objects in, but {counts.input} accounted for; start again")
     files = [job.target(name) for name in plan.names]
@@ -205,6 +213,24 @@ def _of_pixel(frame: Any, pixel: Any, job: PartitionJob) -> pd.Series:
     except AstroprepError as error:  # a mistake is no accident: trying again does not help
         return pd.Series([json.dumps({"error": f"{name}: {error}"})], dtype="str")
     return pd.Series([json.dumps(asdict(counts))], dtype="str")
+
+
+@contextlib.contextmanager
+def _explained(plan: Plan) -> Iterator[None]:
+    """Errors of the cluster, which name a task, become errors that name a file."""
+    distributed = need("distributed", extra="lsdb", who="--engine lsdb")
+    job = plan.job
+    try:
+        yield
+    except distributed.KilledWorker as error:
+        raise DataError(
+            f"{job.folder}: workers died over one partition ({first_line(error)}); give them more "
+            "memory, and start again: what is finished stays"
+        ) from error
+    except (OSError, pa.ArrowException) as error:  # LSDB reads positions before the task begins
+        for name in plan.names:
+            places_in(job.source(name), job.names, job.index)
+        raise DataError(f"a partition could not be done: {first_line(error)}") from error
 
 
 @contextlib.contextmanager

@@ -19,6 +19,7 @@ import pyarrow.parquet as pq
 from astroprep.data import Meta
 from astroprep.errors import ConfigError, DataError
 from astroprep.io import ColumnNames, HatsPartition, replaced, source_sha256
+from astroprep.io.files import first_line
 from astroprep.io.hats_writer import INDEX, healpix_index
 from astroprep.pipeline.account import Counts
 from astroprep.pipeline.resume import code_sha256
@@ -238,13 +239,21 @@ def places_in(source: Path, names: ColumnNames, index: str | None) -> pa.Table:
         Columns of positions, degrees.
     index : str or None
         Column of HEALPix numbers of order 29, which are computed where there is none.
+
+    Raises
+    ------
+    DataError
+        If the file is damaged.
     """
     columns = [str(names.ra), str(names.dec)]
-    with source.open("rb") as opened:  # the folders' names are no columns
-        file = pq.ParquetFile(opened)
-        known = index in file.schema_arrow.names
-        columns += [str(index)] if known else []
-        table = file.read(columns=columns).select(columns)
+    try:
+        with source.open("rb") as opened:  # the folders' names are no columns
+            file = pq.ParquetFile(opened)
+            known = index in file.schema_arrow.names
+            columns += [str(index)] if known else []
+            table = file.read(columns=columns).select(columns)
+    except (OSError, pa.ArrowException) as error:
+        raise DataError(f"{source} is damaged ({first_line(error)}); fetch it again") from error
     if not known:
         ra, dec = (table[name].to_numpy().astype(np.float64) for name in columns)
         table = table.append_column(INDEX, pa.array(healpix_index(ra, dec)))

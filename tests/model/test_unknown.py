@@ -126,6 +126,18 @@ def test_far_objects_are_unknown_and_travel_does_not_change_a_score(rng):
             UnknownScore.from_state({**state, name: value}, 2)
 
 
+def test_a_score_has_the_same_bits_whoever_stands_beside(rng):
+    """Partitions of a cluster, and batches under a memory ceiling, are cut differently."""
+    code = rng.integers(0, 9, 4000)
+    x = rng.normal(size=(4000, 45)) + 0.3 * code[:, None]
+    for kind in ("columns", "directions"):
+        made = ClassDensity.fit(x, code, 9, kind)
+        whole = made.surprise(x[:200])
+        for size in (1, 3, 7, 64):
+            parts = [made.surprise(x[i : min(i + size, 200)]) for i in range(0, 200, size)]
+            np.testing.assert_array_equal(np.concatenate(parts), whole)
+
+
 def test_without_auxiliaries_the_entropy_decides_and_without_validation_nothing(rng):
     x, code, logits = stars(rng, 500)
     none = np.empty((500, 0))

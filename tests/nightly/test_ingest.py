@@ -7,6 +7,7 @@ import os
 import tarfile
 
 import numpy as np
+import pyarrow as pa
 import pytest
 
 from astroprep.data import PointFlag
@@ -83,6 +84,32 @@ def test_observations_are_the_truth(survey, version):
         assert column(rows, "withdrawn").any()
     forced = column(rows, "kind") == 1
     assert forced.any() == (version != "3.3")
+
+
+def test_forced_photometry_without_a_number_is_told_by_its_time():
+    """Brokers of LSST do not trust its numbers."""
+    packet = max(
+        (p for n in simulate_alerts(3, 6, 2, survey="lsst")[1] for p in n.packets), key=len
+    )
+    reader = fastavro.reader(io.BytesIO(packet))
+    record = next(reader)
+    for forced in record["prvDiaForcedSources"]:
+        forced["diaForcedSourceId"] = 0
+    out = io.BytesIO()
+    fastavro.writer(out, reader.writer_schema, [record])
+    lsst = AlertReader(SURVEYS["lsst"], 2)
+    given, made, again = (
+        lsst.read([Message(data, "")]).observations
+        for data in (packet, out.getvalue(), out.getvalue())
+    )
+    forced = column(made, "kind") == 1
+    number = column(made, "source_id")[forced]
+    assert forced.sum() == len(record["prvDiaForcedSources"]) > 3
+    assert len(set(number)) == number.size
+    assert (number < 0).all()
+    assert repr(made.to_pylist()) == repr(again.to_pylist())
+    made, given = (repr(one.drop_columns("source_id").to_pylist()) for one in (made, given))
+    assert made == given
 
 
 def test_times_are_barycentric():
@@ -218,6 +245,45 @@ def test_a_truncated_archive_gives_what_it_had_and_one_dead(tmp_path):
     found = [m for m in open_alerts(str(path)).messages(1000) if m is not None]
     assert 10 < len(found) < 40
     assert [bool(m.fault) for m in found] == [False] * (len(found) - 1) + [True]
+
+
+def test_damage_within_an_archive_is_not_its_end(tmp_path):
+    """A header that cannot be read is a dead letter, and so is an archive without an end."""
+    path = tmp_path / "night.tar"
+    with tarfile.open(path, "w") as archive:
+        for i in range(5):
+            info = tarfile.TarInfo(f"{i}.avro")
+            info.size = 1000
+            archive.addfile(info, io.BytesIO(bytes(1000)))
+    data = path.read_bytes()
+    damaged = bytearray(data)
+    damaged[2 * 1536 + 150] ^= 0xFF  # checksum of the third
+    for content, whole in ((data, 5), (bytes(damaged), 2), (data[: 3 * 1536], 3)):
+        path.write_bytes(content)
+        faults = [m.fault for m in open_alerts(str(path)).messages(99) if m is not None]
+        assert faults[:whole] == [""] * whole
+        assert ["no mark of the end" in fault for fault in faults[whole:]] == [True] * (whole < 5)
+    with pa.OSFile(f"{path}.zst", "wb") as file, pa.CompressedOutputStream(file, "zstd") as packed:
+        packed.write(data)
+    assert len([m for m in open_alerts(f"{path}.zst").messages(99) if m]) == 5
+
+
+@pytest.mark.timeout(20)
+def test_names_and_folders_that_cannot_be_read_are_dead_letters(tmp_path):
+    (tmp_path / "elsewhere").mkdir()
+    (tmp_path / "night").mkdir()
+    (tmp_path / "night" / "link").symlink_to(tmp_path / "elsewhere")
+    os.mkfifo(tmp_path / "night" / "pipe.tar.gz")
+    with open(os.fsencode(tmp_path / "night") + b"/n\xff.avro", "wb") as file:
+        file.write(b"x")
+    path, form = tmp_path / "night" / "z.tar", tarfile.GNU_FORMAT
+    with tarfile.open(path, "w", format=form, encoding="latin-1") as archive:
+        archive.addfile(tarfile.TarInfo("m\xff"))
+    found = [m for m in open_alerts(str(tmp_path / "night")).messages(9) if m is not None]
+    dead = AlertReader(SURVEYS["ztf"], 2).read(iter(found)).dead
+    assert [one.rsplit("/", 1)[1] for one in dead["origin"].to_pylist()] == [
+        "link", "pipe.tar.gz", "n\\xff.avro", "z.tar:m\\xff",
+    ]  # fmt: skip
 
 
 def test_sources_that_cannot_be():

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import multiprocessing
+import os
+import subprocess
 import time
 from dataclasses import replace
 
@@ -13,7 +15,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 import pytest
 
-from astroprep.errors import ConfigError
+from astroprep.errors import ConfigError, DataError
 from astroprep.model.unknown import UnknownScore
 from astroprep.nightly import (
     NightOptions,
@@ -138,6 +140,37 @@ def test_killed_runs_end_as_undisturbed_ones(season, bundle_file, tmp_path):
     assert tables(url) == tables(calm)
 
 
+@pytest.fixture
+def small_disk(tmp_path):
+    """Folder on a disk of its own, and what makes that larger."""
+    disk = tmp_path / "disk"
+    disk.mkdir()
+    mount = ["mount", "-t", "tmpfs", "-o", "size=60k", "tmpfs", str(disk)]
+    if os.geteuid() != 0 or subprocess.run(mount, capture_output=True, check=False).returncode:
+        pytest.skip("may not mount a disk")
+
+    def enlarge(size):
+        subprocess.run(["mount", "-o", f"remount,size={size}", str(disk)], check=True)
+
+    yield disk, enlarge
+    subprocess.run(["umount", "-l", str(disk)], check=True)
+
+
+def test_runs_on_a_full_disk_end_as_undisturbed_ones(season, bundle_file, small_disk):
+    _, folders, url, _ = season
+    disk, enlarge = small_disk
+    refused = 0
+    for size in ("60k", "180k", "360k", "64m"):
+        enlarge(size)
+        try:
+            _run(str(disk / "state"), bundle_file, folders)
+        except DataError as error:
+            assert "cannot be written" in str(error)  # noqa: PT017
+            refused += 1
+    assert refused == 3
+    assert tables(str(disk / "state")) == tables(url)
+
+
 def test_a_batch_that_was_stored_is_not_stored_again(season, bundle_file, tmp_path, monkeypatch):
     _, folders, _, results = season
     from astroprep.nightly.run import _Night
@@ -184,6 +217,22 @@ def test_an_object_unlike_the_training_stars_is_unknown_however_probable(season,
     strange = night.classify(histories, known, "n").classifications
     assert strange["unknown"].to_numpy()[served].tolist() == (entropy > threshold).tolist()
     assert 0 < pc.sum(strange["unknown"]).as_py() < served.sum()
+
+
+def test_a_packet_that_was_replaced_is_not_taken_for_the_stored_one(bundle_file, season, tmp_path):
+    """Of the same name and length, between a call that was interrupted and the next."""
+    alert = tmp_path / "alert.avro"
+    first = next(iter(sorted(season[1][0].iterdir()))).read_bytes()
+    alert.write_bytes(first)
+
+    def stop(_):
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        run_night(str(tmp_path / "s"), bundle_file, str(alert), options(alert), before_close=stop)
+    alert.write_bytes(first[:-40] + bytes(40))
+    result = run_night(str(tmp_path / "s"), bundle_file, str(alert), options(alert))
+    assert (result.n_resumed, result.counts["dead"]) == (0, 1)
 
 
 def test_withdrawn_sources_leave_the_history(nights, bundle_file, tmp_path):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import os
 import tarfile
+import threading
 
 import pyarrow.parquet as pq
 import pytest
@@ -14,6 +15,7 @@ pytest.importorskip("deltalake")
 pytest.importorskip("fastavro")
 
 from astroprep.cli.main import app
+from astroprep.cli.night import _write_files
 from astroprep.errors import ConfigError, DataError
 from astroprep.nightly import NightOptions, open_state, publish, run_night, write_night_page
 from astroprep.nightly.sources import open_alerts, public_address
@@ -148,6 +150,23 @@ def test_the_files_of_a_night_never_lose_a_row(folders, bundle_file, tmp_path):
     both = pq.read_table(out / "n.parquet")
     assert both.num_rows > first.num_rows > 0
     assert set(map(str, first.to_pylist())) <= set(map(str, both.to_pylist()))
+
+
+def test_the_files_of_a_night_that_is_followed_hold_all_of_it(folders, bundle_file, tmp_path):
+    stop, state = threading.Event(), str(tmp_path / "s")
+    chosen = options(folders[1], follow=True, batch=10)
+
+    def two(one):
+        if one.runs[0] == 2:
+            stop.set()
+
+    result = run_night(state, bundle_file, str(folders[1]), chosen, two, stop)
+    assert not result.complete
+    _write_files(result, tmp_path / "out", state, bundle_file, chosen)
+    with open_state(state) as opened:
+        said = opened.read("classifications")
+    assert set(said["run"].to_pylist()) == {1, 2}
+    assert pq.read_table(tmp_path / "out" / f"{result.night}.parquet").num_rows == said.num_rows
 
 
 def test_a_bundle_that_is_replaced_in_the_night(folders, bundle_file, tmp_path):

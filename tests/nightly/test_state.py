@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import multiprocessing
 import os
@@ -125,6 +126,18 @@ def test_the_outcome_does_not_depend_on_order_or_repetition(rows, random, cut):
         assert (*seen, -np.inf if np.isnan(value) else value) == rank
 
 
+def test_rivals_that_differ_in_time_or_place_alone_have_an_order_too():
+    """Forced photometry without a position takes that of the object, which moves."""
+    plain = observations(("a", 1, False, 0, 15.0)).to_pylist()[0]
+    changes = ({}, {"time": np.nan}, {"time": 0.0}, {"ra": 11.0}, {"dec": 0.1}, {"band": "ztf_g"})
+    rows = [pa.Table.from_pylist([{**plain, **one}], ROWS) for one in (*changes, {"kind": 1})]
+    for one in rows:
+        for other in rows:
+            first, second = merge_observations(one, other), merge_observations(other, one)
+            assert key(first.current) == key(second.current)
+            assert first.is_new[0] + second.is_new[0] == (one is not other)
+
+
 @pytest.fixture
 def url(tmp_path):
     url = str(tmp_path / "state")
@@ -210,6 +223,18 @@ def test_a_writer_that_was_overtaken_does_not_commit(url):
         assert reader.read("observations").num_rows == 1
 
 
+def test_what_a_newer_astroprep_or_deltalake_cannot_share_is_refused(url, tmp_path):
+    with open_state(url, write=True) as state:
+        about = json.dumps({"version": 1, "survey": "roman", "order": 2})
+        state.commit("night", {}, about=about)
+    with pytest.raises(DataError, match="alerts of roman, this astroprep knows ztf and lsst"):
+        open_state(url)
+    for name in ("a[1]", "a%20b", "a|b"):
+        with pytest.raises(ConfigError, match="name another"):
+            open_state(str(tmp_path / name), write=True, survey="ztf")
+        assert not (tmp_path / name).exists()
+
+
 def test_a_newer_version_is_refused(url):
     with open_state(url, write=True) as state:
         about = json.dumps({"version": 2, "survey": "ztf", "order": 2, "new": True})
@@ -243,6 +268,28 @@ def test_a_copy_is_a_state(url, tmp_path):
     shutil.copytree(f"{url}/runs", tmp_path / "copy" / "runs", dirs_exist_ok=True)
     with pytest.raises(DataError, match="copy the folder runs before"):
         open_state(str(tmp_path / "copy"), write=True)
+
+
+def test_a_copy_that_is_made_while_somebody_writes_is_whole(url, tmp_path, monkeypatch):
+    """A run between the listing of each folder and what is copied of it."""
+    listed, n = os.scandir, iter(range(10, 99))
+    with open_state(url, write=True) as state:
+
+        def busy(folder):
+            with listed(folder) as found:
+                entries = list(found)
+            if str(folder).startswith(url):
+                rows = observations(("b", next(n), False, 1, 16.0))
+                state.commit("night", {"observations": rows})
+            return contextlib.nullcontext(iter(entries))
+
+        with monkeypatch.context() as meanwhile:
+            meanwhile.setattr("shutil.os.scandir", busy)
+            backup(url, tmp_path / "copy")
+        assert next(n) > 15
+    with open_state(str(tmp_path / "copy"), write=True) as copy:
+        assert copy.read("observations").num_rows >= 1
+        assert copy.runs.num_rows == int(copy.last["run"]) + 1
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="needs root to become somebody else")

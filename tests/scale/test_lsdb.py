@@ -13,7 +13,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from astroprep.data import LightCurveBatch, Meta
-from astroprep.errors import ConfigError
+from astroprep.errors import ConfigError, DataError
 from astroprep.io import hats_catalog, write_hats
 from astroprep.pipeline.periods import SCHEMA, search_periods
 from astroprep.scale import PeriodWork, run_on_cluster
@@ -87,6 +87,29 @@ def test_two_processes_one_killed_the_same_bits(catalogue, cluster, tmp_path):
     again = run_on_cluster(WORK, catalogue, out, cluster=cluster.scheduler_address)
     assert again == counts
     assert {p: p.stat().st_mtime_ns for p in out.rglob("Npix=*.parquet")} == before
+
+
+def test_a_damaged_partition_and_workers_that_die_are_named(
+    catalogue, cluster, tmp_path, monkeypatch
+):
+    file = hats_catalog(catalogue).files[1]
+    data = file.read_bytes()
+    file.write_bytes(data[:4] + bytes(len(data) // 2) + data[4 + len(data) // 2 :])
+    with pytest.raises(DataError, match=rf"{file.name} is damaged"):
+        run_on_cluster(WORK, catalogue, tmp_path / "o", cluster=cluster.scheduler_address)
+    file.write_bytes(data)
+    mine = os.getpid()
+
+    def die(frame, pixel, job):
+        if os.getpid() != mine:
+            os._exit(9)
+
+    with monkeypatch.context() as broken:
+        broken.setattr("astroprep.scale.lsdb._of_pixel", die)
+        with pytest.raises(DataError, match="workers died over one partition"):
+            run_on_cluster(WORK, catalogue, tmp_path / "o", cluster=cluster.scheduler_address)
+    done = run_on_cluster(WORK, catalogue, tmp_path / "o", cluster=cluster.scheduler_address)
+    assert done.input == 240
 
 
 def test_no_scheduler_is_one_message(catalogue, tmp_path):

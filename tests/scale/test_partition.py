@@ -123,7 +123,7 @@ def test_an_unfinished_partition_leaves_nothing(catalogue, tmp_path):
     data = bytearray(source.read_bytes())
     data[4 : len(data) // 2] = bytes(len(data) // 2 - 4)
     source.write_bytes(data)
-    with pytest.raises((DataError, OSError, pa.ArrowException)):
+    with pytest.raises(DataError, match=r"Npix=\d+\.parquet is damaged"):
         job.run(one)
     assert not [p for p in (tmp_path / "out.hats" / "dataset").rglob("*") if p.is_file()]
 

@@ -9,11 +9,14 @@ import pytest
 from astroprep.data import Rejected
 from astroprep.errors import ConfigError, DataError
 from astroprep.io import hats_catalog
+from astroprep.io.hats_writer import seal_hats
+from astroprep.pipeline.classify import classify
 from astroprep.pipeline.prepare import Prepared, recut
 from astroprep.pipeline.resume import PARTITIONS
 from astroprep.pipeline.run import Resources, run
-from astroprep.scale import PrepareWork, run_recipe_on_cluster
+from astroprep.scale import ClassifyWork, PrepareWork, run_recipe_on_cluster
 from astroprep.scale.lsdb import plan_of
+from astroprep.scale.partition import schema_with_place
 from astroprep.scale.prepared import read_prepared
 from astroprep.scale.run import _write_answers
 
@@ -57,6 +60,21 @@ def test_partitions_give_the_bytes_of_one_machine(recipe, labelled, whole, tmp_p
     place = ["id", "ra", "dec", "_healpix_29"]
     there = made.read_columns(place)
     assert there.equals(given.read_columns(place).cast(there.schema))
+
+
+def test_partitions_are_classified_as_on_one_machine(labelled, whole, tmp_path):
+    """What tasks of `classify` do on a cluster, one after the other in this process."""
+    bundle = whole.out / "bundle.apz"
+    counts = classify(bundle, labelled, tmp_path / "whole.parquet")
+    plan = plan_of(ClassifyWork(bundle), labelled, tmp_path / "out.hats", 7)
+    done = [plan.job.run(name)[0] for name in plan.names]
+    assert len(done) > 2
+    assert sum(one.input for one in done) == counts.input
+    assert sum(one.rejected for one in done) == counts.rejected > 0
+    files = [plan.job.target(name) for name in plan.names]
+    seal_hats(plan.job.out, files, schema_with_place(plan.schema), counts.input)
+    plain = pq.read_table(tmp_path / "whole.parquet")
+    assert hats_catalog(plan.job.out).read_columns(plain.column_names).equals(plain)
 
 
 def test_a_ceiling_changes_no_result(recipe, labelled, whole, tmp_path, monkeypatch):
