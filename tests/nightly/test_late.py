@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import json
 import shutil
+from dataclasses import replace
 
 import numpy as np
 import pyarrow as pa
@@ -17,6 +18,7 @@ pytest.importorskip("fastavro")
 import fastavro
 
 from astroprep.data import PointFlag
+from astroprep.deploy.bundle import read_bundle, write_bundle
 from astroprep.errors import ConfigError, DataError
 from astroprep.nightly import (
     NightOptions,
@@ -152,6 +154,16 @@ def test_clocks_that_jump_and_times_to_come(bundle_file, season, one, tmp_path, 
     assert rows[8]["flags"] & PointFlag.BAD_TIME
     if known:  # half a light time of the Earth's orbit at most
         assert rows[7]["time"] == pytest.approx(jd + jump - 2400000.5, abs=0.01)
+
+
+def test_a_bundle_without_a_period_search_is_refused(bundle_file, tmp_path):
+    opened = read_bundle(bundle_file)
+    steps = [s for s in opened.recipe["steps"] if s["table"]["step"] != "PeriodSearch"]
+    assert len(steps) == len(opened.recipe["steps"]) - 1
+    path = tmp_path / "none.apz"
+    write_bundle(path, replace(opened, recipe={**opened.recipe, "steps": steps}))
+    with pytest.raises(ConfigError, match=r"none\.apz: its recipe finds no periods"):
+        NightClassifier(path, SURVEYS["ztf"], band_map=("ztf_r=V",))
 
 
 def test_a_bundle_of_the_other_quantity_gets_the_converted_one(nights, bundle_file, tmp_path):
