@@ -19,7 +19,7 @@ from astroprep.cli import show
 from astroprep.errors import ConfigError, DataError
 
 if TYPE_CHECKING:
-    from astroprep.nightly.run import NightOptions, NightResult
+    from astroprep.nightly.settings import NightOptions, NightResult
 
 __all__ = ["few_points", "nightly", "state"]
 
@@ -126,7 +126,8 @@ def nightly(
     --band-map ztf_r=V --night 2026-11-30 --out products/`
     """
     from astroprep.nightly.products import check_folder, product_path, write_metrics
-    from astroprep.nightly.run import NightOptions, run_night
+    from astroprep.nightly.run import run_night
+    from astroprep.nightly.settings import NightOptions
 
     if log_json:
         _log_as_json()

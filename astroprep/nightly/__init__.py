@@ -9,7 +9,8 @@ from astroprep.nightly.outbox import publish
 from astroprep.nightly.page import write_night_page
 from astroprep.nightly.products import write_metrics, write_products
 from astroprep.nightly.rows import OBSERVATIONS
-from astroprep.nightly.run import NightOptions, NightResult, run_night
+from astroprep.nightly.run import run_night
+from astroprep.nightly.settings import NightOptions, NightResult
 from astroprep.nightly.sources import open_alerts
 from astroprep.nightly.state import RUNS, State, open_state
 from astroprep.nightly.upkeep import backup, compact, current_observations

@@ -17,7 +17,7 @@ from astroprep.nightly.ingest import SURVEYS
 from astroprep.nightly.merge import latest_objects
 from astroprep.nightly.products import product_path
 from astroprep.nightly.rows import FORCED, SurveyAlerts
-from astroprep.nightly.run import NightOptions, NightResult
+from astroprep.nightly.settings import NightOptions, NightResult
 from astroprep.nightly.state import State, open_state
 from astroprep.nightly.upkeep import current_observations
 

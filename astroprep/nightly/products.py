@@ -14,7 +14,7 @@ import pyarrow.parquet as pq
 
 from astroprep.errors import ConfigError, DataError
 from astroprep.io import AstroTable, astro_bytes, make_provenance, replaced
-from astroprep.nightly.run import NightResult
+from astroprep.nightly.settings import NightResult
 
 __all__ = ["check_folder", "product_path", "summary", "write_metrics", "write_products"]
 

@@ -84,7 +84,7 @@ def write_night_report(
     title, about : str
         Headline, and a line below it.
     counts : mapping
-        Of the alerts and objects, see `astroprep.nightly.run.COUNTS`.
+        Of the alerts and objects, see `astroprep.nightly.settings.COUNTS`.
     seconds, cpu_seconds : float
         That the night took.
     n_timed : int

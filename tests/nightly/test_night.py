@@ -173,10 +173,10 @@ def test_runs_on_a_full_disk_end_as_undisturbed_ones(season, bundle_file, small_
 
 def test_a_batch_that_was_stored_is_not_stored_again(season, bundle_file, tmp_path, monkeypatch):
     _, folders, _, results = season
-    from astroprep.nightly.run import _Night
+    from astroprep.nightly.session import NightSession
 
     url = str(tmp_path / "state")
-    take, done = _Night.take, []
+    take, done = NightSession.take, []
 
     def tired(self, incoming, digest):
         if len(done) == 1:
@@ -184,7 +184,7 @@ def test_a_batch_that_was_stored_is_not_stored_again(season, bundle_file, tmp_pa
         done.append(take(self, incoming, digest))
         return done[-1]
 
-    monkeypatch.setattr(_Night, "take", tired)
+    monkeypatch.setattr(NightSession, "take", tired)
     with pytest.raises(KeyboardInterrupt):
         run_night(url, bundle_file, str(folders[0]), options(folders[0], batch=12))
     monkeypatch.undo()

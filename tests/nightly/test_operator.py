@@ -231,7 +231,7 @@ def test_what_a_broker_did_not_take_is_sent_by_the_next_run(
     folders, bundle_file, tmp_path, monkeypatch
 ):
     producer, url = Producer(), str(tmp_path / "s")
-    monkeypatch.setattr("astroprep.nightly.run.connect", lambda _: producer)
+    monkeypatch.setattr("astroprep.nightly.session.connect", lambda _: producer)
     address = "kafka://host:9092/classes?sasl.password=secret"
     run_night(url, bundle_file, str(folders[0]), options(folders[0]))
     with open_state(url) as state:

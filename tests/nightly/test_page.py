@@ -177,10 +177,10 @@ def test_lists_are_bounded_and_the_most_confident_come_first():
 def test_an_interrupted_night_is_not_faster(season, trained, tmp_path, monkeypatch):
     """Alerts that an earlier call stored are left out of the rate."""
     from astroprep.nightly.products import summary
-    from astroprep.nightly.run import _Night
+    from astroprep.nightly.session import NightSession
 
     folders, _, _ = season
-    take, done = _Night.take, []
+    take, done = NightSession.take, []
 
     def tired(self, incoming, digest):
         if done:
@@ -188,7 +188,7 @@ def test_an_interrupted_night_is_not_faster(season, trained, tmp_path, monkeypat
         done.append(incoming.n_received)
         return take(self, incoming, digest)
 
-    monkeypatch.setattr(_Night, "take", tired)
+    monkeypatch.setattr(NightSession, "take", tired)
     url, chosen = str(tmp_path / "state"), options(folders[0], batch=100)
     with pytest.raises(KeyboardInterrupt):
         run_night(url, trained, str(folders[0]), chosen)
