@@ -58,6 +58,7 @@ MEASURES = ("accuracy", "balanced_accuracy", "macro_f1")
 GAPS = {  # what is compared with what
     "searched": ("catalogue", "octave"),
     "octave": ("catalogue",),
+    "catalogue_sine": ("catalogue",),
     "searched_sine": ("catalogue_sine",),
     "octaves": ("catalogue",),
     "candidates": ("catalogue",),
