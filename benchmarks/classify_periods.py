@@ -16,9 +16,9 @@ Then, of our own search with what it says of itself beside the features:
 - ``candidates``: folds at the two most probable other candidates too.
 
 Networks that learned from ``catalogue`` and ``octave`` are also judged by ``searched`` stars.
-The first table says how often the catalogue's period is twice that of the strongest sine: a choice
-of whoever knew the class. The last says how often stars of a right or wrong period get the right
-class. The search's ranking was itself fitted on training stars of this survey.
+The first table says how often the catalogue's period is twice that of the strongest sine. Under
+each input stands how often stars of a right or wrong searched period get the right class (first
+seed). The search's ranking was itself fitted on training stars of this survey.
 """
 
 from __future__ import annotations
