@@ -208,6 +208,16 @@ def test_missing_catalogue_periods_are_refused_or_searched(stars):
     assert np.array_equal(searched.objects["period"][1:], found.objects["period"][1:])
 
 
+def test_the_octave_of_the_search_meets_missing_periods_and_empty_batches(stars):
+    few = stars[:3].with_columns(objects={"catalogue_period": np.array([np.nan, np.inf, -1.0])})
+    step = UseCataloguePeriod(missing="search", octave="search")
+
+    found, searched = (s.transform(few).objects["period"] for s in (step, PeriodSearch()))
+
+    assert np.array_equal(found, searched)
+    assert step.transform(few[:0]).objects["period"].shape == (0,)
+
+
 @pytest.mark.parametrize("times", [0.5, 2.0])
 def test_the_octave_of_the_search_forgets_that_of_the_catalogue(stars, times):
     """A catalogue that doubled or halved every period gives what the true one gives."""
