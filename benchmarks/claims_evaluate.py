@@ -77,23 +77,41 @@ def searched(result: dict[str, Any]) -> list[tuple[str, str]]:
     ]
 
 
+PERIODS = {  # learned from: words
+    "catalogue": "the catalogue's periods",
+    "octave": "the catalogue's periods, half or twice them as our search says",
+    "searched": "searched periods",
+    "catalogue_sine": "the catalogue's periods, at the strongest sine",
+    "searched_sine": "searched periods, at the strongest sine",
+    "octaves": "searched periods, features and folds at half and twice them too",
+    "candidates": "searched periods, folds at two other candidates too",
+}
+
+
 def periods(result: dict[str, Any]) -> list[tuple[str, str]]:
     """Claims of `classify_periods.py`."""
-    folds = {
-        "plain": "folds at the period and twice it",
-        "half": "folds at half the period too",
-        "second": "and features at the search's second choice",
-    }
-    claims = []
-    for inputs, loss in result["minus_catalogue"].items():
-        rows = [row for row in result["rows"] if row["inputs"] == inputs]
+    shares, claims = result["octave"], []
+    words = ", ".join(f"{100 * share:.1f} % of {name}" for name, share in shares.items())
+    claims.append(
+        ("CRTS South, train: the catalogue's period is twice the strongest sine's", words)
+    )
+    for learned, judged in dict.fromkeys((r["learned"], r["judged"]) for r in result["rows"]):
+        rows = [r for r in result["rows"] if (r["learned"], r["judged"]) == (learned, judged)]
+        name = learned if learned == judged else f"{learned}, {judged}"
+        also = "" if learned == judged else f", judged by {PERIODS[judged]}"
+        beside = [
+            f"; beside {PERIODS[first]} {gap['accuracy']:+.3f}, "
+            f"{gap['balanced_accuracy']:+.3f}, {gap['macro_f1']:+.3f}"
+            for pair, gap in result["difference"].items()
+            for second, first in [pair.split(" minus ")]
+            if second == name
+        ]
         claims.append(
             (
-                f"CRTS South, searched periods, micro network, {folds[inputs]} ({len(rows)} seeds)",
+                f"CRTS South, one training, {PERIODS[learned]}{also} ({len(rows)} seeds)",
                 f"accuracy {_said(rows, 'accuracy')}, balanced "
-                f"{_said(rows, 'balanced_accuracy')}, macro F1 {_said(rows, 'macro_f1')}; beside "
-                f"the catalogue's period {loss['accuracy']:+.3f}, "
-                f"{loss['balanced_accuracy']:+.3f}, {loss['macro_f1']:+.3f}",
+                f"{_said(rows, 'balanced_accuracy')}, macro F1 {_said(rows, 'macro_f1')}"
+                + "".join(beside),
             )
         )
     return claims
@@ -103,5 +121,5 @@ CLAIMS = {
     "classify_asas": surveys,
     "classify_levels": levels,
     "classify_searched": searched,
-    "classify_periods": periods,
+    "periods": periods,
 }

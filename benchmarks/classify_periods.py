@@ -1,110 +1,74 @@
-"""What searching the period costs the network, all else equal, Catalina South.
+"""What searching the period costs the network, and what the catalogue's gives away, Catalina South.
 
-    python benchmarks/classify_periods.py --data DATA/ --cache FOLDER/ [--seeds 3] [--only half]
+    python benchmarks/classify_periods.py --data DATA/ --cache FOLDER/ [--seeds 3] [--only searched]
 
-The `micro` network of `classify_crts.py` on the published split with the same features, but all
-measured at periods of our own search, training stars included, and with what the search says of
-itself beside them. Three inputs: folds at the period and twice it, as with the catalogue's periods
-(``plain``); at half of it too, because the search errs by factors of two more than in any other
-way (``half``); and that with the features measured at the search's second choice (``second``).
-The figures with the catalogue's period are read from `results/classify_crts.json` (model "hard").
-The search's ranking was itself fitted on training stars of this survey. The table at the end says
-how often stars of a right or wrong period get the right class.
+The `micro` network, training and published split of `classify_crts.py`; only the period differs.
+With the same 107 features at it and folds at it and twice it:
+
+- ``catalogue``: as published;
+- ``octave``: as published, but at half or twice that where our search says so;
+- ``searched``: of our own search;
+- ``catalogue_sine``, ``searched_sine``: halved where a sine of half the period explains more.
+
+Then, of our own search with what it says of itself beside the features:
+
+- ``octaves``: features at half the period and twice it too, and folds at all three;
+- ``candidates``: folds at the two most probable other candidates too.
+
+Networks that learned from ``catalogue`` and ``octave`` are also judged by ``searched`` stars.
+The first table says how often the catalogue's period is twice that of the strongest sine. Under
+each input stands how often stars of a right or wrong searched period get the right class (first
+seed). The search's ranking was itself fitted on training stars of this survey.
 """
 
 from __future__ import annotations
 
 import argparse
-import json
-from dataclasses import replace
+from functools import cached_property
 from pathlib import Path
 from statistics import mean, stdev
 from typing import Any
 
 import numpy as np
 import torch
-from classify_crts import FEATURE_NAMES, FIT, POINTS, Stars
+from classify_crts import FEATURE_NAMES, FIT, POINTS, Stars, trained_once
 from numpy.typing import NDArray
-from record import RESULTS, record
+from periods_data import (
+    factor_of,
+    features_at,
+    is_twice_the_sine,
+    period_of,
+    prepared,
+    said_by_search,
+)
+from record import record
 
-from astroprep.clean import FlagBad, SigmaClip
-from astroprep.features import extract_features
-from astroprep.io import ColumnNames, open_survey
 from astroprep.model.calibrate import softmax
-from astroprep.model.firenet import build_network, count_parameters, fold_batchnorm
-from astroprep.model.train import fit_network, predict_logits
-from astroprep.period import PeriodSearch
+from astroprep.model.firenet import build_network, count_parameters
+from astroprep.model.train import class_weights, predict_logits
 from astroprep.pipeline.recipe import SplitTable
 from astroprep.pipeline.split import assign_roles
 from astroprep.represent import AuxiliaryScale, FoldLayout
 
-SEARCH = (
-    "period", "period_power", "period_power_half", "period_fap", "period_fit",
-    "period_fit_double", "period_confidence", "period_second_ratio", "period_highest",
-    "period_second", "period_sine",
+INPUTS = (
+    "catalogue", "octave", "searched", "catalogue_sine", "searched_sine", "octaves", "candidates",
 )  # fmt: skip
-OBJECTS = ("row", "label", "split", "ra", "dec", "catalogue_period")
-FOLDS = {"plain": (1.0, 2.0), "half": (0.5, 1.0, 2.0), "second": (0.5, 1.0, 2.0)}
 RULES = ("", "_train_shares", "_estimated")
 MEASURES = ("accuracy", "balanced_accuracy", "macro_f1")
-SAME = 0.01  # of the period, within which two are the same
+GAPS = {  # what is compared with what
+    "searched": ("catalogue", "octave"),
+    "octave": ("catalogue",),
+    "catalogue_sine": ("catalogue",),
+    "searched_sine": ("catalogue_sine",),
+    "octaves": ("catalogue",),
+    "candidates": ("catalogue",),
+    "catalogue, searched": ("searched",),
+    "octave, searched": ("searched",),
+}
 
 
-def prepared(data: Path, cache: Path) -> dict[str, NDArray[Any]]:
-    """Usable points, searched periods, and features at them; made once."""
-    path = cache / "classify_periods.npz"
-    if path.exists():
-        return dict(np.load(path))
-    kept: dict[str, list[NDArray[Any]]] = {}
-    start = 0
-    columns = ColumnNames(period="period")
-    with open_survey(data / "crts_south.parquet", columns, on_bad="reject") as survey:
-        for batch in survey.iter_batches(2000):
-            batch = FlagBad(missing_errors="estimate", on_bad="reject").transform(batch)
-            batch = SigmaClip(on_bad="reject").transform(batch)
-            batch = PeriodSearch(n_candidates=6, on_bad="reject").transform(batch)
-            usable, objects = batch.usable, batch.objects
-            other, probability = other_choices(objects)
-            at_second = batch.with_columns(objects={"period": other[:, 0]})
-            found = {
-                "time": usable.time,
-                "value": usable.value,
-                "error": usable.error,
-                "trust": batch.weight[usable.index],
-                "offsets": start + usable.offsets[1:],
-                "id": batch.ids,
-                **{name: objects[name] for name in (*OBJECTS, *SEARCH)},
-                "other": other,
-                "other_probability": probability,
-                "features": extract_features(batch, FEATURE_NAMES),
-                "features_second": extract_features(at_second, FEATURE_NAMES),
-            }
-            start += usable.time.size
-            for name, column in found.items():
-                column = column.astype(str) if column.dtype == object else column
-                kept.setdefault(name, []).append(column)
-    arrays = {name: np.concatenate(parts) for name, parts in kept.items()}
-    arrays["offsets"] = np.concatenate([[0], arrays["offsets"]])
-    cache.mkdir(parents=True, exist_ok=True)
-    np.savez(path, **arrays)
-    return arrays
-
-
-def other_choices(objects: Any) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """The two most probable candidates of other periods, and their probabilities."""
-    chosen, candidate = objects["period"][:, None], objects["candidate_period"]
-    other = (candidate > 0) & (np.abs(candidate / chosen - 1) > 1e-3)
-    order = np.argsort(~other, axis=1, kind="stable")[:, :2]
-    there = np.take_along_axis(other, order, axis=1)
-    probability = np.take_along_axis(objects["candidate_probability"], order, axis=1)
-    return (
-        np.where(there, np.take_along_axis(candidate, order, axis=1), chosen),
-        np.where(there, probability, 0.0),
-    )
-
-
-class SearchedStars(Stars):
-    """Inputs, roles and labels, with periods of our own search."""
+class StarsAt(Stars):
+    """Inputs, roles and labels, with one of the `INPUTS`."""
 
     def __init__(self, stars: dict[str, NDArray[Any]], inputs: str) -> None:
         texts = {k: stars[k].astype(object) for k in ("id", "label", "split")}
@@ -117,45 +81,83 @@ class SearchedStars(Stars):
         )
         self.code = np.searchsorted(self.classes, stars["label"]).clip(0, len(self.classes) - 1)
         self.count = np.bincount(self.code[self.learn])
-        epoch = stars["time"][stars["offsets"][:-1]]
-        self.folded = FoldLayout(multiples=FOLDS[inputs]).fold(
-            *(stars[k] for k in POINTS), epoch, stars["period"][:, None], -1.0
+        self.inputs = inputs
+
+    @cached_property
+    def period(self) -> NDArray[np.float64]:
+        """What features and folds are made at, days."""
+        return period_of(self.curves, self.inputs)
+
+    @cached_property
+    def folded(self) -> NDArray[np.float32]:
+        """Folds of all stars."""
+        curves, periods = self.curves, [self.period[:, None]]
+        if self.inputs == "candidates":
+            periods.append(np.where(curves["other_probability"] > 0, curves["other"], 0.0))
+        multiples = (0.5, 1.0, 2.0) if self.inputs == "octaves" else (1.0, 2.0)
+        epoch = curves["time"][curves["offsets"][:-1]]
+        return FoldLayout(multiples=multiples).fold(
+            *(curves[k] for k in POINTS), epoch, np.hstack(periods), -1.0
         )
-        period, other = stars["period"], np.log10(stars["other"] / stars["period"][:, None])
-        said = [
-            *(stars[name] for name in SEARCH[1:7]),
-            *(np.log10(stars[name] / period) for name in ("period_highest", "period_second")),
-            stars["period_second_ratio"],
-            np.log10(stars["period_sine"] / period),
-            *(x[:, k] for k in range(2) for x in (other, stars["other_probability"])),
-        ]
-        more = [stars["features_second"]] if inputs == "second" else []
-        self.features = np.hstack([stars["features"], np.column_stack(said), *more])
-        self.auxiliary = AuxiliaryScale.fit(self.features[self.learn]).apply(self.features)
 
-    def logits(self, inputs: str, seed: int, cache: Path) -> tuple[NDArray[np.float32], int]:
-        """Of all stars by a network of one seed, and its parameters; trained once."""
-        path = cache / f"searched_{inputs}_{seed}.npy"
-        net = build_network(self.spec("micro"), seed)
+    @cached_property
+    def features(self) -> NDArray[np.float64]:
+        """Features of all stars."""
+        multiples = (1.0, 0.5, 2.0) if self.inputs == "octaves" else (1.0,)
+        columns = [features_at(self.curves, self.period * m, FEATURE_NAMES) for m in multiples]
+        if self.inputs in ("octaves", "candidates"):
+            columns.append(said_by_search(self.curves))
+        return np.hstack(columns)
+
+    @cached_property
+    def scale(self) -> AuxiliaryScale:
+        """Of the features of training stars."""
+        return AuxiliaryScale.fit(self.features[self.learn])
+
+    @cached_property
+    def auxiliary(self) -> NDArray[np.float32]:
+        """Scaled features."""
+        return self.scale.apply(self.features)
+
+    def logits(self, judged: StarsAt, seed: int, cache: Path) -> tuple[NDArray[np.float32], int]:
+        """What a network of these stars says of all stars at another's periods, and its parameters.
+
+        Made once.
+        """
+        path = cache / f"periods_{self.inputs}_{judged.inputs}_{seed}.npz"
         if not path.exists():
-            fit_network(net, self.arrays(), replace(FIT, seed=seed))
-            np.save(path, predict_logits(fold_batchnorm(net), self.folded, self.auxiliary))
-        return np.load(path), count_parameters(net)
+            kept = cache / f"periods_{self.inputs}_{seed}.pt"
+            net = trained_once(kept, self.spec("micro"), self.arrays(), seed)
+            made = predict_logits(net, judged.folded, self.scale.apply(judged.features))
+            parameters = count_parameters(build_network(self.spec("micro")))
+            np.savez(path, logits=made, parameters=parameters)
+        stored = np.load(path)
+        return stored["logits"], int(stored["parameters"])
+
+    def validation(self, logits: NDArray[Any]) -> dict[str, float]:
+        """What inputs are chosen by: cross-entropy of the validation stars."""
+        p, truth = softmax(logits[self.check]), self.code[self.check]
+        loss = -np.log(p[np.arange(len(p)), truth])
+        weight = class_weights(self.code[self.learn], self.classes.size, FIT.class_power)[truth]
+        return {
+            "validation_loss": float(loss.mean()),
+            "validation_loss_weighted": float(np.average(loss, weights=weight)),
+        }
 
 
-def factor_of(stars: dict[str, NDArray[Any]]) -> NDArray[np.str_]:
-    """Of the searched period to the catalogue's: right, half, double or other."""
-    ratio = stars["period"] / stars["catalogue_period"]
-    wanted = {"right": 1.0, "half": 0.5, "double": 2.0}
-    return np.select(
-        [np.abs(ratio / factor - 1) < SAME for factor in wanted.values()], list(wanted), "other"
-    )
+def octave_of_classes(stars: StarsAt) -> dict[str, float]:
+    """Share of each class whose catalogue period is twice that of the strongest sine."""
+    twice = is_twice_the_sine(stars.curves, stars.curves["catalogue_period"])
+    learned = np.concatenate([stars.learn, stars.check])
+    return {
+        str(name): float(twice[learned[stars.code[learned] == k]].mean())
+        for k, name in enumerate(stars.classes)
+    }
 
 
-def by_period(stars: SearchedStars, logits: NDArray[Any]) -> dict[str, dict[str, float]]:
-    """Share of the test stars of each kind of period, and of right classes among them."""
-    truth = stars.code[stars.test]
-    right = softmax(logits[stars.test]).argmax(axis=1) == truth
+def by_period(stars: StarsAt, logits: NDArray[Any]) -> dict[str, dict[str, float]]:
+    """Share of the test stars of each kind of searched period, and of right classes among them."""
+    right = softmax(logits[stars.test]).argmax(axis=1) == stars.code[stars.test]
     factor = factor_of(stars.curves)[stars.test]
     return {
         kind: {
@@ -166,27 +168,61 @@ def by_period(stars: SearchedStars, logits: NDArray[Any]) -> dict[str, dict[str,
     }
 
 
-def validation_loss(stars: SearchedStars, logits: NDArray[Any]) -> float:
-    """Cross-entropy of the validation stars, what the inputs are chosen by."""
-    p = softmax(logits[stars.check])
-    return float(-np.log(p[np.arange(len(p)), stars.code[stars.check]]).mean())
+def spread(rows: list[dict[str, Any]], key: str) -> str:
+    """Mean and standard deviation over seeds."""
+    values = [row[key] for row in rows]
+    return f"{mean(values):.4f} ± {stdev(values) if len(values) > 1 else 0.0:.4f}"
 
 
-def say(rows: list[dict[str, Any]], known: list[dict[str, Any]], inputs: str) -> dict[str, float]:
-    """Print mean and spread over seeds, and the difference from the catalogue's periods."""
-    loss = {}
+def measured(learned: StarsAt, judged: StarsAt, given: Any) -> list[dict[str, Any]]:
+    """Networks of all seeds that learned from and are judged by some of the `INPUTS`."""
+    rows = []
+    for seed in range(1, given.seeds + 1):
+        logits, parameters = learned.logits(judged, seed, given.cache)
+        row = {"learned": learned.inputs, "judged": judged.inputs, "seed": seed}
+        row |= {"parameters": parameters, **judged.validation(logits)}
+        row |= judged.scores(logits[judged.check], logits[judged.test], FIT.class_power)
+        rows.append(row | {"by_period": by_period(judged, logits)})
+    return rows
+
+
+def pair_of(row: dict[str, Any]) -> str:
+    """Name of what was learned from, and of what it was judged by if that is something else."""
+    learned, judged = row["learned"], row["judged"]
+    return learned if learned == judged else f"{learned}, {judged}"
+
+
+def say(rows: list[dict[str, Any]]) -> None:
+    """Print what was measured of one pair of inputs."""
+    inputs = pair_of(rows[0])
+    losses = ", weighted ".join(spread(rows, f"validation_loss{x}") for x in ("", "_weighted"))
+    print(f"{inputs:20} validation loss {losses}")
     for rule in RULES:
-        words = []
-        for key in MEASURES:
-            values = [row[key + rule] for row in rows]
-            loss[key + rule] = mean(values) - mean(row[key + rule] for row in known)
-            spread = stdev(values) if len(values) > 1 else 0.0
-            words.append(f"{key} {mean(values):.4f} ± {spread:.4f} ({loss[key + rule]:+.4f})")
-        print(f"{inputs:7} {rule or '_weighted':14} {'  '.join(words)}  ({len(rows)} seeds)")
-    print(f"{inputs:7} validation loss {mean(row['validation_loss'] for row in rows):.4f}")
-    for kind, one in rows[0]["by_period"].items():
-        print(f"  period {kind:7} {one['share']:.3f} of the stars, accuracy {one['accuracy']:.3f}")
-    return loss
+        words = "  ".join(f"{key} {spread(rows, key + rule)}" for key in MEASURES)
+        print(f"{inputs:20} {rule or '_weighted':14} {words}  ({len(rows)} seeds)")
+    kinds = rows[0]["by_period"].items()
+    print(
+        "  "
+        + ", ".join(f"{k} {v['share']:.3f} of the stars: {v['accuracy']:.3f}" for k, v in kinds)
+    )
+
+
+def gaps(rows: list[dict[str, Any]]) -> dict[str, dict[str, float]]:
+    """Differences of mean scores between two inputs, the second minus the first."""
+    made: dict[str, list[dict[str, Any]]] = {}
+    for row in rows:
+        made.setdefault(pair_of(row), []).append(row)
+    return {
+        f"{second} minus {first}": {
+            key + rule: mean(r[key + rule] for r in made[second])
+            - mean(r[key + rule] for r in made[first])
+            for rule in RULES
+            for key in MEASURES
+        }
+        for second, others in GAPS.items()
+        for first in others
+        if first in made and second in made
+    }
 
 
 def main() -> None:
@@ -195,36 +231,35 @@ def main() -> None:
     parser.add_argument("--data", type=Path, required=True, help="folder with crts_south.parquet")
     parser.add_argument("--cache", type=Path, required=True, help="folder for what is made once")
     parser.add_argument("--seeds", type=int, default=3)
-    parser.add_argument("--only", default=",".join(FOLDS))
+    parser.add_argument("--only", default=",".join(INPUTS))
     parser.add_argument("--out", type=Path, help="JSON file; benchmarks/results/ by default")
     given = parser.parse_args()
     torch.set_num_threads(1)
     curves = prepared(given.data, given.cache)
-    stored = json.loads((RESULTS / "classify_crts.json").read_text())["rows"]
-    known = [row for row in stored if row["model"] == "hard"]
-    rows, loss = [], {}
+    searched = StarsAt(curves, "searched")
+    octave = octave_of_classes(searched)
+    print("catalogue's period is twice that of the strongest sine, stars of train:")
+    print("  " + ", ".join(f"{name} {share:.3f}" for name, share in octave.items()))
+    rows = []
     for inputs in given.only.split(","):
-        stars = SearchedStars(curves, inputs)
-        made = []
-        for seed in range(1, given.seeds + 1):
-            logits, parameters = stars.logits(inputs, seed, given.cache)
-            found = stars.scores(logits[stars.check], logits[stars.test], FIT.class_power)
-            row = {"inputs": inputs, "seed": seed, "parameters": parameters, **found}
-            row["validation_loss"] = validation_loss(stars, logits)
-            made.append(row | {"by_period": by_period(stars, logits)})
-        loss[inputs] = say(made, known, inputs)
-        rows += made
-    print(
-        record(
-            "classify_periods",
-            rows,
-            given.out,
-            minus_catalogue=loss,
-            data="Catalina South variables (Drake et al. 2017), split of Hosenie et al. 2020, "
-            "searched periods",
-            peer="the same network with the catalogue's period (results/classify_crts.json)",
-        )
+        stars = StarsAt(curves, inputs)
+        for judged in (stars, searched) if inputs in ("catalogue", "octave") else (stars,):
+            made = measured(stars, judged, given)
+            say(made)
+            rows += made
+    difference = gaps(rows)
+    for name, one in difference.items():
+        print(f"{name}: " + ", ".join(f"{key} {value:+.4f}" for key, value in one.items()))
+    path = record(
+        "periods",
+        rows,
+        given.out,
+        octave=octave,
+        difference=difference,
+        data="Catalina South variables (Drake et al. 2017), split of Hosenie et al. 2020",
+        peer="the same network, features and training with the catalogue's period",
     )
+    print(path)
 
 
 if __name__ == "__main__":

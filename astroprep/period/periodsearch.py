@@ -31,6 +31,8 @@ AUXILIARIES = (
     "period_second_ratio",
 )
 
+OCTAVES = np.array([1.0, 0.5, 2.0])  # of a catalogue's frequency, its own first: it wins ties
+
 Rule = Literal["ranked", "highest"]
 
 
@@ -157,12 +159,20 @@ class UseCataloguePeriod(PeriodStep):
     Objects are searched all the same, because the columns that describe how the period compares
     with the other peaks need the periodogram.
 
+    Catalogues give an eclipsing star twice the period of the sine that fits it best and a pulsating
+    star that period itself, so their factor of two tells the class: a classifier that learned from
+    such periods reads it, and misses it wherever the period has to be searched.
+
     Parameters
     ----------
     missing : {"refuse", "search"}
         What happens to an object without a positive, finite catalogue period.
     max_frequency, min_cycles, oversampling, max_grid, min_baseline, n_peaks, jobs
         As for `PeriodSearch`.
+    octave : {"catalogue", "search"}, default "catalogue"
+        ``search`` takes the catalogue's period, half or twice it, whichever is the most probable
+        candidate of the search (within a peak width, 1 over the baseline); as it is where none of
+        the three is a candidate.
     """
 
     needs = Needs(min_points=5, errors=True)
@@ -177,6 +187,7 @@ class UseCataloguePeriod(PeriodStep):
         min_baseline: float = 1.0,
         n_peaks: int = N_PEAKS,
         jobs: int | None = None,
+        octave: Literal["catalogue", "search"] = "catalogue",
         on_bad: OnBad = "raise",
     ) -> None:
         self.missing = missing
@@ -187,12 +198,15 @@ class UseCataloguePeriod(PeriodStep):
         self.min_baseline = min_baseline
         self.n_peaks = n_peaks
         self.jobs = jobs
+        self.octave = octave
         self.on_bad = on_bad
 
     def _check(self) -> None:
         super()._check()
         if self.missing not in ("refuse", "search"):
             raise ConfigError(f"missing must be 'refuse' or 'search', got {self.missing!r}")
+        if self.octave not in ("catalogue", "search"):
+            raise ConfigError(f"octave must be 'catalogue' or 'search', got {self.octave!r}")
 
     def _transform(self, batch: LightCurveBatch) -> LightCurveBatch:
         if self.missing == "refuse":
@@ -206,14 +220,25 @@ class UseCataloguePeriod(PeriodStep):
         row = np.arange(batch.n_curves)
         chosen = found.best()
         given = _has_period(batch)
-        period = np.where(given, _catalogue(batch), 1.0)
+        catalogue = 1 / np.where(given, _catalogue(batch), 1.0)
+        if self.octave == "search":
+            catalogue = _likeliest_octave(found, catalogue)
         return self._written(
             batch,
             found,
-            np.where(given, 1 / period, found.frequency[row, chosen]),
+            np.where(given, catalogue, found.frequency[row, chosen]),
             np.where(given, 1.0, found.probability[row, chosen]),
             ~given,
         )
+
+
+def _likeliest_octave(found: Candidates, frequency: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Each frequency, or half or twice it: the one with the most probable candidate."""
+    octaves = frequency[:, None] * OCTAVES
+    width = 1.0 / np.maximum(found.baseline, 1e-12)[:, None, None]
+    near = np.abs(found.frequency[:, :, None] - octaves[:, None, :]) < width
+    probability = np.where(near, found.probability[:, :, None], 0.0).max(axis=1, initial=0.0)
+    return np.asarray(octaves[np.arange(frequency.size), probability.argmax(axis=1)])
 
 
 def _catalogue(batch: LightCurveBatch) -> NDArray[np.float64]:

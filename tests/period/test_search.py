@@ -208,6 +208,43 @@ def test_missing_catalogue_periods_are_refused_or_searched(stars):
     assert np.array_equal(searched.objects["period"][1:], found.objects["period"][1:])
 
 
+def test_the_octave_of_the_search_meets_missing_periods_and_empty_batches(stars):
+    few = stars[:3].with_columns(objects={"catalogue_period": np.array([np.nan, np.inf, -1.0])})
+    step = UseCataloguePeriod(missing="search", octave="search")
+
+    found, searched = (s.transform(few).objects["period"] for s in (step, PeriodSearch()))
+
+    assert np.array_equal(found, searched)
+    assert step.transform(few[:0]).objects["period"].shape == (0,)
+
+
+@pytest.mark.parametrize("times", [0.5, 2.0])
+def test_the_octave_of_the_search_forgets_that_of_the_catalogue(stars, times):
+    """A catalogue that doubled or halved every period gives what the true one gives."""
+    step = UseCataloguePeriod(octave="search")
+    truth = stars.objects["catalogue_period"]
+    wrong = stars.with_columns(objects={"catalogue_period": truth * times})
+
+    from_truth, from_wrong = (step.transform(x).objects["period"] for x in (stars, wrong))
+
+    searched = PeriodSearch().transform(stars).objects["period"]
+    right = np.abs(searched / truth - 1) < 1e-3  # the search's own choice of the octave
+    assert right.mean() > 0.8
+    assert from_wrong[right] == pytest.approx(truth[right], rel=1e-12)
+    assert from_truth[right] == pytest.approx(truth[right], rel=1e-12)
+    kept = UseCataloguePeriod().transform(wrong).objects["period"]
+    assert kept == pytest.approx(truth * times, rel=1e-12)
+
+
+def test_a_catalogue_period_that_is_no_candidate_stays(stars):
+    odd = stars.objects["catalogue_period"] * 0.7317
+    batch = stars.with_columns(objects={"catalogue_period": odd})
+
+    found = UseCataloguePeriod(octave="search").transform(batch).objects["period"]
+
+    assert np.mean(np.isclose(found, odd, rtol=1e-12)) > 0.9  # a chance peak lies near the rest
+
+
 @pytest.mark.parametrize(
     ("step", "match"),
     [
@@ -217,6 +254,7 @@ def test_missing_catalogue_periods_are_refused_or_searched(stars):
         (PeriodSearch(min_baseline=-1.0), "min_baseline"),
         (PeriodSearch(max_frequency=-3.0), "max_frequency"),
         (UseCataloguePeriod(missing="guess"), "missing must be"),  # type: ignore[arg-type]
+        (UseCataloguePeriod(octave="mine"), "octave must be"),  # type: ignore[arg-type]
     ],
 )
 def test_wrong_settings_are_named(stars, step, match):
