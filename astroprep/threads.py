@@ -29,7 +29,7 @@ def in_chunks(n_curves: int, jobs: int | None, work: Callable[[int, int], None])
     work : callable
         Releases the interpreter lock; its result must not depend on the slicing.
     """
-    threads = numba.get_num_threads() if jobs is None else jobs
+    threads = _threads(n_curves) if jobs is None else jobs
     size = max(1, min(CHUNK, -(-n_curves // (4 * threads))))
     starts = range(0, n_curves, size)
     if threads == 1 or len(starts) < 2:
@@ -54,8 +54,8 @@ def for_objects(kernel: Callable[..., None], n_objects: int, *arguments: object)
     *arguments : object
         Passed on; arrays are shared.
     """
-    threads = numba.get_num_threads()
-    if threads == 1 or n_objects < 2:
+    threads = _threads(n_objects)
+    if threads == 1:
         kernel(0, n_objects, *arguments)
         return
     size = -(-n_objects // (SHARES * threads))
@@ -66,3 +66,8 @@ def for_objects(kernel: Callable[..., None], n_objects: int, *arguments: object)
             pool.submit(kernel, *some, *arguments) for some in zip(starts, ends, strict=True)
         ]:
             done.result()
+
+
+def _threads(n_objects: int) -> int:
+    """Threads that so many objects are worth; to ask numba starts its own, so not for one."""
+    return numba.get_num_threads() if n_objects > 1 else 1

@@ -19,7 +19,7 @@ import astroprep
 ROOT = Path(astroprep.__file__).parent
 LEVELS = [
     {"errors", "lazy"},
-    {"columns", "estimator", "meta", "optional", "rejected", "threads", "units"},
+    {"arrow_arrays", "columns", "estimator", "meta", "optional", "rejected", "threads", "units"},
     {"usable"},
     {"data"},
     {"interchange"},
@@ -115,18 +115,29 @@ def test_importing_loads_nothing_heavy(statement):
 
 
 def test_classifying_imports_nothing_that_only_training_needs():
-    """pyarrow looks for pandas when it makes an array; nothing of ours asks for it before."""
+    """`tests/pipeline/test_run.py` looks again when an object has been classified."""
     code = """
 import sys
 import astroprep.cli.main, astroprep.pipeline.classify
 from astroprep.pipeline.steps import find_step
 for name in ("FlagBad", "SigmaClip", "PeriodSearch", "FeatureExtractor", "FoldedChannels"):
     assert find_step(name)
-heavy = "sklearn scipy.stats scipy.optimize pandas matplotlib torch"
+heavy = "sklearn scipy.stats scipy.optimize scipy.special pandas rich.console matplotlib torch"
 print([m for m in heavy.split() if m in sys.modules])"""
     words = [sys.executable, "-W", "ignore", "-c", code]
     done = subprocess.run(words, capture_output=True, text=True, check=False)
     assert done.stdout.strip() == "[]", done.stdout + done.stderr
+
+
+def test_the_kernels_that_open_a_bundle_are_there_when_they_are_imported():
+    code = """
+from astroprep.deploy import bundle, runtime
+from astroprep.compress import arithmetic
+kernels = arithmetic.code_bits, arithmetic.code_numbers, arithmetic.code_weights
+print([len(kernel.overloads) for kernel in kernels])"""
+    words = [sys.executable, "-W", "ignore", "-c", code]
+    done = subprocess.run(words, capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[1, 1, 1]"
 
 
 def test_a_public_function_is_not_hidden_by_the_module_of_its_name():

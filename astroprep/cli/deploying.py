@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.table import Table
 
 from astroprep.cli import show
 
@@ -45,6 +44,8 @@ def bench(bundle: BundleFile) -> None:
 
     Example: `astroprep bench result/bundle.apz`
     """
+    from rich.table import Table
+
     from astroprep.deploy.bundle import read_bundle
     from astroprep.deploy.integer_part import restore_network
     from astroprep.deploy.profile import layer_times, runtime_speeds

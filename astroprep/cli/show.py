@@ -7,11 +7,11 @@ import sys
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
-from rich.table import Table
+if TYPE_CHECKING:
+    from rich.console import Console
+    from rich.table import Table
 
 __all__ = ["answers_lines", "bars", "bundle_table", "counts_line", "measures_table", "out"]
 
@@ -20,7 +20,26 @@ log = logging.getLogger(__name__)
 # names of files, labels and columns are the user's, and may look like markup
 PLAIN: dict[str, Any] = {"highlight": False, "markup": False, "emoji": False}
 
-out = Console(soft_wrap=True, **PLAIN)
+
+class Output:
+    """Standard output; rich is loaded for tables alone."""
+
+    @property
+    def console(self) -> Console:
+        """Where rich writes."""
+        from rich.console import Console
+
+        return Console(soft_wrap=True, **PLAIN)
+
+    def print(self, what: str | Table) -> None:
+        """Text as it is, or a table."""
+        if isinstance(what, str):
+            print(what, flush=True)
+        else:
+            self.console.print(what)
+
+
+out = Output()
 
 
 @contextmanager
@@ -35,6 +54,9 @@ def bars() -> Iterator[Any]:
     if not sys.stderr.isatty():
         yield lambda stage, done, total: None
         return
+    from rich.console import Console
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+
     columns = (
         TextColumn("{task.description:10}"),
         BarColumn(),
@@ -69,9 +91,9 @@ def answers_lines(said: Any) -> None:
     about, n = said.about, said.n_answered
     if not n:
         return
-    out.print(f"predicted, under class shares of {about['prior']!r}:", markup=False)
+    out.print(f"predicted, under class shares of {about['prior']!r}:")
     for name, number in said.classes.items():
-        out.print(f"  {number:6d}  {name}", markup=False)
+        out.print(f"  {number:6d}  {name}")
     if said.set_sizes:
         mean = sum(size * number for size, number in said.set_sizes.items()) / n
         out.print(
@@ -95,6 +117,8 @@ def answers_lines(said: Any) -> None:
 
 def measures_table(metrics: Mapping[str, Any]) -> Table:
     """Measures of the networks side by side."""
+    from rich.table import Table
+
     table = Table(title="on the test objects")
     table.add_column("")
     for name in ("accuracy", "balanced", "macro F1", "ECE", "parameters", "bytes"):
@@ -115,6 +139,8 @@ def measures_table(metrics: Mapping[str, Any]) -> Table:
 
 def bundle_table(bundle: Any, path: Path) -> Table:
     """What is inside a bundle."""
+    from rich.table import Table
+
     table = Table(title=str(path), show_header=False)
     periods = {"search": "searched", "column": "from a column of the catalogue"}
     recipe = bundle.recipe

@@ -58,7 +58,7 @@ def run(
     if dry_run:
         from astroprep.pipeline.recipe import resolved
 
-        show.out.print_json(json.dumps(resolved(read)))
+        show.out.console.print_json(json.dumps(resolved(read)))
         return
     from astroprep.pipeline.run import Resources, RunOptions
     from astroprep.pipeline.run import run as run_all

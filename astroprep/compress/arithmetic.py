@@ -15,6 +15,10 @@ from numpy.typing import NDArray
 
 __all__ = ["code_bits", "code_numbers", "code_weights", "flush", "start"]
 
+# With its types stated a kernel is there when its module is: the seconds of numba's first kernel
+# belong to the imports of a process that waits for its first bundle, not to opening that.
+READY: dict[str, Any] = {"cache": True, "nogil": True}
+
 # Fields of the coder's state.
 LOW, HIGH, CODE, POSITION, WRITES, DAMAGED = range(6)
 
@@ -146,7 +150,7 @@ def _adaptive(
     return bit
 
 
-@njit(cache=True, nogil=True)
+@njit("void(i8[::1], u1[::1], i8, i8[::1])", **READY)
 def code_bits(
     state: NDArray[np.int64], buffer: NDArray[np.uint8], width: int, values: NDArray[np.int64]
 ) -> None:
@@ -170,7 +174,7 @@ def code_bits(
         values[i] = value
 
 
-@njit(cache=True, nogil=True)
+@njit("void(i8[::1], u1[::1], i4[::1], u1[::1], i8, b1, i8[::1])", **READY)
 def code_numbers(
     state: NDArray[np.int64],
     buffer: NDArray[np.uint8],
@@ -224,7 +228,9 @@ def code_numbers(
         values[i] = out
 
 
-@njit(cache=True, nogil=True)
+@njit(
+    "void(i8[::1], u1[::1], i4[::1], u1[::1], i8[::1], UniTuple(i8, 3), i8, i8, u1[::1])", **READY
+)
 def code_weights(
     state: NDArray[np.int64],
     buffer: NDArray[np.uint8],

@@ -14,7 +14,6 @@ from astroprep.features.catalog import FEATURES, Column, resolve
 from astroprep.features.cross import PARTS, cross_errors, cross_values
 from astroprep.features.feature import Feature
 from astroprep.features.measure import FIRST_PHASE, Curves, curves_of, lacking_errors, measure
-from astroprep.features.uncertainty import standard_errors
 
 __all__ = ["band_codes", "extract_features", "feature_errors"]
 
@@ -128,6 +127,8 @@ def _tabulate(
         period_error = batch.objects.get("period_err")
         if period_error is not None:
             period_error = np.repeat(np.asarray(period_error, np.float64), n_bands)
+        from astroprep.features.uncertainty import standard_errors  # nobody else needs its kernels
+
         spread = standard_errors(curves, values, single, period_error)
     undefined = _Undefined(curves, n_bands)
     values, spread = (undefined.mask(table, batch.n_curves) for table in (values, spread))

@@ -14,6 +14,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
+from astroprep.arrow_arrays import numpy_numbers
 from astroprep.data import Meta, Quantity
 from astroprep.errors import ConfigError, DataError
 from astroprep.interchange import NAMES
@@ -25,6 +26,7 @@ __all__ = [
     "WRITTEN_BY",
     "ColumnNames",
     "PointColumns",
+    "arrow_text_of",
     "as_float",
     "as_numbers",
     "as_text",
@@ -272,6 +274,17 @@ def as_text(column: Any, where: str, name: str) -> NDArray[np.object_]:
     DataError
         If the column holds something that has no exact text.
     """
+    return np.array(arrow_text_of(column, where, name).to_pylist(), dtype=object)
+
+
+def arrow_text_of(column: Any, where: str, name: str) -> Any:
+    """Arrow strings from an Arrow column of text or whole numbers; null becomes ``""``.
+
+    Raises
+    ------
+    DataError
+        If the column holds something that has no exact text.
+    """
     if pa.types.is_dictionary(column.type):
         column = column.cast(column.type.value_type)
     if pa.types.is_floating(column.type):
@@ -290,8 +303,8 @@ def as_text(column: Any, where: str, name: str) -> NDArray[np.object_]:
         or pa.types.is_boolean(kind)
     ):
         raise _wrong_type(where, name, kind, "text or whole numbers")
-    text = pc.fill_null(column.cast(pa.string()), "")
-    return np.asarray(text.to_numpy(zero_copy_only=False), dtype=object)
+    text = column.cast(pa.string())
+    return pc.fill_null(text, "") if text.null_count else text
 
 
 def as_float(column: Any, where: str, name: str) -> NDArray[np.float64]:
@@ -309,7 +322,7 @@ def as_float(column: Any, where: str, name: str) -> NDArray[np.float64]:
         column = column.cast(pa.float64())
     elif not (pa.types.is_floating(kind) or pa.types.is_integer(kind)):
         raise _wrong_type(where, name, kind, "numbers")
-    return np.asarray(column.to_numpy(zero_copy_only=False), dtype=np.float64)
+    return np.asarray(numpy_numbers(column), dtype=np.float64)
 
 
 def as_numbers(column: Any, where: str, name: str) -> NDArray[Any]:
@@ -322,7 +335,7 @@ def as_numbers(column: Any, where: str, name: str) -> NDArray[Any]:
     """
     kind = column.type
     if (pa.types.is_integer(kind) or pa.types.is_boolean(kind)) and not column.null_count:
-        return np.asarray(column.to_numpy(zero_copy_only=False))
+        return numpy_numbers(column)
     return as_float(column, where, name)
 
 

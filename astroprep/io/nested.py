@@ -9,6 +9,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
+from astroprep.arrow_arrays import arrow_numbers, numpy_numbers
 from astroprep.errors import DataError
 from astroprep.interchange import NAMES
 from astroprep.io.columns import ColumnNames, PointColumns, find_column
@@ -83,11 +84,14 @@ def point_lists(part: pa.RecordBatch, curve: str | None, points: PointColumns) -
         return {name: children[name] for name in names}
     sizes = list_sizes(column)
     inner = column.flatten()
-    offsets = pa.array(np.concatenate(([0], np.cumsum(sizes))), pa.int64())
+    offsets = arrow_numbers(np.concatenate(([0], np.cumsum(sizes))))
     children = dict(zip([f.name for f in inner.type], inner.flatten(), strict=True))
     return {name: pa.LargeListArray.from_arrays(offsets, children[name]) for name in names}
 
 
 def list_sizes(lists: Any) -> NDArray[np.int64]:
     """Points of each row; a null list has none."""
-    return np.asarray(pc.fill_null(pc.list_value_length(lists), 0).to_numpy(), dtype=np.int64)
+    sizes = pc.list_value_length(lists)
+    if sizes.null_count:
+        sizes = pc.fill_null(sizes, 0)
+    return np.asarray(numpy_numbers(sizes), dtype=np.int64)

@@ -12,6 +12,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
+from astroprep.arrow_arrays import arrow_text, numpy_numbers
 from astroprep.base import OnBad
 from astroprep.data import LightCurveBatch, Meta, Rejected
 from astroprep.errors import ConfigError, DataError
@@ -20,6 +21,7 @@ from astroprep.io.columns import (
     WRITTEN_BY,
     ColumnNames,
     PointColumns,
+    arrow_text_of,
     as_float,
     as_numbers,
     as_text,
@@ -184,12 +186,14 @@ class NestedParquetReader(Survey):
         )
         band = None
         if names.band is not None:
-            text = as_text(lists[names.band].flatten(), where, names.band)
-            band = (
-                pc.index_in(pa.array(text, pa.string()), pa.array(meta.bands, pa.string()))
-                .to_numpy()
-                .astype(np.int16)
-            )
+            text = arrow_text_of(lists[names.band].flatten(), where, names.band)
+            code = pc.index_in(text, arrow_text(meta.bands))
+            if code.null_count:
+                raise DataError(
+                    f"{where}: column {names.band!r} holds {text.filter(code.is_null())[0]}, which "
+                    f"is none of its bands ({', '.join(meta.bands)}); write the file again"
+                )
+            band = numpy_numbers(code).astype(np.int16)
         flat = {
             name: as_numbers(lists[name].flatten(), where, name)
             for name in (*names.further, names.flags, names.weight)

@@ -8,7 +8,6 @@ from typing import Any, Literal, Self, get_args
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.special import logsumexp
 
 from astroprep.errors import DataError
 
@@ -112,7 +111,7 @@ class ClassDensity:
         for k, (mean, whiten) in enumerate(zip(self.mean, self.whiten, strict=True)):
             square = (_times(x - mean, whiten.T) ** 2).sum(axis=1)
             log_density[:, k] = np.log(np.diag(whiten)).sum() - square / 2
-        return np.asarray(-logsumexp(log_density + self.log_share, axis=1))
+        return np.asarray(-np.logaddexp.reduce(log_density + self.log_share, axis=1))
 
     def to_state(self) -> dict[str, Any]:
         """Plain values; what is looked at and the whitening matrices in 8 bits."""

@@ -9,7 +9,6 @@ from typing import Any, Literal, Self, get_args
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.special import log_softmax
 
 from astroprep.errors import ConfigError, DataError
 from astroprep.model.density import LOOKS, ClassDensity
@@ -40,7 +39,8 @@ def entropy_score(logits: NDArray[np.floating[Any]]) -> NDArray[np.float64]:
     float64 array, shape (n_objects,)
         Nats, 0 to the logarithm of the number of classes.
     """
-    log_p = log_softmax(np.asarray(logits, dtype=np.float64), axis=1)
+    exact = np.asarray(logits, dtype=np.float64)
+    log_p = exact - np.logaddexp.reduce(exact, axis=1, keepdims=True)
     return np.asarray(-(np.exp(log_p) * log_p).sum(axis=1))
 
 

@@ -14,6 +14,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
+from astroprep.arrow_arrays import numpy_numbers
 from astroprep.data import LightCurveBatch
 from astroprep.deploy.bundle import Bundle, read_bundle
 from astroprep.deploy.runtime import Runtime
@@ -333,7 +334,7 @@ def classify_estimating(
             file = file or pq.ParquetWriter(spool, facts.schema)
             file.write_table(facts)
             counts.add(prepared.row.size, prepared.rejected)
-            p = facts["calibrated"].combine_chunks().flatten().to_numpy()
+            p = numpy_numbers(facts["calibrated"].combine_chunks().flatten())
             p = p.reshape(-1, len(answers.classes))
             kept.append(p[rng.random(len(p)) < kept_share])
             progress("classify", counts.input, survey.n_objects)

@@ -14,6 +14,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
+from astroprep.arrow_arrays import arrow_numbers, arrow_text, numpy_numbers
 from astroprep.errors import ConfigError
 from astroprep.io import replaced
 from astroprep.model.calibrate import correct_priors
@@ -109,22 +110,26 @@ class Answers:
 
     def table(self, facts: pa.Table) -> pa.Table:
         """Answers to the facts of `facts_of`, row by row; none about rejected objects."""
-        served = facts["rejected_reason"].is_null().to_numpy()
+        served = numpy_numbers(facts["rejected_reason"].is_null())
         place = np.full(served.size, -1)
         place[served] = np.arange(int(served.sum()))
-        flat = facts["calibrated"].combine_chunks().flatten().to_numpy()
+        flat = numpy_numbers(facts["calibrated"].combine_chunks().flatten())
         calibrated = flat.reshape(-1, len(self.classes))[served]
         probability = correct_priors(calibrated, self.outputs.learned, self.shares)
         columns = self._of_probabilities(probability)
         if self.outputs.conformal is not None:
             columns["conformal_set"] = self._sets(calibrated)
         if self.outputs.unknown is not None:
-            score = facts["unknown_score"].to_numpy()[served]
+            score = numpy_numbers(facts["unknown_score"])[served]
             columns["unknown_score"] = score
             columns["is_unknown"] = self.outputs.unknown.is_unknown(score)
-        index = pa.array(place, mask=~served)  # null takes null
+        index = arrow_numbers(place, ~served)  # null takes null
         whole = {
-            name: pa.array(column, self.schema.field(name).type).take(index)
+            name: (
+                arrow_text(column)
+                if pa.types.is_string(self.schema.field(name).type)
+                else arrow_numbers(column)
+            ).take(index)
             for name, column in columns.items()
         }
         kept = {name: facts[name] for name in self.schema.names if name in facts.schema.names}
@@ -182,21 +187,21 @@ def facts_of(
     reasons = [f"{step} {why}" for step, why in zip(away.step, away.reason, strict=True)]
     blank = np.full((m, calibrated.shape[1]), np.nan)
     values = np.concatenate([calibrated, blank])[order].ravel()
+    nothing = np.full(m, np.nan)
+    period = np.concatenate([prepared.period, nothing])
     table = pa.table(
         {
-            "row": np.concatenate([prepared.row, away.row]),
-            "id": pa.array([*prepared.id, *away.id], pa.string()),
-            "unknown_score": np.concatenate([unknown_score, np.full(m, np.nan)]),
-            "period": pa.array(
-                np.concatenate([prepared.period, np.full(m, np.nan)]), from_pandas=True
-            ),
-            "rejected_reason": pa.array([*[None] * n, *reasons], pa.string()),
+            "row": arrow_numbers(np.concatenate([prepared.row, away.row])),
+            "id": arrow_text([*prepared.id, *away.id]),
+            "unknown_score": arrow_numbers(np.concatenate([unknown_score, nothing])),
+            "period": arrow_numbers(period, np.isnan(period)),
+            "rejected_reason": arrow_text([*[None] * n, *reasons]),
         }
-    ).take(order)
-    fixed = pa.FixedSizeListArray.from_arrays(pa.array(values), calibrated.shape[1])
+    ).take(arrow_numbers(order))
+    fixed = pa.FixedSizeListArray.from_arrays(arrow_numbers(values), calibrated.shape[1])
     table = table.append_column("calibrated", fixed)
     for name in ("label", "split"):
-        table = table.append_column(name, pa.array(said[name], pa.string()))
+        table = table.append_column(name, arrow_text(said[name]))
     return table
 
 

@@ -21,7 +21,7 @@ from astroprep.pipeline.settings_tables import (
     settings_from_table,
     without_augment,
 )
-from astroprep.pipeline.steps import closest, step_from_table, step_to_table
+from astroprep.pipeline.steps import PERIOD_STEPS, closest, step_from_table, step_to_table
 
 if TYPE_CHECKING:
     from astroprep.model.refold import AugmentSettings
@@ -36,7 +36,6 @@ __all__ = [
 ]
 
 OPTIONAL = ("teachers", "distillation")  # tables that mean nothing where both are empty
-PERIOD_STEPS = ("PeriodSearch", "UseCataloguePeriod")
 
 
 class _Table(BaseModel):

@@ -13,8 +13,7 @@ from astroprep.data import Quantity
 from astroprep.deploy.bundle import Bundle
 from astroprep.errors import ConfigError, DataError
 from astroprep.model.taxonomy import Taxonomy
-from astroprep.pipeline.recipe import PERIOD_STEPS
-from astroprep.pipeline.steps import step_from_table, step_to_table
+from astroprep.pipeline.steps import PERIOD_STEPS, step_from_table, step_to_table
 from astroprep.represent import AuxiliaryScale
 
 __all__ = [

@@ -24,8 +24,8 @@ from astroprep.pipeline.classify import Classifier, prediction_file
 from astroprep.pipeline.job import Job
 from astroprep.pipeline.measures import UNMEASURED, measure_answers, measure_network
 from astroprep.pipeline.prepare import apply_steps
-from astroprep.pipeline.recipe import PERIOD_STEPS
 from astroprep.pipeline.split import Roles
+from astroprep.pipeline.steps import PERIOD_STEPS
 from astroprep.report import choose_examples, write_run_report
 
 __all__ = ["measure_and_report"]

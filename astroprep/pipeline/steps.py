@@ -14,7 +14,14 @@ import astroprep
 from astroprep.base import Transformer
 from astroprep.errors import ConfigError
 
-__all__ = ["all_steps", "closest", "find_step", "step_from_table", "step_to_table"]
+__all__ = [
+    "PERIOD_STEPS",
+    "all_steps",
+    "closest",
+    "find_step",
+    "step_from_table",
+    "step_to_table",
+]
 
 # Rooms that prepare data. The rooms behind them (model, compress) load torch and hold no steps.
 ROOMS = (
@@ -27,6 +34,7 @@ ROOMS = (
     "reduce",
     "represent",
 )
+PERIOD_STEPS = ("PeriodSearch", "UseCataloguePeriod")
 
 
 @cache

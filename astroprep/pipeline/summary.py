@@ -13,6 +13,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
+from astroprep.arrow_arrays import numpy_numbers
 from astroprep.errors import DataError
 from astroprep.pipeline.predictions import SETS_JOINED_BY
 
@@ -106,5 +107,5 @@ def summarise_predictions(path: str | Path) -> Summary:
 def _sizes(sets: pa.ChunkedArray) -> Any:
     """Number of classes in each set, those of rejected objects left out."""
     sets = sets.drop_null()
-    joints = pc.count_substring(sets, SETS_JOINED_BY)
-    return pc.if_else(pc.equal(sets, ""), 0, pc.add(joints, 1)).to_numpy()
+    joints = numpy_numbers(pc.count_substring(sets, SETS_JOINED_BY))
+    return np.where(numpy_numbers(pc.binary_length(sets)) == 0, 0, joints + 1)

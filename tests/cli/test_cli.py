@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import io
 import json
+import os
 import subprocess
 import sys
 from collections import Counter
@@ -13,9 +14,7 @@ from unittest import mock
 
 import pyarrow.parquet as pq
 import pytest
-from rich.console import Console
 
-from astroprep.cli import show
 from astroprep.cli.main import main
 
 RECIPE = """
@@ -51,7 +50,7 @@ def astroprep(*arguments: object, cwd: Path | None = None) -> subprocess.Complet
     out, err = io.StringIO(), io.StringIO()
     with (
         mock.patch.object(sys, "argv", words),
-        mock.patch.object(show, "out", Console(file=out, width=200, **show.PLAIN)),
+        mock.patch.dict(os.environ, COLUMNS="200"),
         contextlib.redirect_stdout(out),
         contextlib.redirect_stderr(err),
         contextlib.chdir(cwd or Path.cwd()),

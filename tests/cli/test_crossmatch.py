@@ -4,15 +4,14 @@ from __future__ import annotations
 
 import contextlib
 import io
+import os
 import subprocess
 import sys
 from pathlib import Path
 from unittest import mock
 
 import pyarrow.parquet as pq
-from rich.console import Console
 
-from astroprep.cli import show
 from astroprep.cli.main import main
 
 
@@ -22,7 +21,7 @@ def astroprep(*arguments: object, cwd: Path) -> subprocess.CompletedProcess[str]
     out, err = io.StringIO(), io.StringIO()
     with (
         mock.patch.object(sys, "argv", words),
-        mock.patch.object(show, "out", Console(file=out, width=200, **show.PLAIN)),
+        mock.patch.dict(os.environ, COLUMNS="200"),
         contextlib.redirect_stdout(out),
         contextlib.redirect_stderr(err),
         contextlib.chdir(cwd),

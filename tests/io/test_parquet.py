@@ -209,6 +209,18 @@ def test_bands_have_one_code_in_every_batch(tmp_path):
     assert np.isnan(parts[0].error).all()
 
 
+def test_a_band_that_the_metadata_do_not_name_is_refused(tmp_path, batch):
+    n = batch.n_points
+    many = replace(batch, band=np.arange(n) % 2, meta=replace(batch.meta, bands=("g", "r")))
+    path = tmp_path / "b.parquet"
+    write_batch(path, many)
+    table = pq.read_table(path)
+    about = {**table.schema.metadata, b"bands": b'["g"]'}
+    pq.write_table(table.replace_schema_metadata(about), path)
+    with open_survey(path) as survey, pytest.raises(DataError, match=r"holds r, .* bands \(g\)"):
+        list(survey.iter_batches(10))
+
+
 def test_nulls_become_empty_curves_and_nan(tmp_path):
     table = pa.table(
         {

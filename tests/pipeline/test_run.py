@@ -93,6 +93,29 @@ def test_classify_needs_no_torch(result, survey_file, tmp_path):
     assert int(done.stdout) == result.metrics["counts"]["result"]
 
 
+def test_the_command_line_classifies_without_what_takes_longest_to_import(
+    result, survey_file, tmp_path
+):
+    """pandas by `pyarrow.array`, pictures and tables by nobody, rich where a table is printed."""
+    code = f"""
+        import sys
+        from astroprep.cli.main import main
+        sys.argv = ["astroprep", "classify", {str(result.out / "bundle.apz")!r},
+                    {str(survey_file)!r}, "--out", {str(tmp_path / "lean.parquet")!r}]
+        try:
+            main()
+        except SystemExit as end:
+            assert not end.code
+        heavy = "pandas rich.console scipy.special scipy.stats scipy.optimize sklearn astropy"
+        print([name for name in heavy.split() if name in sys.modules])
+    """
+    words = [sys.executable, "-W", "ignore", "-c", textwrap.dedent(code)]
+    done = subprocess.run(words, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert f"{result.metrics['counts']['result']} in the result" in done.stdout
+    assert done.stdout.splitlines()[-1] == "[]"
+
+
 def test_the_report_and_features_are_there(result):
     assert "</html>" in (result.out / "report.html").read_text()
     features = pq.read_table(result.out / "features.parquet")
