@@ -114,7 +114,29 @@ def runtimes(result: dict[str, Any]) -> list[tuple[str, str]]:
     return claims
 
 
+def cold(result: dict[str, Any]) -> list[tuple[str, str]]:
+    """Claims of `inference_cold.py`."""
+    row = {row["what"]: row for row in result["rows"]}
+    command, first = row["astroprep classify"], row["load bundle, first time"]
+    return [
+        (
+            f"one object from a process that has just begun, best of {command['runs']}",
+            f"`astroprep classify` in {command['wall_s']:.2f} s of wall time (median "
+            f"{command['wall_median_s']:.2f}), {command['cpu_s']:.2f} s of processor time; `import "
+            f"torch` alone takes {row['import torch']['work_s']:.2f} s, `import lightkurve` "
+            f"{row['import lightkurve']['work_s']:.2f}",
+        ),
+        (
+            "a bundle opened and proved, once imported",
+            f"{1e3 * first['work_s']:.0f} ms, again "
+            f"{1e3 * row['load bundle, again']['work_s']:.0f} ms; an ONNX Runtime session of the "
+            f"same network {1e3 * row['ONNX Runtime session']['work_s']:.0f} ms",
+        ),
+    ]
+
+
 CLAIMS = {
+    "cold": cold,
     "compress_coder": coder,
     "compress_table_micro": table,
     "compress_table_reference": table,
