@@ -21,7 +21,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import pickle
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -38,8 +37,8 @@ from survey_stars import MEASURES, SurveyStars, say
 
 from astroprep.compress.distil import DistilSettings, distil
 from astroprep.model.label_map import evaluate_mapped
-from astroprep.model.teachers import Teacher, TeacherSettings, train_teacher
-from astroprep.model.train import class_weights
+from astroprep.model.teachers import TeacherSettings, train_teacher
+from astroprep.model.train import class_weights, predict_logits
 from astroprep.pipeline.recipe import read_recipe
 from astroprep.pipeline.settings_tables import settings_from_table
 
@@ -59,25 +58,26 @@ def trees(stars: SurveyStars, kind: str, seed: int) -> Any:
     return made.fit(stars.features[stars.learn].astype(np.float32), y, weight[y])
 
 
-def distilled(stars: SurveyStars, seed: int, cache: Path) -> tuple[Teacher, torch.nn.Module]:
-    """The ensemble and its pupil by the recipe `distilled.toml`; made once."""
-    path = cache / f"{stars.survey}_distilled_{seed}.pkl"
-    if not path.exists():
-        recipe, arrays = read_recipe(RECIPE), stars.arrays
-        fit = training_of(recipe, seed)
-        ensemble = train_teacher(
-            arrays, stars.classes.size, settings_from_table(TeacherSettings, recipe.teachers), fit
-        )
-        pupil = distil(
-            spec_of(recipe, stars),
-            replace(arrays, teacher=ensemble.probability),
-            settings_from_table(DistilSettings, recipe.distillation),
-            fit,
-        )
-        path.write_bytes(pickle.dumps((ensemble, pupil.net)))
-        print(path.name, flush=True)
-    made: tuple[Teacher, torch.nn.Module] = pickle.loads(path.read_bytes())
-    return made
+def distilled(
+    stars: SurveyStars, seed: int, cache: Path, sides: list[tuple[SurveyStars, Any]]
+) -> None:
+    """Keep the logits of the ensemble and of its pupil, by the recipe `distilled.toml`."""
+    recipe, arrays = read_recipe(RECIPE), stars.arrays
+    fit = training_of(recipe, seed)
+    ensemble = train_teacher(
+        arrays, stars.classes.size, settings_from_table(TeacherSettings, recipe.teachers), fit
+    )
+    inputs = [(other.folded[r], stars.scale.apply(other.features[r])) for other, r in sides]
+    said = [np.log(ensemble.predict_proba(*both) + 1e-7) for both in inputs]
+    np.savez(cache / f"logits_{stars.survey}_teacher_{seed}.npz", *said)
+    pupil = distil(
+        spec_of(recipe, stars),
+        replace(arrays, teacher=ensemble.probability),
+        settings_from_table(DistilSettings, recipe.distillation),
+        fit,
+    )
+    said = [predict_logits(pupil.net, *both) for both in inputs]
+    np.savez(cache / f"logits_{stars.survey}_taught_{seed}.npz", *said)
 
 
 def answers(
@@ -85,17 +85,12 @@ def answers(
 ) -> list[NDArray[Any]]:
     """Logits of one model for stars of either survey; made once."""
     path = cache / f"logits_{stars.survey}_{model}_{seed}.npz"
+    if not path.exists() and model in ("teacher", "taught"):
+        distilled(stars, seed, cache, sides)
     if not path.exists():
         if model == "micro":
             net = stars.learned(seed, cache)
             made = [stars.logits(net, other, rows) for other, rows in sides]
-        elif model == "taught":
-            net = distilled(stars, seed, cache)[1]
-            made = [stars.logits(net, other, rows) for other, rows in sides]
-        elif model == "teacher":
-            ensemble = distilled(stars, seed, cache)[0]
-            inputs = [(o.folded[r], stars.scale.apply(o.features[r])) for o, r in sides]
-            made = [np.log(ensemble.predict_proba(*both) + 1e-7) for both in inputs]
         else:
             fitted = trees(stars, model, seed)
             made = [
