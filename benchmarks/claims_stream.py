@@ -114,7 +114,24 @@ def flat(result: dict[str, Any]) -> list[tuple[str, str]]:
     ]
 
 
+def ceiling(result: dict[str, Any]) -> list[tuple[str, str]]:
+    """Claims of `scale_ceiling.py`."""
+    claims = []
+    for verb in dict.fromkeys(row["verb"] for row in result["rows"]):
+        words = [
+            f"{row['peak_mb']:,} MB "
+            + (f"under {row['ceiling']}" if row["ceiling"] != "none" else "without a ceiling")
+            + ("" if row["exit"] == 0 else ", where it refused to begin")
+            for row in result["rows"]
+            if row["verb"] == verb
+        ]
+        what = f"memory that `astroprep {verb}` took ({result['data']})"
+        claims.append((what, "; ".join(words) + "; the same bytes out"))
+    return claims
+
+
 CLAIMS = {
+    "scale_ceiling": ceiling,
     "nightly_throughput": nights,
     "nightly_kill": killed,
     "nightly_fuzz": damaged,
