@@ -15,6 +15,8 @@ if TYPE_CHECKING:
 
 __all__ = ["check_bundle", "check_integer"]
 
+COLDEST = 1e-6  # logits over a temperature nearer to zero would be infinite
+
 
 def check_bundle(bundle: Bundle, source: str) -> None:
     """Whether the parts fit together."""
@@ -38,8 +40,13 @@ def check_bundle(bundle: Bundle, source: str) -> None:
             f"{sizes['n_auxiliary']} auxiliaries"
         )
     priors = np.asarray(bundle.priors, dtype=np.float64)
-    if not (np.isfinite(priors).all() and (priors > 0).all() and 0 < bundle.temperature < 1e6):
-        raise DataError(f"{source}: model.json: priors and temperature must be positive numbers")
+    if not (np.isfinite(priors).all() and (priors > 0).all()):
+        raise DataError(f"{source}: model.json: priors must be positive numbers")
+    if not COLDEST <= bundle.temperature <= 1 / COLDEST:
+        raise DataError(
+            f"{source}: model.json: the temperature must be positive, {COLDEST:g} to "
+            f"{1 / COLDEST:g}, is {bundle.temperature:g}"
+        )
     golden = bundle.golden
     n_golden = len(golden.folded)
     wanted = {

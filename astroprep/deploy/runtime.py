@@ -267,6 +267,7 @@ class _Session:
         names = ("Fail", "InvalidArgument", "InvalidGraph", "InvalidProtobuf", "NoSuchFile")
         self._errors = (
             RuntimeError,
+            UnicodeDecodeError,  # its own message about a name that is no text
             *(getattr(state, n) for n in (*names, "NotImplemented", "RuntimeException")),
         )
         self._source = source
@@ -279,7 +280,12 @@ class _Session:
             [ort.OrtValue.ortvalue_from_numpy(np.ascontiguousarray(a)) for a in tensors.values()],
         )
         try:
-            self._session = ort.InferenceSession(graph, options, providers=["CPUExecutionProvider"])
+            self._session = ort.InferenceSession(
+                graph,
+                options,
+                providers=["CPUExecutionProvider"],
+                enable_fallback=0,  # it would print, and try the same once more
+            )
         except self._errors as error:
             raise self._refused(error) from None
         self.shape = tuple(self._session.get_outputs()[0].shape)
