@@ -8,7 +8,8 @@ import numpy as np
 
 from astroprep.deploy.integer_part import restore_network
 from astroprep.deploy.onnx import check_graph
-from astroprep.errors import DataError
+from astroprep.errors import ConfigError, DataError
+from astroprep.model.spec import check_format
 
 if TYPE_CHECKING:
     from astroprep.deploy.bundle import Bundle
@@ -21,6 +22,10 @@ COLDEST = 1e-6  # logits over a temperature nearer to zero would be infinite
 def check_bundle(bundle: Bundle, source: str) -> None:
     """Whether the parts fit together."""
     network, n_classes = bundle.network, len(bundle.classes)
+    try:
+        check_format(network, f"{source}: model.json")
+    except ConfigError as error:
+        raise DataError(f"{error}; a newer astroprep may have written it") from None
     sizes = {}
     for key in ("n_channels", "n_bins", "n_auxiliary", "n_classes"):
         size = network.get(key)

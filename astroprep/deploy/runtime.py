@@ -79,8 +79,8 @@ class Runtime:
             raise ConfigError(f"n_threads must be at least 1, got {n_threads!r}")
         if engine not in get_args(Engine):
             raise ConfigError(f"engine must be one of {get_args(Engine)}, got {engine!r}")
-        self.source = "bundle" if isinstance(bundle, Bundle) else str(bundle)
         self.bundle = bundle if isinstance(bundle, Bundle) else read_bundle(bundle)
+        self.source = self.bundle.source
         part = self.bundle.integer
         if engine == "integer" and part is None:
             raise ConfigError(f"{self.source}: holds no integer network; use engine='float'")

@@ -166,6 +166,7 @@ def test_a_missing_file_is_named(tmp_path: Path) -> None:
         (_edit("model.json", classes=["\ud800", "b", "c"]), "model.json: not readable"),
         (lambda p: p.update({"recipe.json": "{}".encode("utf-16")}), "recipe.json: not readable"),
         (_edit("model.json", tensors={"w": [2**31 - 1] * 1000}), "bad shape"),
+        (_edit("model.json", network={"format": "firenet-9"}), "got 'firenet-9'; a newer"),
         (_edit("model.json", tensors={"stem.conv.weight": [12, 4, 5]}), "weights.bin"),
         (_edit("model.json", tensors={"w": [2**30, 2**30]}), "at most"),
         (_edit("model.json", tensors={"w": [-1]}), "bad shape"),
