@@ -25,7 +25,15 @@ def arrow_numbers(values: NDArray[Any], is_null: NDArray[np.bool_] | None = None
         NaN stays NaN.
     is_null : bool array, shape (n,), optional
         Whose values are not there.
+
+    Raises
+    ------
+    TypeError
+        If the values are of another kind.
     """
+    if values.dtype.kind not in "biuf" or values.ndim != 1:
+        raise TypeError(f"needs numbers in one row, got {values.dtype} of shape {values.shape}")
+    values = values.astype(values.dtype.newbyteorder("="), copy=False)  # as Arrow means its bytes
     data = _bits(values) if values.dtype.kind == "b" else pa.py_buffer(np.ascontiguousarray(values))
     valid = None if is_null is None else _bits(~is_null)
     return pa.Array.from_buffers(pa.from_numpy_dtype(values.dtype), values.size, [valid, data])
@@ -52,17 +60,25 @@ def numpy_numbers(column: pa.Array | pa.ChunkedArray) -> NDArray[Any]:
     """Numbers of Arrow as a numpy array of the same type, shape (n,); read-only where shared.
 
     Null becomes NaN, and whole numbers and truth values beside it float64.
+
+    Raises
+    ------
+    TypeError
+        If the column does not hold numbers.
     """
+    kind = column.type
+    if not (pa.types.is_integer(kind) or pa.types.is_floating(kind) or pa.types.is_boolean(kind)):
+        raise TypeError(f"needs numbers, got {kind}")
     if isinstance(column, pa.ChunkedArray):
         column = column.chunk(0) if column.num_chunks == 1 else column.combine_chunks()
-    kind = np.dtype(column.type.to_pandas_dtype())
+    dtype = np.dtype(kind.to_pandas_dtype())
     n, start = len(column), column.offset
     data = column.buffers()[1] if n else b""
-    if kind.kind == "b":
+    if dtype.kind == "b":
         bits = np.frombuffer(data, np.uint8)
         values = np.unpackbits(bits, count=start + n, bitorder="little")[start:].astype(bool)
     else:
-        values = np.frombuffer(data, kind, n, start * kind.itemsize if n else 0)
+        values = np.frombuffer(data, dtype, n, start * dtype.itemsize if n else 0)
     if column.null_count:
         values = np.where(numpy_numbers(column.is_valid()), values, np.nan)
     return values

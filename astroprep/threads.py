@@ -11,6 +11,8 @@ from concurrent.futures import ThreadPoolExecutor
 
 import numba
 
+from astroprep.errors import ConfigError
+
 __all__ = ["for_objects", "in_chunks"]
 
 CHUNK = 64  # curves that a thread takes at a time
@@ -28,7 +30,14 @@ def in_chunks(n_curves: int, jobs: int | None, work: Callable[[int, int], None])
         Threads; None takes numba's number of threads.
     work : callable
         Releases the interpreter lock; its result must not depend on the slicing.
+
+    Raises
+    ------
+    ConfigError
+        If ``jobs`` is below 1.
     """
+    if jobs is not None and jobs < 1:
+        raise ConfigError(f"jobs must be at least 1, got {jobs!r}")
     threads = _threads(n_curves) if jobs is None else jobs
     size = max(1, min(CHUNK, -(-n_curves // (4 * threads))))
     starts = range(0, n_curves, size)

@@ -4,8 +4,8 @@ Mutations of a bundle with an integer network: flipped, deleted, inserted and re
 archive; truncation; parts changed with the manifest made to agree, as an attacker would; parts
 that inflate beyond their limit; names that lead out of the archive; tensors and networks of huge
 sizes; other versions. A case passes if it gives a `DataError` whose message is one line that
-begins with the file, or a bundle that is whole; and if nothing else happened: no other exception,
-no warning, no import, no file opened, no process started.
+begins with the file, or a bundle that is whole and that both runtimes take; and if nothing else
+happened: no other exception, no warning, no import, no file opened, no process started.
 
     python benchmarks/inference_fuzz.py
 """
@@ -29,7 +29,25 @@ import numpy as np
 from record import record
 
 Rng = np.random.Generator
-NUMBERS = (-1, 0, 1, 2, 255, 1 << 16, 1 << 31, 1 << 62, 10**30, 0.5, 1e308, True, None, "1", [], {})
+NUMBERS = (
+    -1,
+    0,
+    1,
+    2,
+    255,
+    1 << 16,
+    1 << 31,
+    1 << 62,
+    10**30,
+    10**400,
+    0.5,
+    1e308,
+    True,
+    None,
+    "1",
+    [],
+    {},
+)
 
 
 def make_bundle() -> bytes:
@@ -117,6 +135,17 @@ def _bytes(data: bytes, parts: dict[str, bytes], rng: Rng) -> bytes:
     return mutated(data, rng, int(rng.integers(1, 5)))
 
 
+def _weights(data: bytes, parts: dict[str, bytes], rng: Rng) -> bytes:
+    """Damage that the checksum of the weights does not tell, so that the decoder meets it."""
+    from astroprep.compress.weights import HEADER_BYTES, checksum
+
+    weights = parts["weights.bin"]
+    body = mutated(weights[HEADER_BYTES:], rng, int(rng.integers(1, 5)))
+    shapes = json.loads(parts["model.json"])["tensors"]
+    head = weights[:3] + checksum(shapes, body).to_bytes(4, "little")
+    return pack({**parts, "weights.bin": head + body})
+
+
 def _truncated(data: bytes, parts: dict[str, bytes], rng: Rng) -> bytes:
     return data[: int(rng.integers(len(data)))]
 
@@ -178,7 +207,8 @@ def _version(data: bytes, parts: dict[str, bytes], rng: Rng) -> bytes:
 KINDS: dict[str, tuple[Callable[[bytes, dict[str, bytes], Rng], bytes], float]] = {
     "bytes of the archive": (_bytes, 0.35),
     "truncated": (_truncated, 0.1),
-    "bytes of a part, resealed": (_resealed, 0.25),
+    "bytes of a part, resealed": (_resealed, 0.2),
+    "bytes of the weights, their checksum too": (_weights, 0.05),
     "values of a part, resealed": (_values, 0.2),
     "inflates beyond its limit": (_bomb, 0.01),
     "names that lead outside": (_names, 0.03),
@@ -190,13 +220,16 @@ KINDS: dict[str, tuple[Callable[[bytes, dict[str, bytes], Rng], bytes], float]] 
 def judge(case: bytes, events: list[str]) -> str:
     """What became of a case."""
     from astroprep.deploy.bundle import parse_bundle
+    from astroprep.deploy.runtime import Runtime
     from astroprep.errors import DataError
 
     events.clear()
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         try:
-            parse_bundle(case, "night.apz")
+            bundle = parse_bundle(case, "night.apz")
+            Runtime(bundle)
+            Runtime(bundle, engine="float")
         except DataError as error:
             text = str(error)
             outcome = "refused"

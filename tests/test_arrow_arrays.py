@@ -81,6 +81,22 @@ def test_text_is_that_of_pyarrow(words):
     assert arrow_text(np.array([*words, None], object)[:-1]).equals(ours)
 
 
+@pytest.mark.parametrize("dtype", [">f8", ">i4", ">u2", ">f2"])
+def test_numbers_of_the_other_byte_order_are_turned(dtype):
+    values = np.array([1, 2, 300], dtype)
+    np.testing.assert_array_equal(arrow_numbers(values).to_pylist(), values)
+
+
+def test_what_is_no_row_of_numbers_is_refused():
+    for values in (["a"], [b"a"], [1j], [None], np.zeros(2, "M8[D]"), np.zeros((2, 2)), 1.0):
+        with pytest.raises(TypeError, match="needs numbers"):
+            arrow_numbers(np.asarray(values))
+    days = pa.array([1, 2, 3], pa.int32()).cast(pa.date32())
+    for column in (days, days[:1], pa.nulls(3), pa.array(["a"]), days.dictionary_encode()):
+        with pytest.raises(TypeError, match="needs numbers"):
+            numpy_numbers(column)
+
+
 def test_text_that_is_none_is_refused():
     with pytest.raises(AttributeError):
         arrow_text([1.5])

@@ -92,6 +92,8 @@ class Bundle:
         Of the packages that made it.
     integer : IntegerPart, optional
         Makes the runtime compute in integers.
+    source : str, default "bundle"
+        Where it was read, for messages; not stored.
     """
 
     classes: tuple[str, ...]
@@ -107,6 +109,7 @@ class Bundle:
     golden: Golden
     versions: dict[str, str] = field(default_factory=dict)
     integer: IntegerPart | None = None
+    source: str = "bundle"
 
     @property
     def n_parameters(self) -> int:
@@ -288,6 +291,7 @@ def parse_bundle(data: bytes, source: str) -> Bundle:
         recipe=recipe.content,
         golden=Golden(golden.array("folded"), golden.array("auxiliary"), golden.array("logits")),
         versions={str(k): str(v) for k, v in versions.content.items()},
+        source=source,
     )
     check_bundle(bundle, source)
     if integer is not None:

@@ -8,17 +8,24 @@ import numpy as np
 
 from astroprep.deploy.integer_part import restore_network
 from astroprep.deploy.onnx import check_graph
-from astroprep.errors import DataError
+from astroprep.errors import ConfigError, DataError
+from astroprep.model.spec import check_format
 
 if TYPE_CHECKING:
     from astroprep.deploy.bundle import Bundle
 
 __all__ = ["check_bundle", "check_integer"]
 
+COLDEST = 1e-6  # logits over a temperature nearer to zero would be infinite
+
 
 def check_bundle(bundle: Bundle, source: str) -> None:
     """Whether the parts fit together."""
     network, n_classes = bundle.network, len(bundle.classes)
+    try:
+        check_format(network, f"{source}: model.json")
+    except ConfigError as error:
+        raise DataError(f"{error}; a newer astroprep may have written it") from None
     sizes = {}
     for key in ("n_channels", "n_bins", "n_auxiliary", "n_classes"):
         size = network.get(key)
@@ -38,8 +45,13 @@ def check_bundle(bundle: Bundle, source: str) -> None:
             f"{sizes['n_auxiliary']} auxiliaries"
         )
     priors = np.asarray(bundle.priors, dtype=np.float64)
-    if not (np.isfinite(priors).all() and (priors > 0).all() and 0 < bundle.temperature < 1e6):
-        raise DataError(f"{source}: model.json: priors and temperature must be positive numbers")
+    if not (np.isfinite(priors).all() and (priors > 0).all()):
+        raise DataError(f"{source}: model.json: priors must be positive numbers")
+    if not COLDEST <= bundle.temperature <= 1 / COLDEST:
+        raise DataError(
+            f"{source}: model.json: the temperature must be positive, {COLDEST:g} to "
+            f"{1 / COLDEST:g}, is {bundle.temperature:g}"
+        )
     golden = bundle.golden
     n_golden = len(golden.folded)
     wanted = {

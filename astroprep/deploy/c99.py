@@ -106,7 +106,7 @@ def c99_sources(
         "body": "\n".join(f"    {line}" for line in _body(network, arena)),
         "mean_multiplier": network.mean_multiplier,
         "mean_shift": network.mean_shift,
-        "logit_scale": f"{np.float32(network.logit_scale):.9g}F",
+        "logit_scale": _float(np.float32(network.logit_scale)),
         "class_names": ", ".join(_text(label) for label in classes),
         **_input_factors(network),
     }
@@ -187,11 +187,14 @@ def _input_factors(network: IntegerNetwork) -> dict[str, str]:
     names = ("folded_inverse", "folded_zero", "auxiliary_inverse", "auxiliary_zero")
     arrays = [array for pair in network.ranges.input_factors() for array in pair]
     return {
-        name: ", ".join(
-            f"{v:.9g}F" if "." in f"{v:.9g}" or "e" in f"{v:.9g}" else f"{v:.9g}.0F" for v in array
-        )
-        for name, array in zip(names, arrays, strict=True)
+        name: ", ".join(_float(v) for v in array) for name, array in zip(names, arrays, strict=True)
     }
+
+
+def _float(value: np.float32) -> str:
+    """Literal of C; without point or exponent the suffix would be an error."""
+    digits = f"{value:.9g}"
+    return f"{digits}F" if "." in digits or "e" in digits else f"{digits}.0F"
 
 
 def _text(label: str) -> str:

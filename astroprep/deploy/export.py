@@ -49,8 +49,8 @@ def export_bundle(
     """
     if target not in get_args(Target):
         raise ConfigError(f"export: target must be one of {', '.join(get_args(Target))}")
-    source = "bundle" if isinstance(bundle, Bundle) else str(bundle)
     opened = bundle if isinstance(bundle, Bundle) else read_bundle(bundle)
+    source = opened.source
     tensors = opened.tensors()
     network = None
     if opened.integer is not None:

@@ -12,6 +12,8 @@ from astroprep.errors import DataError
 
 __all__ = ["PartReader"]
 
+MOST_AXES = 8  # of a tensor; ours have four
+
 
 class PartReader:
     """Typed access to one JSON part; whatever is not as expected is a DataError."""
@@ -38,14 +40,20 @@ class PartReader:
 
     def number(self, key: str) -> float:
         """Number of that name."""
-        return float(self._get(key, (int, float)))
+        return self._floats(key, [self._get(key, (int, float))])[0]
 
     def numbers(self, key: str) -> tuple[float, ...]:
         """List of numbers."""
         values = self._get(key, list)
         if not all(isinstance(v, int | float) and not isinstance(v, bool) for v in values):
             raise DataError(f"{self.source}: {key!r} must be numbers")
-        return tuple(float(v) for v in values)
+        return self._floats(key, values)
+
+    def _floats(self, key: str, values: list[Any]) -> tuple[float, ...]:
+        try:
+            return tuple(float(v) for v in values)
+        except OverflowError:
+            raise DataError(f"{self.source}: {key!r} has a number that no float holds") from None
 
     def texts(self, key: str) -> tuple[str, ...]:
         """List of texts."""
@@ -58,7 +66,7 @@ class PartReader:
         """Shapes of tensors by name, in order."""
         out = {}
         for name, shape in self.mapping(key).items():
-            if not isinstance(shape, list) or not all(
+            if not (isinstance(shape, list) and len(shape) <= MOST_AXES) or not all(
                 isinstance(n, int) and not isinstance(n, bool) and 0 <= n < 1 << 31 for n in shape
             ):
                 raise DataError(f"{self.source}: {key!r} has a bad shape for {name!r}")

@@ -162,9 +162,13 @@ def from_json(data: bytes) -> Any:
     Raises
     ------
     ValueError, TypeError, OverflowError, RecursionError
-        For bytes that are no JSON, or hold an array that is none.
+        For bytes that are no JSON in UTF-8, hold an array that is none, or text that nothing can
+        write again.
     """
-    return _from_plain(json.loads(data, parse_constant=_refuse_constant))
+    content = json.loads(data.decode(), parse_constant=_refuse_constant)
+    if b"\\ud" in data.lower():  # half of a pair of surrogates is no text
+        json.dumps(content, ensure_ascii=False).encode()
+    return _from_plain(content)
 
 
 def _refuse_constant(text: str) -> float:

@@ -79,8 +79,8 @@ class Runtime:
             raise ConfigError(f"n_threads must be at least 1, got {n_threads!r}")
         if engine not in get_args(Engine):
             raise ConfigError(f"engine must be one of {get_args(Engine)}, got {engine!r}")
-        self.source = "bundle" if isinstance(bundle, Bundle) else str(bundle)
         self.bundle = bundle if isinstance(bundle, Bundle) else read_bundle(bundle)
+        self.source = self.bundle.source
         part = self.bundle.integer
         if engine == "integer" and part is None:
             raise ConfigError(f"{self.source}: holds no integer network; use engine='float'")
@@ -267,6 +267,7 @@ class _Session:
         names = ("Fail", "InvalidArgument", "InvalidGraph", "InvalidProtobuf", "NoSuchFile")
         self._errors = (
             RuntimeError,
+            UnicodeDecodeError,  # its own message about a name that is no text
             *(getattr(state, n) for n in (*names, "NotImplemented", "RuntimeException")),
         )
         self._source = source
@@ -279,7 +280,12 @@ class _Session:
             [ort.OrtValue.ortvalue_from_numpy(np.ascontiguousarray(a)) for a in tensors.values()],
         )
         try:
-            self._session = ort.InferenceSession(graph, options, providers=["CPUExecutionProvider"])
+            self._session = ort.InferenceSession(
+                graph,
+                options,
+                providers=["CPUExecutionProvider"],
+                enable_fallback=0,  # it would print, and try the same once more
+            )
         except self._errors as error:
             raise self._refused(error) from None
         self.shape = tuple(self._session.get_outputs()[0].shape)

@@ -82,7 +82,7 @@ class Classifier:
         self.classes = self.bundle.classes
         self.quantity = about.quantity
         self.trained_with = about.trained_with
-        self.steps = restore_steps(about, period_source)
+        self.steps = restore_steps(about, period_source, self.bundle.source)
         self.runtime = Runtime(self.bundle, n_threads)
         self.scale = restore_scale(self.bundle)
         self.priors = np.array(about.priors)

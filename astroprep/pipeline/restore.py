@@ -98,18 +98,21 @@ def read_note(bundle: Bundle) -> Note:
     except ValidationError as wrong:
         places = sorted({".".join(map(str, error["loc"])) for error in wrong.errors()})
         raise DataError(
-            f"bundle: its recipe lacks, or has damaged: {', '.join(places)}; fetch it again"
+            f"{bundle.source}: its recipe lacks, or has damaged: {', '.join(places)}; "
+            "fetch it again"
         ) from None
     n_train = len(note.train_shares) or len(bundle.classes)
     if not len(note.priors) == n_train == len(bundle.classes):
         raise DataError(
-            f"bundle: its recipe has priors of {len(note.priors)} classes, the network has "
-            f"{len(bundle.classes)}; fetch it again"
+            f"{bundle.source}: its recipe has priors of {len(note.priors)} classes, the network "
+            f"has {len(bundle.classes)}; fetch it again"
         )
     return note
 
 
-def restore_steps(note: Note, source: Literal["search", "column"] | None) -> list[Transformer]:
+def restore_steps(
+    note: Note, source: Literal["search", "column"] | None, bundle: str = "bundle"
+) -> list[Transformer]:
     """Fitted steps of a bundle, with the period taken from where it is wanted.
 
     Parameters
@@ -118,6 +121,8 @@ def restore_steps(note: Note, source: Literal["search", "column"] | None) -> lis
         Holds tables, versions and states of the steps.
     source : {"search", "column"} or None
         Where periods come from; None as in training.
+    bundle : str, default "bundle"
+        Named in errors.
 
     Raises
     ------
@@ -137,12 +142,12 @@ def restore_steps(note: Note, source: Literal["search", "column"] | None) -> lis
             step = step_from_table(table)
             if version is not None and step.version != version:
                 raise DataError(
-                    f"bundle: it was made with version {version} of {table['step']}, "
+                    f"{bundle}: it was made with version {version} of {table['step']}, "
                     f"this astroprep has version {step.version}; train it again"
                 )
             steps.append(step.load_state(state))
     except ConfigError as error:
-        raise DataError(f"bundle: its recipe cannot be restored: {error}") from error
+        raise DataError(f"{bundle}: its recipe cannot be restored: {error}") from error
     return steps
 
 
@@ -161,7 +166,7 @@ def restore_taxonomy(bundle: Bundle) -> Taxonomy | None:
     try:
         return Taxonomy.from_table(table).of(bundle.classes)
     except (ConfigError, *BAD_CONTENT) as error:
-        raise DataError(f"bundle: its taxonomy cannot be restored: {error}") from error
+        raise DataError(f"{bundle.source}: its taxonomy cannot be restored: {error}") from error
 
 
 def restore_scale(bundle: Bundle) -> AuxiliaryScale:
@@ -176,10 +181,12 @@ def restore_scale(bundle: Bundle) -> AuxiliaryScale:
         scale = AuxiliaryScale(**bundle.auxiliary_state)
         made = scale.apply(np.zeros((1, scale.median.size))).shape[1]
     except BAD_CONTENT as error:
-        raise DataError(f"bundle: its scale of auxiliaries cannot be restored: {error}") from error
+        raise DataError(
+            f"{bundle.source}: its scale of auxiliaries cannot be restored: {error}"
+        ) from error
     if made != len(bundle.feature_names):
         raise DataError(
-            f"bundle: its scale makes {made} auxiliaries, the network takes "
+            f"{bundle.source}: its scale makes {made} auxiliaries, the network takes "
             f"{len(bundle.feature_names)}; fetch it again"
         )
     return scale

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import shutil
 import struct
 import subprocess
@@ -29,7 +30,8 @@ int main(void)
     static const char *const names[] = ASTROPREP_CLASS_NAMES;
     int32_t logits[ASTROPREP_N_CLASSES], best;
     if (sizeof inverse != ASTROPREP_N_CHANNELS * sizeof(float)
-        || sizeof names != ASTROPREP_N_CLASSES * sizeof *names)
+        || sizeof names != ASTROPREP_N_CLASSES * sizeof *names
+        || !(ASTROPREP_LOGIT_SCALE > 0.0F))
         return 1;
     while (fread(folded, 1, sizeof folded, stdin) == sizeof folded
            && fread(extra, 1, ASTROPREP_N_AUXILIARY, stdin) == ASTROPREP_N_AUXILIARY) {
@@ -109,6 +111,12 @@ def test_integers_only_and_no_library(make_integer: Any) -> None:
     assert not words & {"float", "double", "malloc", "calloc", "free", "int64_t"}
     assert [line for line in code if line.startswith("#include")] == ['#include "astroprep.h"']
     assert source.isascii()
+
+
+def test_whole_numbers_are_literals_of_floats(make_integer: Any) -> None:
+    """``1F`` is no literal of C."""
+    network = dataclasses.replace(make_integer("nano", 7)[0], logit_scale=1.0)
+    assert "LOGIT_SCALE 1.0F\n" in c99_sources(network, ["a", "b", "c"])[1]
 
 
 def test_equal_text_and_a_name_of_its_own(make_integer: Any) -> None:

@@ -85,6 +85,16 @@ def test_a_graph_of_another_network_stops_it(bundle: Bundle) -> None:
         Runtime(parse_bundle(bundle_bytes(dataclasses.replace(bundle, graph=swapped)), "x"))
 
 
+def test_a_graph_with_a_name_that_is_no_text_is_one_clear_error(
+    bundle: Bundle, capfd: pytest.CaptureFixture[str]
+) -> None:
+    """ONNX Runtime cannot decode its own message then, and would print and try again."""
+    odd = bundle.graph.replace(b"\x02t3", b"\x02t\x99", 1)
+    with pytest.raises(DataError, match=r"cannot run graph\.onnx"):
+        Runtime(parse_bundle(bundle_bytes(dataclasses.replace(bundle, graph=odd)), "x"))
+    assert capfd.readouterr().out == ""
+
+
 CLASSIFY = """
 import sys
 import numpy as np

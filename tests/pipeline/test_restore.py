@@ -7,7 +7,7 @@ import dataclasses
 
 import pytest
 
-from astroprep.deploy.bundle import read_bundle
+from astroprep.deploy.bundle import read_bundle, write_bundle
 from astroprep.errors import DataError
 from astroprep.pipeline.classify import Classifier
 from astroprep.pipeline.restore import read_note
@@ -38,7 +38,7 @@ def test_a_bundle_of_a_run_is_restored(bundle, recipe):
 @pytest.mark.parametrize("key", ["name", "survey", "quantity", "trained_with", "steps", "priors"])
 @pytest.mark.parametrize("value", [None, 5, ["x"], {"x": 1}])
 def test_a_key_that_is_missing_or_of_another_type_is_named(bundle, key, value):
-    with pytest.raises(DataError, match=f"bundle: its recipe lacks, or has damaged: {key}"):
+    with pytest.raises(DataError, match=rf"bundle\.apz: its recipe lacks, or has damaged: {key}"):
         Classifier(changed(bundle, **{key: value}))
 
 
@@ -61,6 +61,14 @@ def test_a_step_made_up_is_refused(bundle, change, message):
         Classifier(changed(bundle, steps=steps))
 
 
+def test_the_file_is_named(bundle, tmp_path):
+    path = tmp_path / "night.apz"
+    for change in ({"recipe": {}}, {"auxiliary_state": {}}):
+        write_bundle(path, dataclasses.replace(bundle, **change))
+        with pytest.raises(DataError, match=r"night\.apz: its"):
+            Classifier(path)
+
+
 def test_priors_of_other_classes_are_refused(bundle):
     with pytest.raises(DataError, match="priors of 1 classes"):
         Classifier(changed(bundle, priors=[1.0]))
@@ -72,7 +80,7 @@ def test_priors_of_other_classes_are_refused(bundle):
 @pytest.mark.parametrize("key", ["median", "sigma", "marked"])
 def test_a_scale_that_does_not_fit_is_refused(bundle, key, value):
     state = {**bundle.auxiliary_state, key: value}
-    with pytest.raises(DataError, match="bundle: its scale"):
+    with pytest.raises(DataError, match=r"bundle\.apz: its scale"):
         Classifier(dataclasses.replace(bundle, auxiliary_state=state))
-    with pytest.raises(DataError, match="bundle: its scale"):
+    with pytest.raises(DataError, match=r"bundle\.apz: its scale"):
         Classifier(dataclasses.replace(bundle, auxiliary_state={**state, "x": 1}))
