@@ -135,7 +135,25 @@ def cold(result: dict[str, Any]) -> list[tuple[str, str]]:
     ]
 
 
+def flips(result: dict[str, Any]) -> list[tuple[str, str]]:
+    """Claims of `inference_flips.py`."""
+    words = {
+        "matrix products": "with periodograms by matrix products in place of transforms",
+        "last place": "with every brightness and error moved by one unit in the last place",
+    }
+    return [
+        (
+            f"classes of {row['objects']:,} Catalina stars by the integer network, {words[name]}",
+            f"{row['classes_differ']:,} differ; {row['inputs_differ']:,} stars have another input, "
+            f"{row['logits_differ']:,} another integer logit",
+        )
+        for row in result["rows"]
+        if (name := row["inputs"]) in words
+    ]
+
+
 CLAIMS = {
+    "inference_flips": flips,
     "cold": cold,
     "compress_coder": coder,
     "compress_table_micro": table,
