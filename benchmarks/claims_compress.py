@@ -23,7 +23,8 @@ def coder(result: dict[str, Any]) -> list[tuple[str, str]]:
 def table(result: dict[str, Any]) -> list[tuple[str, str]]:
     """Claims of `compress_table.py`: means over seeds, with the spread where there are several.
 
-    The interval of a change is one seed's (paired bootstrap of the objects), its ends averaged.
+    Networks that lose more than five points of recall of some class, the gate of ``astroprep
+    compress``, are counted. The interval of a change is one seed's (paired bootstrap of the objects), its ends averaged.
     """
     n_seeds = len(result["seeds"])
     about = f"{n_seeds} seed{'s' * (n_seeds > 1)}, {result['retrain']} epochs of retraining"
@@ -49,13 +50,16 @@ def table(result: dict[str, Any]) -> list[tuple[str, str]]:
             for key in ("compressed_bytes", "ratio", "context_bytes", "huffman_bytes", "joules")
         )
         spent = [row["milliseconds"] for row in rows if row["milliseconds"] is not None]
+        refused = sum(bool(row["refused"]) for row in rows)
         claims.append(
             (
                 f"Catalina South, {result['network']} network, {name} ({about})",
                 f"{size:,.0f} bytes ({ratio:.1f} times smaller; weights by context "
                 f"{context:,.0f}, by Huffman {huffman:,.0f}), accuracy {share('accuracy')}, "
                 f"balanced {share('balanced_accuracy')}{change}, F1 {share('macro_f1')}, rare "
-                f"classes {share('rare_recall')} %; {1e6 * joules:.2f} µJ by the model"
+                f"classes {share('rare_recall')} %"
+                + (f", {refused} of {n_seeds} over five points of a class" if refused else "")
+                + f"; {1e6 * joules:.2f} µJ by the model"
                 + (f", {1e3 * mean(spent):.1f} µs" if spent else ""),
             )
         )
