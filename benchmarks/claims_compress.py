@@ -24,7 +24,8 @@ def table(result: dict[str, Any]) -> list[tuple[str, str]]:
     """Claims of `compress_table.py`: means over seeds, with the spread where there are several.
 
     Networks that lose more than five points of recall of some class, the gate of ``astroprep
-    compress``, are counted. The interval of a change is one seed's (paired bootstrap of the objects), its ends averaged.
+    compress``, are counted. The interval of a change is one seed's (paired bootstrap of the
+    objects), its ends averaged.
     """
     n_seeds = len(result["seeds"])
     about = f"{n_seeds} seed{'s' * (n_seeds > 1)}, {result['retrain']} epochs of retraining"
