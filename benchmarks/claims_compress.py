@@ -81,9 +81,46 @@ def seeds(result: dict[str, Any]) -> list[tuple[str, str]]:
                 for words, gap in zip(
                     ("balanced", "F1"), row["minus_reference"].values(), strict=True
                 )
-            ),
+            )
+            + _lost(row),
         )
         for row in result["rows"]
+    ]
+
+
+def _lost(row: dict[str, Any]) -> str:
+    lost = row["lost_recall"]
+    if lost["mean_loss"] <= 0:
+        return ""
+    over = sum(bool(names) for names in lost["over_gate"])
+    return (
+        f"; most recall lost by {lost['class']} in the mean, {100 * lost['mean_loss']:.1f} points; "
+        f"a class loses over five in {over} of {len(row['bytes'])} seeds"
+    )
+
+
+def sweep(result: dict[str, Any]) -> list[tuple[str, str]]:
+    """Claims of `compress_sweep.py`: balanced accuracy against sparsity."""
+
+    def share(sparsity: float, way: str) -> str:
+        values = [
+            100 * row["balanced_accuracy"]
+            for row in result["rows"]
+            if (row["sparsity"], row["way"]) == (sparsity, way)
+        ]
+        return f"{mean(values):.1f} ± {stdev(values):.1f}"
+
+    whole = share(0.0, "whole")
+    return [
+        (
+            f"Catalina South, {result['network']} network, {sparsity:.0%} of the weights zero "
+            f"({len(result['seeds'])} seeds), balanced accuracy",
+            f"in one shot {share(sparsity, 'one shot')}, with new statistics of batch norms "
+            f"{share(sparsity, 'recalibrated')}, retrained {share(sparsity, 'retrained')} % "
+            f"(whole {whole} %)",
+        )
+        for sparsity in sorted({row["sparsity"] for row in result["rows"]})
+        if sparsity
     ]
 
 
@@ -164,6 +201,7 @@ CLAIMS = {
     "compress_table_micro": table,
     "compress_table_reference": table,
     "compress_seeds": seeds,
+    "compress_sweep": sweep,
     "inference_winograd": winograd,
     "runtime": runtimes,
 }

@@ -21,6 +21,7 @@ from typing import Any
 import numpy as np
 from compress_data import (
     DATA,
+    MOST_LOST,
     RECIPE,
     Variables,
     made_once,
@@ -44,8 +45,6 @@ from astroprep.model.evaluate import bootstrap_difference
 from astroprep.pipeline.compare import answers, milliseconds
 from astroprep.pipeline.recipe import read_recipe
 from astroprep.pipeline.settings_tables import settings_from_table
-
-MOST_LOST = 0.05  # recall of a class: what `astroprep compress` allows by default
 
 
 def coded(made: CompressedNetwork) -> dict[str, int]:

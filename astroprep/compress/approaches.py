@@ -13,6 +13,7 @@ from astroprep.compress.chain import CompressSettings, compress_network, recalib
 from astroprep.compress.channels import shrink_channels
 from astroprep.compress.eight_bits import store_in_eight_bits, train_in_eight_bits, with_ranges
 from astroprep.compress.lowrank import factor_layers
+from astroprep.compress.match import match_classes
 from astroprep.compress.quantize import Calibration
 from astroprep.compress.share import stored_form
 from astroprep.compress.stored import CompressedNetwork, Progress, store_network, store_tensors
@@ -70,7 +71,7 @@ class Task:
         return self._compressed(net, sparsity=0.0, n_values=n_values)
 
     def _compressed(self, net: FireNet, **changes: Any) -> CompressedNetwork:
-        settings = replace(self.settings, quantization_aware=False, **changes)
+        settings = replace(self.settings, quantization_aware=False, match_classes=False, **changes)
         return compress_network(net, self.arrays, settings, self.fit, progress=self.progress)
 
     def tuned(self, net: FireNet) -> FireNet:
@@ -140,6 +141,9 @@ FLOATS: dict[str, Callable[[Task], CompressedNetwork]] = {
     "pruned": lambda task: task.pruned(),
     "shared": lambda task: task.shared(task.net),
     "pruned + shared": lambda task: task.shared(compress_by("pruned", task).net),
+    "pruned + shared + matched": lambda task: match_classes(
+        compress_by("pruned + shared", task), task.net, task.arrays
+    ),
     "channels": _narrow,
     "channels + shared": lambda task: task.shared(compress_by("channels", task).net),
     "low rank": _low_rank,

@@ -1,4 +1,4 @@
-"""The whole chain on one network: prune and retrain, share and fine-tune, code."""
+"""The whole chain on one network: prune and retrain, share and fine-tune, match, code."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ import numpy as np
 import torch
 
 from astroprep.compress.eight_bits import train_in_eight_bits
+from astroprep.compress.match import match_classes
 from astroprep.compress.prune import (
     Scope,
     apply_masks,
@@ -78,6 +79,9 @@ class CompressSettings:
         Training with the rounding in place.
     quantize_rate : float, default 0.05
         Its learning rate, in the same units.
+    match_classes : bool, default True
+        At the end move the biases of the last layer so that every class gets as much probability
+        on the training objects as the whole network gives it: without it rare classes lose recall.
 
     Raises
     ------
@@ -105,6 +109,7 @@ class CompressSettings:
     quantization_aware: bool = False
     quantize_epochs: int = 8
     quantize_rate: float = 0.05
+    match_classes: bool = True
 
     def __post_init__(self) -> None:
         rules = {
@@ -148,7 +153,8 @@ def compress_network(
 
     Batch norms stay while the network is pruned, because they keep retraining stable, with their
     statistics taken anew after every pass; they are folded before the weights are shared, so that
-    the values shared are the ones deployed.
+    the values shared are the ones deployed. What every class gets of the probability is kept
+    (`match_classes`).
 
     Parameters
     ----------
@@ -180,7 +186,8 @@ def compress_network(
     threads = torch.get_num_threads()
     torch.set_num_threads(fit.n_threads)
     try:
-        return _compress(net, arrays, settings, fit, calibration, progress)
+        made = _compress(net, arrays, settings, fit, calibration, progress)
+        return match_classes(made, net, arrays) if settings.match_classes else made
     finally:
         torch.set_num_threads(threads)
 

@@ -1,0 +1,120 @@
+"""The operating point of a compressed network: how often it says each class."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from astroprep.compress.share import to_grid
+from astroprep.compress.stored import CompressedNetwork, store_tensors
+from astroprep.compress.tensors import GridTensor, Tensor, dense, is_half
+from astroprep.errors import DataError
+from astroprep.model.calibrate import softmax
+from astroprep.model.firenet import FireNet
+from astroprep.model.train import TrainingArrays, predict_logits
+
+__all__ = ["class_offsets", "match_classes"]
+
+_BIAS = "head.bias"
+
+
+def class_offsets(
+    logits: NDArray[np.floating],
+    wanted: NDArray[np.floating],
+    *,
+    max_iterations: int = 1000,
+    tolerance: float = 1e-5,
+) -> NDArray[np.float64]:
+    """What to add to the logits of each class so that it gets a given share of the probability.
+
+    Parameters
+    ----------
+    logits : float array, shape (n_objects, n_classes)
+        To move.
+    wanted : float array, shape (n_classes,)
+        Mean probability of each class over the objects afterwards, positive; sums to 1.
+    max_iterations : int, default 1000
+        Bound on the number of steps.
+    tolerance : float, default 1e-5
+        Largest relative error of a share at which to stop.
+
+    Returns
+    -------
+    float64 array, shape (n_classes,)
+        Of mean zero.
+
+    Raises
+    ------
+    DataError
+        No objects, a logit that is not finite, or a wanted share that is not positive.
+
+    Notes
+    -----
+    The offsets maximise a concave function, so they are unique up to a constant. Each step moves
+    a class by the logarithm of wanted over present share: iterative scaling [1]_, which approaches
+    the maximum from anywhere.
+
+    References
+    ----------
+    .. [1] Darroch & Ratcliff 1972, Ann. Math. Statist. 43, 1470, doi:10.1214/aoms/1177692379
+    """
+    x, share = np.asarray(logits, dtype=np.float64), np.asarray(wanted, dtype=np.float64)
+    if x.ndim != 2 or not x.size or share.shape != x.shape[1:]:
+        raise DataError(
+            "class_offsets needs logits of at least one object and a share for each class, got "
+            f"shapes {x.shape} and {share.shape}"
+        )
+    if not np.isfinite(x).all() or not (np.isfinite(share) & (share > 0)).all():
+        raise DataError("class_offsets needs finite logits and positive shares of all classes")
+    share = share / share.sum()
+    offset = np.zeros(share.size)
+    for _ in range(max_iterations):
+        present = np.maximum(softmax(x + offset).mean(axis=0), np.finfo(np.float64).tiny)
+        step = np.log(share / present)
+        if np.abs(step).max() <= tolerance:
+            break
+        offset += step
+    return offset - offset.mean()
+
+
+def match_classes(
+    made: CompressedNetwork, net: FireNet, arrays: TrainingArrays
+) -> CompressedNetwork:
+    """Let a compressed network give each class as much probability as the one it was made from.
+
+    Pruning takes first from rare classes what tells them from a frequent neighbour: over all
+    training objects the compressed network gives them less probability, and their recall falls
+    even where all mean scores stay. The biases of the last layer bring that back, at no byte.
+
+    Parameters
+    ----------
+    made : CompressedNetwork
+        In whatever form its last bias is stored, it is stored again in the same.
+    net : FireNet
+        What it was made from.
+    arrays : TrainingArrays
+        What that was trained on. Labels and objects of the validation part are not looked at.
+
+    Returns
+    -------
+    CompressedNetwork
+        Of other last biases alone.
+    """
+    train = ~arrays.is_validation
+    inputs = arrays.folded[train], arrays.auxiliary[train]
+    wanted = softmax(predict_logits(net, *inputs).astype(np.float64)).mean(axis=0)
+    offset = class_offsets(
+        predict_logits(made.net, *inputs), np.maximum(wanted, np.finfo(np.float32).tiny)
+    )
+    tensors = made.tensors | {_BIAS: _moved(made.tensors[_BIAS], offset)}
+    return replace(store_tensors(made.net, tensors, made.histories), ranges=made.ranges)
+
+
+def _moved(bias: Tensor, offset: NDArray[np.float64]) -> Tensor:
+    before = dense(bias)
+    array = (before + offset).astype(np.float32)
+    if isinstance(bias, GridTensor):
+        return GridTensor(*to_grid(array, bias.bits), bias.bits)
+    return array.astype(np.float16).astype(np.float32) if is_half(before) else array
