@@ -2,59 +2,78 @@
 
 from __future__ import annotations
 
+from statistics import mean, stdev
 from typing import Any
 
 
 def honest(result: dict[str, Any]) -> list[tuple[str, str]]:
-    """Claims of `classify_honest.py`."""
+    """Claims of `classify_honest.py`: means over seeds, with the spread."""
     rows = result["rows"]
-    chosen = {
-        row["way"]: row
-        for row in rows
-        if row["what"] == "calibration" and (row["side"], row["prior"]) == ("test", "estimate")
-    }
-    mine, peer = chosen["chosen on validation"], chosen["scikit-learn isotonic"]
-    shares = next(row for row in rows if row["what"] == "shares" and row["side"] == "test")
-    sets = next(r for r in rows if (r.get("score"), r.get("groups")) == ("aps", "class"))
-    groups = [k.removeprefix("test ") for k in sets if k.startswith("test ")]
+
+    def told(key: str, digits: int = 3, **which: str) -> str:
+        values = [r[key] for r in rows if all(r.get(k) == v for k, v in which.items())]
+        spread = f" ± {stdev(values):.{digits}f}" if len(values) > 1 else ""
+        return f"{mean(values):.{digits}f}{spread}"
+
+    def calibrated(key: str, side: str, prior: str, way: str, digits: int = 4) -> str:
+        return told(key, digits, what="calibration", side=side, prior=prior, way=way)
+
+    mine, peer = "chosen on validation", "scikit-learn isotonic"
+    sets = {"what": "conformal", "score": "aps", "groups": "class"}
+    first = next(r for r in rows if all(r.get(k) == v for k, v in sets.items()))
+    groups = [k.removeprefix("test ") for k in first if k.startswith("test ")]
     groups = [name for name in groups if name not in ("overall", "size")]
+    shares = {"what": "shares", "side": "test"}
+    about = f"{len(result['seeds'])} seeds"
     return [
         (
-            "calibration error of the micro network on CRTS South test stars, shares estimated",
-            f"{mine['ece_mass']:.4f} (scikit-learn's isotonic {peer['ece_mass']:.4f}); accuracy "
-            f"{mine['accuracy']:.3f}, balanced {mine['balanced_accuracy']:.3f}",
+            f"calibration error of the micro network, searched periods ({about})",
+            f"CRTS South test stars, shares estimated: "
+            f"{calibrated('ece_width', 'test', 'estimate', mine)} (scikit-learn's isotonic "
+            f"{calibrated('ece_width', 'test', 'estimate', peer)}), accuracy "
+            f"{calibrated('accuracy', 'test', 'estimate', mine, 3)}, balanced "
+            f"{calibrated('balanced_accuracy', 'test', 'estimate', mine, 3)}; validation stars at "
+            f"their own shares {calibrated('ece_width', 'validation', 'train', mine)}",
         ),
         (
             "class shares of the CRTS South test stars, estimated without labels",
-            f"{100 * shares['total_variation']:.1f} % of the stars in the wrong class share "
-            f"(training shares: {100 * shares['total_variation_of_training_shares']:.0f} %)",
+            f"{told('total_variation', **shares)} of the stars in the wrong class share "
+            f"(training shares: {told('total_variation_of_training_shares', 2, **shares)})",
         ),
         (
-            f"conformal sets of stated coverage {sets['stated']}",
-            f"{sets['held_out overall']:.3f} on held-out validation stars, "
-            f"{sets['test overall']:.3f} on test stars (by group "
-            + ", ".join(f"{name} {sets[f'test {name}']:.3f}" for name in groups)
-            + f"), {sets['test size']:.2f} classes a set",
+            f"conformal sets of stated coverage {first['stated']} ({about})",
+            f"{told('held_out overall', **sets)} on held-out validation stars, "
+            f"{told('test overall', **sets)} on test stars (by group "
+            + ", ".join(f"{name} {told(f'test {name}', **sets)}" for name in groups)
+            + f"), {told('test size', 2, **sets)} classes a set",
         ),
     ]
 
 
 def unknown(result: dict[str, Any]) -> list[tuple[str, str]]:
-    """Claims of `classify_unknown.py`."""
+    """Claims of `classify_unknown.py`: means over seeds, with the spread."""
+    about = f"{len(result['seeds'])} seeds"
     ways = {
-        "combined": "unknown objects on CRTS South, area under the ROC curve",
+        "combined": f"unknown objects on CRTS South, area under the ROC curve ({about})",
         "isolation forest": "the same by scikit-learn's isolation forest",
         "supervised": "the same by boosted trees that know the left-out class (upper limit)",
     }
     test = [r for r in result["rows"] if r["what"] == "unknown" and r["side"] == "test"]
-    size = next(row for row in result["rows"] if row["what"] == "size")
+    sizes = [row for row in result["rows"] if row["what"] == "size"]
     claims = []
     for method, what in ways.items():
-        found = ", ".join(
-            f"{row['against']} {row['auroc']:.3f}" for row in test if row["method"] == method
-        )
+        mine = [row for row in test if row["method"] == method]
+        told = []
+        for against in dict.fromkeys(row["against"] for row in mine):
+            values = [row["auroc"] for row in mine if row["against"] == against]
+            spread = stdev(values) if len(values) > 1 else 0.0
+            told.append(
+                f"{against} {mean(values):.3f}" + (f" ± {spread:.3f}" if spread >= 5e-4 else "")
+            )
+        found = ", ".join(told)
         if method == "combined":
-            found += f"; {size['bytes']:,} bytes for {size['classes']} classes"
+            size = mean(row["bytes"] for row in sizes)
+            found += f"; {size:,.0f} bytes for {sizes[0]['classes']} classes"
         claims.append((what, found))
     return claims
 

@@ -1,9 +1,9 @@
 """Calibration, class shares and conformal sets on Catalina South variables.
 
-    python benchmarks/classify_honest.py --data DATA/ --cache FOLDER/
+    python benchmarks/classify_honest.py --data DATA/ --cache FOLDER/ [--seeds 1 2 3]
 
-One micro network is trained on the published training objects as `astroprep run` trains it; what
-was prepared and learned stays in the folder, so that the measures can be repeated in seconds.
+A micro network a seed is trained on the published training objects as `astroprep run` trains it;
+what was prepared and learned stays in the folder, so that the measures can be repeated in seconds.
 Every choice was made on validation objects; the test objects are only measured. Peers:
 scikit-learn's isotonic regression and a plain softmax threshold.
 """
@@ -256,16 +256,22 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--data", type=Path, required=True, help="folder with crts_south.parquet")
     parser.add_argument("--cache", type=Path, required=True, help="folder for what is prepared")
+    parser.add_argument("--seeds", type=int, nargs="+", default=[1, 2, 3, 4, 5])
     parser.add_argument("--out", type=Path, help="JSON file; benchmarks/results/ by default")
     arguments = parser.parse_args()
-    one = learned(arguments.data, arguments.cache, "none")
-    rows = calibration(one) + shares(one) + conformal(one) + levels(one)
+    rows: list[dict[str, Any]] = []
+    for seed in arguments.seeds:
+        print(f"seed {seed}")
+        one = learned(arguments.data, arguments.cache, "none", seed)
+        found = calibration(one) + shares(one) + conformal(one) + levels(one)
+        rows += [{"seed": seed, **row} for row in found]
     path = record(
         "honest",
         rows,
         arguments.out,
         data="Catalina South variables (Drake et al. 2017), split of Hosenie et al. 2020, searched "
-        "periods, preset micro, one training of seed 1",
+        "periods, preset micro",
+        seeds=arguments.seeds,
         peer="scikit-learn CalibratedClassifierCV(isotonic); a threshold on the plain softmax",
     )
     print(path)

@@ -1,6 +1,6 @@
 """Unknown objects on Catalina South: junk, and classes that no network had seen.
 
-    python benchmarks/classify_unknown.py --data DATA/ --cache FOLDER/
+    python benchmarks/classify_unknown.py --data DATA/ --cache FOLDER/ [--seeds 1 2]
 
 A micro network for each group of classes that is left out, trained on the other classes; the area
 under the ROC curve says how well a score tells the stars of that group from those of the learned
@@ -134,20 +134,22 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--data", type=Path, required=True, help="folder with crts_south.parquet")
     parser.add_argument("--cache", type=Path, required=True, help="folder for what is prepared")
+    parser.add_argument("--seeds", type=int, nargs="+", default=[1, 2, 3])
     parser.add_argument("--out", type=Path, help="JSON file; benchmarks/results/ by default")
     given = parser.parse_args()
-    rows = []
-    for name, out in LEFT_OUT.items():
-        one = learned(given.data, given.cache, name)
-        rows += unknown(one, name, out)
-        if not out:
-            rows.append(size(one))
+    rows: list[dict[str, Any]] = []
+    for seed in given.seeds:
+        for name, out in LEFT_OUT.items():
+            one = learned(given.data, given.cache, name, seed)
+            found = unknown(one, name, out)
+            rows += [{"seed": seed, **row} for row in (found if out else [*found, size(one)])]
     path = record(
         "unknown",
         rows,
         given.out,
         data="Catalina South variables (Drake et al. 2017), split of Hosenie et al. 2020, searched "
-        "periods, preset micro, one training of seed 1 for each group that is left out",
+        "periods, preset micro, one training for each seed and group that is left out",
+        seeds=given.seeds,
         peer="scikit-learn IsolationForest; a threshold on the plain softmax",
     )
     print(path)

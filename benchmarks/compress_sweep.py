@@ -125,7 +125,9 @@ def main() -> None:
             for row in rows
             if (row["sparsity"], row["way"]) == (sparsity, way)
         ]
-        print(f"{sparsity:.2f} {way:12} balanced {np.mean(values):.4f} ± {np.std(values, ddof=1):.4f}")
+        print(
+            f"{sparsity:.2f} {way:12} balanced {np.mean(values):.4f} ± {np.std(values, ddof=1):.4f}"
+        )
     path = record(
         "compress_sweep",
         rows,

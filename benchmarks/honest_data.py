@@ -169,8 +169,8 @@ class Learned:
         return Outputs.fit(self.logits[check], self.code(check), self.priors(POWER), weight)
 
 
-def learned(data: Path, cache: Path, name: str) -> Learned:
-    """Train, or take up what was trained."""
+def learned(data: Path, cache: Path, name: str, seed: int = 1) -> Learned:
+    """Train without the classes of `name`, or take up what was trained."""
     recipe = micro_recipe()
     catalogue = catalogue_of(data, cache)
     roles = roles_of(catalogue, recipe).role
@@ -188,7 +188,7 @@ def learned(data: Path, cache: Path, name: str) -> Learned:
         for side, kind, part in junk_parts(data, cache, recipe, roles)
         if part.row.size
     }
-    path = cache / f"logits-{name.replace(' ', '_').replace(',', '')}.npz"
+    path = cache / f"logits-{name.replace(' ', '_').replace(',', '')}-{seed}.npz"
     if not path.exists():
         folded = np.concatenate([part.folded for part in parts])
         arrays = TrainingArrays(
@@ -199,9 +199,9 @@ def learned(data: Path, cache: Path, name: str) -> Learned:
         )
         shape = dict(zip(("n_channels", "n_bins"), folded.shape[1:], strict=True))
         spec = firenet_spec("micro", **shape, n_auxiliary=scale.n_auxiliary, n_classes=len(classes))
-        net = build_network(spec, recipe.seed)
+        net = build_network(spec, seed)
         epochs = 20 if name == "none" else 10
-        fit_network(net, arrays, TrainSettings(seed=recipe.seed, max_epochs=epochs, n_threads=1))
+        fit_network(net, arrays, TrainSettings(seed=seed, max_epochs=epochs, n_threads=1))
         net = fold_batchnorm(net)
         said = {k: predict_logits(net, p.folded, scale.apply(p.features)) for k, p in junk.items()}
         np.savez(path, stars=predict_logits(net, folded, auxiliary), **said)
