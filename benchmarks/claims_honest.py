@@ -10,13 +10,14 @@ def honest(result: dict[str, Any]) -> list[tuple[str, str]]:
     """Claims of `classify_honest.py`: means over seeds, with the spread."""
     rows = result["rows"]
 
-    def told(key: str, digits: int = 3, **which: str) -> str:
+    def told(key: str, which: dict[str, str], digits: int = 3) -> str:
         values = [r[key] for r in rows if all(r.get(k) == v for k, v in which.items())]
         spread = f" ± {stdev(values):.{digits}f}" if len(values) > 1 else ""
         return f"{mean(values):.{digits}f}{spread}"
 
     def calibrated(key: str, side: str, prior: str, way: str, digits: int = 4) -> str:
-        return told(key, digits, what="calibration", side=side, prior=prior, way=way)
+        where = {"what": "calibration", "side": side, "prior": prior, "way": way}
+        return told(key, where, digits)
 
     mine, peer = "chosen on validation", "scikit-learn isotonic"
     sets = {"what": "conformal", "score": "aps", "groups": "class"}
@@ -37,15 +38,15 @@ def honest(result: dict[str, Any]) -> list[tuple[str, str]]:
         ),
         (
             "class shares of the CRTS South test stars, estimated without labels",
-            f"{told('total_variation', **shares)} of the stars in the wrong class share "
-            f"(training shares: {told('total_variation_of_training_shares', 2, **shares)})",
+            f"{told('total_variation', shares)} of the stars in the wrong class share "
+            f"(training shares: {told('total_variation_of_training_shares', shares, 2)})",
         ),
         (
             f"conformal sets of stated coverage {first['stated']} ({about})",
-            f"{told('held_out overall', **sets)} on held-out validation stars, "
-            f"{told('test overall', **sets)} on test stars (by group "
-            + ", ".join(f"{name} {told(f'test {name}', **sets)}" for name in groups)
-            + f"), {told('test size', 2, **sets)} classes a set",
+            f"{told('held_out overall', sets)} on held-out validation stars, "
+            f"{told('test overall', sets)} on test stars (by group "
+            + ", ".join(f"{name} {told(f'test {name}', sets)}" for name in groups)
+            + f"), {told('test size', sets, 2)} classes a set",
         ),
     ]
 
