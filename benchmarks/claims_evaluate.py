@@ -6,7 +6,13 @@ from statistics import mean, stdev
 from typing import Any
 
 SURVEYS = {"asas_south": "ASAS South", "crts_south": "CRTS South"}
-MODELS = {"micro": "micro network", "forest": "random forest", "boosted": "boosted trees"}
+MODELS = {
+    "micro": "micro network",
+    "teacher": "the ensemble of distilled.toml",
+    "taught": "the micro network that it teaches",
+    "forest": "random forest",
+    "boosted": "boosted trees",
+}
 
 
 def _said(rows: list[dict[str, Any]], key: str) -> str:
@@ -31,8 +37,6 @@ def surveys(result: dict[str, Any]) -> list[tuple[str, str]]:
             for r in result["rows"]
             if r["learned"] == learned and r["tested"] == tested and r["model"] == model
         ]
-        if learned == tested == "crts_south":
-            continue  # `classify_searched.py`
         where = (
             SURVEYS[learned]
             if learned == tested
@@ -62,19 +66,6 @@ def levels(result: dict[str, Any]) -> list[tuple[str, str]]:
             )
         )
     return claims
-
-
-def searched(result: dict[str, Any]) -> list[tuple[str, str]]:
-    """Claims of `classify_searched.py`."""
-    rows, loss = result["rows"], result["minus_catalogue"]
-    return [
-        (
-            f"CRTS South, searched periods, micro network ({len(rows)} seeds)",
-            f"{_scores(rows, 'weighted')}; beside the catalogue's period "
-            f"{loss['accuracy_weighted']:+.3f}, {loss['balanced_accuracy_weighted']:+.3f}, "
-            f"{loss['macro_f1_weighted']:+.3f}",
-        )
-    ]
 
 
 PERIODS = {  # learned from: words
@@ -120,6 +111,5 @@ def periods(result: dict[str, Any]) -> list[tuple[str, str]]:
 CLAIMS = {
     "classify_asas": surveys,
     "classify_levels": levels,
-    "classify_searched": searched,
     "periods": periods,
 }
