@@ -55,11 +55,11 @@ def surveys(result: dict[str, Any]) -> list[tuple[str, str]]:
 def levels(result: dict[str, Any]) -> list[tuple[str, str]]:
     """Claims of `classify_levels.py`."""
     claims = []
-    for nodes in dict.fromkeys(tuple(row["nodes"]) for row in result["rows"]):
-        rows = [row for row in result["rows"] if tuple(row["nodes"]) == nodes]
+    for model, nodes in dict.fromkeys((r["model"], tuple(r["nodes"])) for r in result["rows"]):
+        rows = [r for r in result["rows"] if (r["model"], tuple(r["nodes"])) == (model, nodes)]
         claims.append(
             (
-                f"CRTS South, catalogue periods, {' / '.join(nodes)}, micro network "
+                f"CRTS South, catalogue periods, {' / '.join(nodes)}, {model} "
                 f"({len(rows)} seeds), balanced accuracy",
                 f"{_said(rows, 'balanced_accuracy')} within the true parent (Hosenie et al. 2020: "
                 f"{rows[0]['published']:.3f}), {_said(rows, 'end_to_end')} end to end",

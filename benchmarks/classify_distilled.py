@@ -3,7 +3,8 @@
     python benchmarks/classify_distilled.py --data DATA/ --cache FOLDER/ [--seeds 1 2 3 4 5]
 
 Published split (Hosenie et al. 2020), the catalogue's periods, 11 classes, the recipe's steps and
-settings. For every seed: the teachers (alone, and joined with boosted trees), a micro network from
+settings. For every seed: the teachers (alone, and joined with boosted trees or a random forest), a
+micro network from
 labels alone, one that the teachers taught, and that one compressed. Everything was chosen on
 validation stars out of train; the test stars are predicted at the end. Decisions are argmax of the
 probabilities under (a) the learned priors, training shares to the power of one half, (b) shares
@@ -97,10 +98,10 @@ def teachers(recipe: Recipe, held: Variables, seed: int) -> tuple[Said, NDArray[
     return Said(logs[0], logs[1], sum(sizes), about), made.probability
 
 
-def with_trees(recipe: Recipe, held: Variables, teacher: Said, seed: int) -> Said:
-    """The same ensemble with boosted trees on the features, weights chosen on validation stars."""
+def with_trees(recipe: Recipe, held: Variables, teacher: Said, seed: int, kind: str) -> Said:
+    """The same ensemble with trees on the features, weights chosen on validation stars."""
     fit = training_of(recipe, seed)
-    made = train_teacher(held.arrays, len(held.classes), TeacherSettings(("trees",), 1), fit)
+    made = train_teacher(held.arrays, len(held.classes), TeacherSettings((kind,), 1), fit)
     test = np.log(np.maximum(made.predict_proba(held.test_folded, held.test_auxiliary), 1e-7))
     label, check = held.arrays.label, held.arrays.is_validation
     said = np.log(np.maximum(made.probability[check], 1e-7))
@@ -128,7 +129,8 @@ def train(recipe: Recipe, held: Variables, seed: int, cache: Path) -> dict[str, 
             path.write_bytes(pickle.dumps(kept))
 
     stage("teachers", lambda: teachers(recipe, held, seed))
-    stage("trees", lambda: with_trees(recipe, held, kept["teachers"][0], seed))
+    for kind in ("trees", "forest"):
+        stage(kind, lambda kind=kind: with_trees(recipe, held, kept["teachers"][0], seed, kind))
     arrays = replace(held.arrays, teacher=kept["teachers"][1])
 
     def labels_alone() -> Said:
@@ -153,6 +155,7 @@ def train(recipe: Recipe, held: Variables, seed: int, cache: Path) -> dict[str, 
     return {
         "teacher": kept["teachers"][0],
         "teacher and boosted trees": kept["trees"],
+        "teacher and random forest": kept["forest"],
         "micro, labels alone": kept["labels"],
         "micro, taught": said_by(held, net, 4 * count_parameters(net), trials=trials, **pair),
         "micro, taught, compressed": said_by(

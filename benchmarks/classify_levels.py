@@ -7,25 +7,29 @@ that truly belong to the parent, and give balanced accuracy. The `micro` network
 scored alike: probabilities under equal shares are summed to the nodes of the level and compared
 within the true parent only. Such a score hides what the levels above get wrong, so balanced
 accuracy of the same level end to end stands beside it. Equal shares are what balanced accuracy asks
-for; nothing is chosen on test stars. Networks learn as "hard" in `classify_crts.py`.
+for; nothing is chosen on test stars. Networks learn as "hard" in `classify_crts.py`. Beside the
+network a random forest on the same features, as teachers have it, and the geometric mean of both.
 """
 
 from __future__ import annotations
 
 import argparse
+from dataclasses import replace
 from pathlib import Path
 from statistics import mean, stdev
 from typing import Any
 
 import numpy as np
 import torch
-from classify_crts import Stars, calibrated, trained_once
+from classify_crts import FIT, Stars, calibrated, trained_once
 from classify_honest import HOSENIE
 from numpy.typing import NDArray
 from record import record
 
 from astroprep.model.calibrate import correct_priors
+from astroprep.model.members import fit_member
 from astroprep.model.taxonomy import Taxonomy, evaluate_levels
+from astroprep.model.teachers import join_members
 from astroprep.model.train import predict_logits
 
 PUBLISHED = {
@@ -37,16 +41,26 @@ PUBLISHED = {
 }
 
 
-def probabilities(stars: Stars, net: torch.nn.Module) -> NDArray[np.float64]:
-    """Calibrated probabilities of the test stars under equal shares."""
-    check, test = (
-        predict_logits(net, stars.folded[k], stars.auxiliary[k]) for k in (stars.check, stars.test)
-    )
-    p, learned = calibrated(stars, check, test)
-    return correct_priors(p, learned, np.full(len(stars.classes), 1 / len(stars.classes)))
+MODELS = ("micro network", "random forest", "network and forest")
 
 
-def levels(stars: Stars, p: NDArray[np.float64], seed: int) -> list[dict[str, Any]]:
+def probabilities(stars: Stars, cache: Path, seed: int) -> list[NDArray[np.float64]]:
+    """Calibrated probabilities of the test stars under equal shares, for each model."""
+    n_classes, arrays = len(stars.classes), stars.arrays()
+    net = trained_once(cache / f"levels_micro_{seed}.pt", stars.spec("micro"), arrays, seed)
+    fit = replace(FIT, seed=seed)
+    learn = np.flatnonzero(~arrays.is_validation)
+    forest = fit_member("forest", arrays, learn, n_classes, fit)
+    shares = []
+    for predict in (lambda *x: predict_logits(net, *x), forest):
+        said = [predict(stars.folded[k], stars.auxiliary[k]) for k in (stars.check, stars.test)]
+        p, learned = calibrated(stars, said[0], said[1])
+        shares.append(correct_priors(p, learned, np.full(n_classes, 1 / n_classes)))
+    both = join_members(np.log(np.maximum(shares, 1e-7)), np.array([0.5, 0.5]))
+    return [*shares, both.astype(np.float64)]
+
+
+def levels(stars: Stars, p: NDArray[np.float64], model: str, seed: int) -> list[dict[str, Any]]:
     """Balanced accuracy of each decision, within the true parent and end to end."""
     tree = Taxonomy.from_table(HOSENIE).of(stars.classes.tolist())
     rows = []
@@ -56,6 +70,7 @@ def levels(stars: Stars, p: NDArray[np.float64], seed: int) -> list[dict[str, An
             nodes = tuple(within["nodes"])
             rows.append(
                 {
+                    "model": model,
                     "seed": seed,
                     "level": level["level"],
                     **within,
@@ -78,17 +93,16 @@ def main() -> None:
     stars = Stars(given.data, given.cache)
     rows: list[dict[str, Any]] = []
     for seed in range(1, given.seeds + 1):
-        path = given.cache / f"levels_micro_{seed}.pt"
-        net = trained_once(path, stars.spec("micro"), stars.arrays(), seed)
-        rows += levels(stars, probabilities(stars, net), seed)
-    for nodes in dict.fromkeys(tuple(row["nodes"]) for row in rows):
-        mine = [row for row in rows if tuple(row["nodes"]) == nodes]
+        for model, p in zip(MODELS, probabilities(stars, given.cache, seed), strict=True):
+            rows += levels(stars, p, model, seed)
+    for model, nodes in dict.fromkeys((row["model"], tuple(row["nodes"])) for row in rows):
+        mine = [r for r in rows if (r["model"], tuple(r["nodes"])) == (model, nodes)]
         said = []
         for key in ("balanced_accuracy", "end_to_end"):
             values = [row[key] for row in mine]
             said.append(f"{mean(values):.3f} ± {stdev(values) if len(values) > 1 else 0:.3f}")
         print(
-            f"{' / '.join(nodes)}: within {said[0]}, end to end {said[1]}, "
+            f"{model}, {' / '.join(nodes)}: within {said[0]}, end to end {said[1]}, "
             f"published within {mine[0]['published']} ({len(mine)} seeds, {mine[0]['n']} stars)"
         )
     print(

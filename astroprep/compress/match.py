@@ -76,7 +76,7 @@ def class_offsets(
         if np.abs(step).max() <= tolerance:
             break
         offset += step
-    return offset - offset.mean()
+    return np.asarray(offset - offset.mean())
 
 
 def match_classes(

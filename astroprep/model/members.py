@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from sklearn.ensemble import HistGradientBoostingClassifier
+from sklearn.ensemble import HistGradientBoostingClassifier, RandomForestClassifier
 
 from astroprep.errors import ConfigError
 from astroprep.model.firenet import PRESETS, build_network, firenet_spec
@@ -25,8 +25,9 @@ __all__ = ["MEMBERS", "Logits", "fit_member"]
 
 Logits = Callable[[NDArray[np.float32], NDArray[np.float32]], NDArray[np.float32]]
 
-MEMBERS = (*PRESETS, "resnet", "tcn", "features", "rocket", "trees")
-"""Kinds of members: presets of `FireNet`, other trunks, fixed convolutions and boosted trees."""
+MEMBERS = (*PRESETS, "resnet", "tcn", "features", "rocket", "trees", "forest")
+"""Kinds of members: presets of `FireNet`, other trunks, fixed convolutions, boosted trees and a
+random forest."""
 
 TREES = {
     "max_iter": 100,
@@ -37,6 +38,8 @@ TREES = {
     "max_features": 0.3,
     "early_stopping": False,
 }
+# Trees that are grown apart and averaged keep classes of a hundred objects that boosted ones lose.
+FOREST = {"n_estimators": 300, "min_samples_leaf": 4}
 
 
 def fit_member(
@@ -76,8 +79,8 @@ def fit_member(
     weight = class_weights(label, n_classes, fit.class_power)[label]
     if arrays.weight is not None:
         weight = weight * arrays.weight[seen]
-    if kind == "trees":
-        return _fit_trees(arrays.auxiliary[seen], label, weight, n_classes, seed)
+    if kind in ("trees", "forest"):
+        return _fit_trees(kind, arrays.auxiliary[seen], label, weight, n_classes, seed)
     if kind == "rocket":
         rocket = CircularRocket(seed=seed)
         rocket.fit(arrays.folded[seen], arrays.auxiliary[seen], label, weight, n_classes)
@@ -104,6 +107,7 @@ def fit_member(
 
 
 def _fit_trees(
+    kind: str,
     auxiliary: NDArray[np.float32],
     label: NDArray[np.int64],
     weight: NDArray[np.float64],
@@ -111,14 +115,16 @@ def _fit_trees(
     seed: int,
 ) -> Logits:
     if not auxiliary.shape[1]:
-        raise ConfigError("boosted trees need auxiliaries; there are none")
-    trees = HistGradientBoostingClassifier(random_state=seed, **TREES)
+        raise ConfigError(f"{kind} as members of a teacher need auxiliaries; there are none")
+    least, trees = 1e-7, HistGradientBoostingClassifier(random_state=seed, **TREES)
+    if kind == "forest":  # where no tree votes for a class, a third of a vote
+        least, trees = 1e-3, RandomForestClassifier(random_state=seed, **FOREST)
     trees.fit(auxiliary, label, sample_weight=weight / weight.mean())
 
     def logits(_: NDArray[np.float32], new: NDArray[np.float32]) -> NDArray[np.float32]:
-        out = np.full((len(new), n_classes), np.log(1e-7), np.float32)
+        out = np.full((len(new), n_classes), np.log(least), np.float32)
         if len(new):
-            out[:, trees.classes_] = np.log(np.maximum(trees.predict_proba(new), 1e-7))
+            out[:, trees.classes_] = np.log(np.maximum(trees.predict_proba(new), least))
         return out
 
     return logits

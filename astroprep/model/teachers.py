@@ -24,7 +24,7 @@ __all__ = [
     "train_teacher",
 ]
 
-BY_HEART = ("trees", "rocket")  # fit their training objects whatever their number
+BY_HEART = ("trees", "forest", "rocket")  # fit their training objects whatever their number
 PARTS_BY_HEART = 3  # of those, where networks learn from all objects
 
 
@@ -307,7 +307,7 @@ def _parts(
     if least < n_parts:
         raise DataError(
             f"teachers of {n_parts} parts need as many training objects of every class, "
-            f"but one has {least}; lower n_parts, leave trees and rocket out or merge the class"
+            f"but one has {least}; lower n_parts, leave out {', '.join(BY_HEART)} or merge it"
         )
     return part
 

@@ -132,10 +132,10 @@ def test_teachers_are_part_of_a_recipe_only_where_it_asks(tmp_path):
 
 
 def test_mistakes_about_teachers_are_named_with_the_others(tmp_path):
-    bad = GOOD + '[teachers]\nmembers = ["forest"]\n[distillation]\ntemperature = [1.0]\n'
+    bad = GOOD + '[teachers]\nmembers = ["oracle"]\n[distillation]\ntemperature = [1.0]\n'
     with pytest.raises(ConfigError) as caught:
         read_recipe(write(tmp_path, bad))
-    assert "members = ('forest',)" in str(caught.value) or "['forest']" in str(caught.value)
+    assert "members = ('oracle',)" in str(caught.value) or "['oracle']" in str(caught.value)
     assert "unknown key 'temperature'; did you mean 'temperatures'? in [distillation]" in str(
         caught.value
     )
