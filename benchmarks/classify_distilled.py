@@ -18,13 +18,13 @@ from __future__ import annotations
 import argparse
 import pickle
 import time
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
-from compress_data import Variables, spec_of, training_of, variables
+from compress_data import Said, Variables, spec_of, training_of, variables
 from compress_seeds import interval
 from numpy.typing import NDArray
 from record import record
@@ -54,16 +54,6 @@ PART = 0.3
 gains accuracy up to here at little cost in balanced accuracy, and macro F1 is highest."""
 RULES = {"learned": 0.0, "partly_estimated": PART, "estimated": 1.0}
 SCORES = ("accuracy", "balanced_accuracy", "macro_f1")
-
-
-@dataclass(frozen=True)
-class Said:
-    """Logits of one model for validation and test stars, and what it weighs."""
-
-    check: NDArray[np.float32]
-    test: NDArray[np.float32]
-    n_bytes: int
-    about: dict[str, Any]
 
 
 def said_by(held: Variables, net: Any, n_bytes: int, **about: Any) -> Said:

@@ -1,36 +1,36 @@
-"""A flat network beside the hierarchy of Hosenie et al. 2020, level by level.
+"""Flat classifiers beside the hierarchy of Hosenie et al. 2020, level by level.
 
-    python benchmarks/classify_levels.py --data DATA/ --cache FOLDER/ [--seeds 5]
+    python benchmarks/classify_levels.py --data DATA/ --cache FOLDER/ [--seeds 1 2 3]
 
 Catalina South, their split, the catalogue's period. Their forests decide each level among the stars
-that truly belong to the parent, and give balanced accuracy. The `micro` network of 11 classes is
-scored alike: probabilities under equal shares are summed to the nodes of the level and compared
-within the true parent only. Such a score hides what the levels above get wrong, so balanced
-accuracy of the same level end to end stands beside it. Equal shares are what balanced accuracy asks
-for; nothing is chosen on test stars. Networks learn as "hard" in `classify_crts.py`. Beside the
-network a random forest on the same features, as teachers have it, and the geometric mean of both.
+that truly belong to the parent, and give balanced accuracy. Classifiers of 11 classes are scored
+alike: probabilities under equal shares are summed to the nodes of the level and compared within the
+true parent only. Such a score hides what the levels above get wrong, so balanced accuracy of the
+same level end to end stands beside it. Equal shares are what balanced accuracy asks for; nothing is
+chosen on test stars. Models are those of `classify_distilled.py`, which share its cache, and a
+random forest on the same features, as an ensemble has it.
 """
 
 from __future__ import annotations
 
 import argparse
-from dataclasses import replace
 from pathlib import Path
 from statistics import mean, stdev
 from typing import Any
 
 import numpy as np
 import torch
-from classify_crts import FIT, Stars, calibrated, trained_once
+from classify_distilled import RECIPE, train
 from classify_honest import HOSENIE
+from compress_data import Said, Variables, training_of, variables
 from numpy.typing import NDArray
 from record import record
 
-from astroprep.model.calibrate import correct_priors
+from astroprep.model.calibrate import correct_priors, fit_temperature, softmax, tempered_priors
 from astroprep.model.members import fit_member
 from astroprep.model.taxonomy import Taxonomy, evaluate_levels
-from astroprep.model.teachers import join_members
-from astroprep.model.train import predict_logits
+from astroprep.model.train import class_weights
+from astroprep.pipeline.recipe import Recipe, read_recipe
 
 PUBLISHED = {
     frozenset(("eclipsing", "rotational", "pulsating")): 0.775,
@@ -41,30 +41,39 @@ PUBLISHED = {
 }
 
 
-MODELS = ("micro network", "random forest", "network and forest")
+MODELS = ("micro, labels alone", "micro, taught", "teacher", "teacher and random forest", "forest")
 
 
-def probabilities(stars: Stars, cache: Path, seed: int) -> list[NDArray[np.float64]]:
-    """Calibrated probabilities of the test stars under equal shares, for each model."""
-    n_classes, arrays = len(stars.classes), stars.arrays()
-    net = trained_once(cache / f"levels_micro_{seed}.pt", stars.spec("micro"), arrays, seed)
-    fit = replace(FIT, seed=seed)
-    learn = np.flatnonzero(~arrays.is_validation)
-    forest = fit_member("forest", arrays, learn, n_classes, fit)
-    shares = []
-    for predict in (lambda *x: predict_logits(net, *x), forest):
-        said = [predict(stars.folded[k], stars.auxiliary[k]) for k in (stars.check, stars.test)]
-        p, learned = calibrated(stars, said[0], said[1])
-        shares.append(correct_priors(p, learned, np.full(n_classes, 1 / n_classes)))
-    both = join_members(np.log(np.maximum(shares, 1e-7)), np.array([0.5, 0.5]))
-    return [*shares, both.astype(np.float64)]
+def forest(recipe: Recipe, held: Variables, seed: int) -> Said:
+    """What a random forest says."""
+    arrays = held.arrays
+    learn, check = np.flatnonzero(~arrays.is_validation), arrays.is_validation
+    fit = training_of(recipe, seed)
+    predict = fit_member("forest", arrays, learn, len(held.classes), fit)
+    return Said(
+        predict(arrays.folded[check], arrays.auxiliary[check]),
+        predict(held.test_folded, held.test_auxiliary),
+        0,
+        {},
+    )
 
 
-def levels(stars: Stars, p: NDArray[np.float64], model: str, seed: int) -> list[dict[str, Any]]:
+def equal_shares(held: Variables, said: Said, power: float) -> NDArray[np.float64]:
+    """Calibrated probabilities of the test stars under equal shares."""
+    label, check = held.arrays.label, held.arrays.is_validation
+    n_classes = len(held.classes)
+    weight = class_weights(label[~check], n_classes, power)[label[check]]
+    p = softmax(said.test, fit_temperature(said.check, label[check], weight))
+    learned = tempered_priors(np.bincount(label[~check]), power)
+    return correct_priors(p, learned, np.full(n_classes, 1 / n_classes))
+
+
+def levels(held: Variables, p: NDArray[np.float64], model: str, seed: int) -> list[dict[str, Any]]:
     """Balanced accuracy of each decision, within the true parent and end to end."""
-    tree = Taxonomy.from_table(HOSENIE).of(stars.classes.tolist())
+    tree = Taxonomy.from_table(HOSENIE).of(held.classes)
+    label = np.array(held.classes, dtype=object)[held.test_label]
     rows = []
-    for level in evaluate_levels(stars.curves["label"][stars.test], p, tree):
+    for level in evaluate_levels(label, p, tree):
         recall = level["end_to_end"]["per_class"]
         for within in level["within"]:
             nodes = tuple(within["nodes"])
@@ -86,15 +95,18 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--data", type=Path, required=True, help="folder with crts_south.parquet")
     parser.add_argument("--cache", type=Path, required=True, help="folder for what is made once")
-    parser.add_argument("--seeds", type=int, default=5)
+    parser.add_argument("--seeds", type=int, nargs="+", default=[1, 2, 3, 4, 5])
     parser.add_argument("--out", type=Path, help="JSON file; benchmarks/results/ by default")
     given = parser.parse_args()
     torch.set_num_threads(1)
-    stars = Stars(given.data, given.cache)
+    recipe = read_recipe(RECIPE)
+    held = variables(given.data, given.cache, recipe)
+    power = training_of(recipe, 1).class_power
     rows: list[dict[str, Any]] = []
-    for seed in range(1, given.seeds + 1):
-        for model, p in zip(MODELS, probabilities(stars, given.cache, seed), strict=True):
-            rows += levels(stars, p, model, seed)
+    for seed in given.seeds:
+        made = train(recipe, held, seed, given.cache) | {"forest": forest(recipe, held, seed)}
+        for model in MODELS:
+            rows += levels(held, equal_shares(held, made[model], power), model, seed)
     for model, nodes in dict.fromkeys((row["model"], tuple(row["nodes"])) for row in rows):
         mine = [r for r in rows if (r["model"], tuple(r["nodes"])) == (model, nodes)]
         said = []

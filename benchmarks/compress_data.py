@@ -46,6 +46,16 @@ class Variables:
     classes: list[str]
 
 
+@dataclass(frozen=True)
+class Said:
+    """Logits of one model for validation and test stars, and what it weighs."""
+
+    check: NDArray[np.float32]
+    test: NDArray[np.float32]
+    n_bytes: int
+    about: dict[str, Any]
+
+
 def variables(data: Path, cache: Path, recipe: Recipe | None = None) -> Variables:
     """Prepare ``crts_south.parquet`` or take up what an earlier call left in `cache`.
 

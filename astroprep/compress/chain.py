@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 from dataclasses import dataclass, field, replace
+from pathlib import Path
 
 import numpy as np
 import torch
@@ -25,7 +26,8 @@ from astroprep.compress.share import Codebook, Initialisation, share_weights, st
 from astroprep.compress.stored import CompressedNetwork, Progress, store_network, store_tensors
 from astroprep.errors import ConfigError
 from astroprep.model.firenet import FireNet, fold_batchnorm
-from astroprep.model.train import History, TrainingArrays, TrainSettings, fit_network
+from astroprep.model.kept import fit_kept
+from astroprep.model.train import History, TrainingArrays, TrainSettings
 
 __all__ = [
     "CompressSettings",
@@ -147,6 +149,7 @@ def compress_network(
     fit: TrainSettings,
     *,
     calibration: Calibration = "mse",
+    kept: Path | None = None,
     progress: Progress | None = None,
 ) -> CompressedNetwork:
     """Prune, retrain, share and fine-tune, or round and train, and code a trained network.
@@ -169,6 +172,9 @@ def compress_network(
         How it was trained; epochs and learning rate are replaced for each pass.
     calibration : {"mse", "percentile", "minmax"}
         How the ranges are found that quantization-aware training begins with.
+    kept : Path, optional
+        Folder where the training of every pass is kept, for a later call with the same arguments
+        to take up (all but that with the rounding in place, which is short).
     progress : callable, optional
         Given each new row of the history of whatever pass is training.
 
@@ -186,7 +192,7 @@ def compress_network(
     threads = torch.get_num_threads()
     torch.set_num_threads(fit.n_threads)
     try:
-        made = _compress(net, arrays, settings, fit, calibration, progress)
+        made = _compress(net, arrays, settings, fit, calibration, kept, progress)
         return match_classes(made, net, arrays) if settings.match_classes else made
     finally:
         torch.set_num_threads(threads)
@@ -198,12 +204,13 @@ def _compress(
     settings: CompressSettings,
     fit: TrainSettings,
     calibration: Calibration,
+    kept: Path | None,
     progress: Progress | None,
 ) -> CompressedNetwork:
     work = copy.deepcopy(net)
     histories: dict[str, History] = {}
     if settings.sparsity > 0:
-        histories = _prune(work, arrays, settings, fit, progress)
+        histories = _prune(work, arrays, settings, fit, kept, progress)
     folded = fold_batchnorm(work)
     if settings.quantization_aware:
         made = train_in_eight_bits(
@@ -228,7 +235,7 @@ def _compress(
         seed=fit.seed,
     )
     if settings.share_epochs:
-        histories["share"] = fit_network(
+        histories["share"] = fit_kept(
             shared,
             arrays,
             replace(
@@ -237,6 +244,7 @@ def _compress(
                 learning_rate=fit.learning_rate * settings.share_rate,
                 weight_decay=0.0,
             ),
+            None if kept is None else kept / "share.pt",
             progress=progress,
         )
     return store_tensors(folded, stored_form(shared), histories)
@@ -247,6 +255,7 @@ def _prune(
     arrays: TrainingArrays,
     settings: CompressSettings,
     fit: TrainSettings,
+    kept: Path | None,
     progress: Progress | None,
 ) -> dict[str, History]:
     """Raise the sparsity in stages, training after each, in place.
@@ -262,7 +271,7 @@ def _prune(
         apply_masks(net, masks)
         recalibrated(net, arrays, fit.seed)
         is_last = stage == settings.prune_stages
-        histories[f"prune {sparsity_of(masks):.2f}"] = fit_network(
+        histories[f"prune {sparsity_of(masks):.2f}"] = fit_kept(
             net,
             arrays,
             replace(
@@ -270,6 +279,7 @@ def _prune(
                 max_epochs=settings.retrain_epochs if is_last else settings.stage_epochs,
                 learning_rate=fit.learning_rate * settings.rate,
             ),
+            None if kept is None else kept / f"prune-{stage}.pt",
             after_step=keep_masked(masks),
             progress=progress,
         )

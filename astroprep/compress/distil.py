@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -12,14 +13,9 @@ import torch
 from astroprep.errors import ConfigError, DataError
 from astroprep.model.checkpoint import Augment
 from astroprep.model.firenet import FireNet, build_network
+from astroprep.model.kept import fit_kept
 from astroprep.model.loss import Side
-from astroprep.model.train import (
-    History,
-    TrainingArrays,
-    TrainSettings,
-    fit_network,
-    predict_logits,
-)
+from astroprep.model.train import History, TrainingArrays, TrainSettings, predict_logits
 
 __all__ = ["DistilSettings", "Distilled", "distil"]
 
@@ -93,6 +89,7 @@ def distil(
     fit: TrainSettings,
     *,
     augment: Augment | None = None,
+    kept: Path | None = None,
     progress: Callable[[dict[str, float]], None] | None = None,
 ) -> Distilled:
     """Choose temperature and share on the validation objects, then train the student.
@@ -109,6 +106,8 @@ def distil(
         How the student is trained; its seed makes the weights too.
     augment : Augment, optional
         As in `fit_network`; what the teacher said of the curve as it is stays the target.
+    kept : Path, optional
+        Folder where finished trainings are kept, for a later call with the same arguments.
     progress : callable, optional
         Given each new row of the history of any training.
 
@@ -128,22 +127,25 @@ def distil(
     if len(pairs) > 1 and not arrays.is_validation.any():
         raise DataError("temperature and share are chosen on validation objects; there are none")
     trials = []
-    for temperature, share in pairs if len(pairs) > 1 else []:
+
+    def trained(how: TrainSettings, name: str) -> tuple[FireNet, History]:
+        net = build_network(spec, how.seed)
+        path = None if kept is None else kept / f"{name}.pt"
+        return net, fit_kept(net, arrays, how, path, augment=augment, progress=progress)
+
+    for k, (temperature, share) in enumerate(pairs if len(pairs) > 1 else []):
         taught = replace(
             fit,
             distillation=share,
             distillation_temperature=temperature,
             max_epochs=settings.trial_epochs,
         )
-        net = build_network(spec, fit.seed)
-        fit_network(net, arrays, taught, augment=augment, progress=progress)
-        loss = label_loss(net, arrays, fit)
+        loss = label_loss(trained(taught, f"trial-{k}")[0], arrays, fit)
         trials.append({"temperature": temperature, "share": share, "validation_loss": loss})
     losses = [trial["validation_loss"] for trial in trials]
     temperature, share = pairs[int(np.argmin(losses)) if losses else 0]
     taught = replace(fit, distillation=share, distillation_temperature=temperature)
-    net = build_network(spec, fit.seed)
-    history = fit_network(net, arrays, taught, augment=augment, progress=progress)
+    net, history = trained(taught, "student")
     return Distilled(net, history, taught, trials)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -11,12 +12,12 @@ from sklearn.ensemble import HistGradientBoostingClassifier, RandomForestClassif
 
 from astroprep.errors import ConfigError
 from astroprep.model.firenet import PRESETS, build_network, firenet_spec
+from astroprep.model.kept import fit_kept
 from astroprep.model.rocket import CircularRocket
 from astroprep.model.train import (
     TrainingArrays,
     TrainSettings,
     class_weights,
-    fit_network,
     predict_logits,
 )
 from astroprep.model.trunks import build_trunk
@@ -48,6 +49,7 @@ def fit_member(
     seen: NDArray[np.intp],
     n_classes: int,
     fit: TrainSettings,
+    kept: Path | None = None,
 ) -> Logits:
     """Train one classifier on some of the objects.
 
@@ -63,6 +65,8 @@ def fit_member(
         Number of classes.
     fit : TrainSettings
         Of the networks; class weights and seed serve all kinds.
+    kept : Path, optional
+        Where a trained network is kept; see `fit_kept`.
 
     Returns
     -------
@@ -92,7 +96,7 @@ def fit_member(
     else:
         net = build_trunk(kind, n_classes=n_classes, seed=seed, **shape)
     used = np.concatenate([seen, np.flatnonzero(arrays.is_validation)])
-    fit_network(
+    fit_kept(
         net,
         TrainingArrays(
             arrays.folded[used],
@@ -102,6 +106,7 @@ def fit_member(
             None if arrays.weight is None else arrays.weight[used],
         ),
         fit,
+        kept,
     )
     return lambda folded, auxiliary: predict_logits(net, folded, auxiliary)
 

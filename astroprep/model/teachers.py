@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -204,6 +205,7 @@ def train_teacher(
     fit: TrainSettings,
     *,
     group: NDArray[Any] | None = None,
+    kept: Path | None = None,
     progress: Callable[[int, int], None] | None = None,
 ) -> Teacher:
     """Train all members and join them.
@@ -220,6 +222,8 @@ def train_teacher(
         Of the networks; epochs are those of `settings`. Its ``class_power`` and ``seed`` serve all.
     group : array, shape (n_objects,), optional
         Objects of one group (twins) are left out together.
+    kept : Path, optional
+        Folder where trained networks are kept, for a later call with the same arguments to take up.
     progress : callable, optional
         Told classifiers done and all.
 
@@ -253,7 +257,8 @@ def train_teacher(
         for p in range(n):
             seen, out = (learn[part != p], learn[part == p]) if n > 1 else (learn, learn)
             how = _how(settings, fit, seed=fit.seed + 100 * k + p)
-            predict = fit_member(kind, arrays, seen, n_classes, how)
+            path = None if kept is None else kept / f"{k}-{p}.pt"
+            predict = fit_member(kind, arrays, seen, n_classes, how, path)
             for rows, share in ((out, 1.0), (check, 1.0 / n)):
                 logits[rows] += share * predict(arrays.folded[rows], arrays.auxiliary[rows])
             parts.append(predict)

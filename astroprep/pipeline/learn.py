@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import logging
 import pickle
+import shutil
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -161,12 +165,13 @@ def teach(job: Job, data: LearningData) -> LearningData:
     path = job.folder.work / "teacher.npy"
     if not job.folder.is_done("teach"):
         settings: TeacherSettings = settings_from_table(TeacherSettings, job.recipe.teachers)
-        with job.folder.stage("teach"):
+        with _kept(job, "teach") as kept, job.folder.stage("teach"):
             made = train_teacher(
                 data.arrays,
                 len(data.classes),
                 settings,
                 job.training,
+                kept=kept,
                 progress=lambda done, total: job.progress("teach", done, total),
             )
             with replaced(path) as temporary, temporary.open("wb") as file:
@@ -177,6 +182,14 @@ def teach(job: Job, data: LearningData) -> LearningData:
     except (OSError, ValueError) as error:
         raise DataError(f"{path} is damaged; pass --restart to begin anew") from error
     return replace(data, arrays=replace(data.arrays, teacher=teacher))
+
+
+@contextlib.contextmanager
+def _kept(job: Job, stage: str) -> Iterator[Path]:
+    """Folder of the finished trainings of a stage of several; not needed once the stage is done."""
+    folder = job.folder.work / f"{stage}-trainings"
+    yield folder
+    shutil.rmtree(folder, ignore_errors=True)
 
 
 def train(job: Job, data: LearningData) -> tuple[FireNet, dict[str, Any]]:
@@ -202,7 +215,7 @@ def train(job: Job, data: LearningData) -> tuple[FireNet, dict[str, Any]]:
         except (OSError, RuntimeError, pickle.UnpicklingError) as error:
             raise DataError(f"{path} is damaged; pass --restart to begin anew") from error
         return net.eval(), job.folder.get_json("history.json")
-    with job.folder.stage("train"):
+    with _kept(job, "train") as kept, job.folder.stage("train"):
         total = job.training.max_epochs
 
         def progress(row: dict[str, float]) -> None:
@@ -213,8 +226,9 @@ def train(job: Job, data: LearningData) -> tuple[FireNet, dict[str, Any]]:
         if job.recipe.is_distilled():
             chosen: DistilSettings = settings_from_table(DistilSettings, job.recipe.distillation)
             made = distil(
-                spec, data.arrays, chosen, job.training, augment=augment, progress=progress
-            )
+                spec, data.arrays, chosen, job.training,
+                augment=augment, kept=kept, progress=progress,
+            )  # fmt: skip
             net, history = made.net, made.history
             notes = {
                 "teacher": job.folder.get_json("teacher.json"),
@@ -260,7 +274,7 @@ def settings_of_network(job: Job) -> TrainSettings:
 def compress(job: Job, net: FireNet, data: LearningData) -> Small:
     """Compress, or take up the compressed network."""
     if not job.folder.is_done("compress"):
-        with job.folder.stage("compress"):
+        with _kept(job, "compress") as kept, job.folder.stage("compress"):
             epochs = 0
 
             def count(row: dict[str, float]) -> None:
@@ -275,6 +289,7 @@ def compress(job: Job, net: FireNet, data: LearningData) -> Small:
                 job.compression,
                 settings_of_network(job),
                 calibration=method,
+                kept=kept,
                 progress=count,
             )
             if job.recipe.deployment.engine == "integer" and made.ranges is None:
