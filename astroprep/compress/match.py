@@ -18,6 +18,7 @@ from astroprep.model.train import TrainingArrays, predict_logits
 __all__ = ["class_offsets", "match_classes"]
 
 _BIAS = "head.bias"
+_UNTRAINED = 2.0  # times the loss of what was made of it: no trained network is that much worse
 
 
 def class_offsets(
@@ -95,21 +96,29 @@ def match_classes(
     net : FireNet
         What it was made from.
     arrays : TrainingArrays
-        What that was trained on. Labels and objects of the validation part are not looked at.
+        What that was trained on. Objects of the validation part are not looked at.
 
     Returns
     -------
     CompressedNetwork
-        Of other last biases alone.
+        Of other last biases alone; the same where `net` knows the training objects much worse, as
+        one that was narrowed and not yet trained again: it has no operating point to keep.
     """
     train = ~arrays.is_validation
-    inputs = arrays.folded[train], arrays.auxiliary[train]
-    wanted = softmax(predict_logits(net, *inputs).astype(np.float64)).mean(axis=0)
-    offset = class_offsets(
-        predict_logits(made.net, *inputs), np.maximum(wanted, np.finfo(np.float32).tiny)
-    )
+    inputs, label = (arrays.folded[train], arrays.auxiliary[train]), arrays.label[train]
+    logits = predict_logits(made.net, *inputs)
+    whole = softmax(predict_logits(net, *inputs))
+    if _loss(whole, label) > _UNTRAINED * _loss(softmax(logits), label):
+        return made
+    wanted = np.maximum(whole.mean(axis=0), np.finfo(np.float32).tiny)
+    offset = class_offsets(logits, wanted)
     tensors = made.tensors | {_BIAS: _moved(made.tensors[_BIAS], offset)}
     return replace(store_tensors(made.net, tensors, made.histories), ranges=made.ranges)
+
+
+def _loss(probability: NDArray[np.float64], label: NDArray[np.integer]) -> float:
+    own = probability[np.arange(label.size), label]
+    return float(-np.log(np.maximum(own, np.finfo(np.float32).tiny)).mean())
 
 
 def _moved(bias: Tensor, offset: NDArray[np.float64]) -> Tensor:

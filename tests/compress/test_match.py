@@ -6,6 +6,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+import torch
 from scipy.optimize import minimize
 
 from astroprep.compress.chain import CompressSettings, compress_network
@@ -15,7 +16,7 @@ from astroprep.compress.stored import CompressedNetwork, store_network, store_te
 from astroprep.compress.tensors import GridTensor, is_half
 from astroprep.errors import DataError
 from astroprep.model.calibrate import softmax
-from astroprep.model.firenet import FireNet
+from astroprep.model.firenet import FireNet, build_network
 from astroprep.model.train import TrainingArrays, TrainSettings, predict_logits
 
 
@@ -94,13 +95,11 @@ def test_a_moved_operating_point_comes_back_and_nothing_else_changes(
         assert name == "head.bias" or np.array_equal(back.weights[name], array)
 
 
-def test_labels_and_validation_objects_are_not_looked_at(
-    trained: FireNet, toy: TrainingArrays
-) -> None:
+def test_validation_objects_are_not_looked_at(trained: FireNet, toy: TrainingArrays) -> None:
     moved = shifted(store_network(trained), 4)
     other = replace(
         toy,
-        label=np.roll(toy.label, 1),
+        label=np.where(toy.is_validation, 0, toy.label),
         folded=np.where(toy.is_validation[:, None, None], np.float32(0), toy.folded),
     )
     again = match_classes(moved, trained, other)
@@ -114,6 +113,17 @@ def test_a_network_that_is_the_same_stays_and_half_floats_stay_half(
     assert match_classes(whole, trained, toy).data == whole.data
     eight = match_classes(store_in_eight_bits(trained), trained, toy)
     assert is_half(eight.weights["head.bias"])
+
+
+def test_a_network_that_was_not_trained_has_nothing_to_keep(
+    trained: FireNet, toy: TrainingArrays
+) -> None:
+    made = store_network(trained)
+    fresh = build_network(trained.spec, seed=9)
+    with torch.no_grad():
+        fresh.head.bias += 3 * torch.arange(3)
+    assert np.abs(shares(fresh, toy) - shares(trained, toy)).max() > 0.05
+    assert match_classes(made, fresh, toy) is made
 
 
 def test_the_chain_ends_with_it_and_can_leave_it_out(
