@@ -124,6 +124,29 @@ def sweep(result: dict[str, Any]) -> list[tuple[str, str]]:
     ]
 
 
+def ternary(result: dict[str, Any]) -> list[tuple[str, str]]:
+    """Claims of `compress_ternary.py`: what is saved, and what the product costs."""
+    claims = []
+    for zeros in dict.fromkeys(row["zeros"] for row in result["rows"]):
+        rows = [row for row in result["rows"] if row["zeros"] == zeros]
+        smaller = {row["dense_bytes"] / row["bytes"] for row in rows}
+        speeds = "; ".join(
+            f"{row['layer']} "
+            + ", ".join(f"{r['speed_ratio']:.2f}" for r in rows if r["layer"] == row["layer"])
+            for row in rows
+            if row["batch"] == 1
+        )
+        batches = " / ".join(f"{n}" for n in dict.fromkeys(row["batch"] for row in rows))
+        claims.append(
+            (
+                f"ternary weights at two bits, {zeros:.0%} zeros, layers of the reference network",
+                f"{min(smaller):.0f} times smaller than float32; speed of the product over them "
+                f"beside numpy's float32, {batches} curves at a time: {speeds}",
+            )
+        )
+    return claims
+
+
 def winograd(result: dict[str, Any]) -> list[tuple[str, str]]:
     """Claims of `inference_winograd.py`: the fastest tile against the direct product."""
     return [
@@ -136,7 +159,60 @@ def winograd(result: dict[str, Any]) -> list[tuple[str, str]]:
         )
         for row in result["rows"]
         if "fourier_wins_from" in row
-    ]
+    ] + _images(result)
+
+
+def _images(result: dict[str, Any]) -> list[tuple[str, str]]:
+    rows = [row for row in result["rows"] if "image" in row]
+    claims = []
+    for name in dict.fromkeys(row["image"] for row in rows):
+        same = [row for row in rows if row["image"] == name]
+        first = same[0]
+        times = {
+            key: " / ".join(f"{row['over_direct'][key][1]:.2f}" for row in same)
+            for key in first["over_direct"]
+        }
+        claims.append(
+            (
+                f"3 x 3 convolution in floats, {name}, {first['n_in']} to {first['n_out']} "
+                f"channels of {first['size']} x {first['size']}, "
+                f"{' / '.join(str(row['batch']) for row in same)} images at a time",
+                "time over the direct product: "
+                + ", ".join(f"{key} {said}" for key, said in times.items())
+                + f"; multiplications {first['fewer_multiplications']['F(2x2,3x3)']:.2f} and "
+                f"{first['fewer_multiplications']['F(4x4,3x3)']:.2f} times fewer; error of "
+                f"F(2x2,3x3) {max(row['error']['F(2x2,3x3)'] for row in same):.0e}, bound "
+                f"{min(row['bound']['F(2x2,3x3)'] for row in same):.0e}; `convolve` takes "
+                f"{first['default']}",
+            )
+        )
+    return claims
+
+
+def arm(result: dict[str, Any]) -> list[tuple[str, str]]:
+    """Claims of `inference_arm.py`."""
+    claims = []
+    for name in dict.fromkeys(row["network"] for row in result["rows"]):
+        rows = [row for row in result["rows"] if row["network"] == name]
+        bits = ", ".join(
+            f"{row['differ'] + row['saturating_differ']} of {row['curves']:,} on {row['machine']}"
+            + " (big-endian)" * row["big_endian"]
+            for row in rows
+            if "machine" in row
+        )
+        sizes = ", ".join(
+            f"{row['cortex']} {row['flash']:,} and {row['ram']:,}"
+            for row in rows
+            if "cortex" in row
+        )
+        claims.append(
+            (
+                f"C99 export of the {name} network on other processors, emulated; sized",
+                f"curves that differ from the definition in a bit, saturated ones among them: "
+                f"{bits}; bytes of flash and RAM: {sizes}",
+            )
+        )
+    return claims
 
 
 def runtimes(result: dict[str, Any]) -> list[tuple[str, str]]:
@@ -202,6 +278,8 @@ CLAIMS = {
     "compress_table_reference": table,
     "compress_seeds": seeds,
     "compress_sweep": sweep,
+    "compress_ternary": ternary,
     "inference_winograd": winograd,
     "runtime": runtimes,
+    "arm": arm,
 }

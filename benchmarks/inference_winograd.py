@@ -7,6 +7,11 @@ beforehand for all. The ways take turns in short groups, and what counts is the 
 ratios of a turn, so that other work on the machine cancels. The Fourier convolution multiplies
 channels frequency by frequency (`scipy.fft`, the same BLAS); how many taps it needs to win over
 the direct one is found by trying.
+
+Images are the 24 by 24 bins of dm-dt and what is left behind the first pooling, in the two layers
+of the network that sees them (`astroprep.model.trunks.ImageNet`), and wider ones. They are circles
+here, where that network pads by zeros, which costs the same; torch's own convolution stands beside.
+Errors are the largest against the direct sum in float64, next to `error_bound`.
 """
 
 from __future__ import annotations
@@ -22,7 +27,14 @@ import scipy.fft
 from numpy.typing import NDArray
 from record import record
 
-from astroprep.deploy.winograd import Tile, convolve, transform_weights
+from astroprep.deploy.winograd import (
+    FEW_PRODUCTS,
+    Tile,
+    convolve,
+    error_bound,
+    multiplications,
+    transform_weights,
+)
 
 N_BINS = 64
 SHAPES = {
@@ -35,11 +47,20 @@ SHAPES = {
     "four times as wide": (144, 256, 1),
 }
 TILES: dict[str, Tile] = {"direct": 0, "F(2,3)": 2, "F(4,3)": 4}
+IMAGES = {  # channels in and out, bins along both axes
+    "dm-dt network, first": (1, 16, 24),
+    "dm-dt network, second": (16, 32, 12),
+    "dm-dt network, one more": (32, 64, 6),
+    "four times as wide, first": (64, 64, 24),
+    "four times as wide, second": (64, 128, 12),
+    "eight times as wide": (128, 128, 12),
+}
+IMAGE_BATCHES = (1, 64, 256)
 TAPS = (3, 5, 9, 13, 17, 25, 33, 64)
 BATCHES = (1, 256)
 TURNS = (9, 401)  # at least and at most; odd, so that the median is one of them
 GROUP_SECONDS = 2e-4  # short, so that most turns are not interrupted
-COMPARED_SECONDS = 0.5
+COMPARED_SECONDS = 1.0
 
 
 def alternated(
@@ -116,6 +137,36 @@ def tiles(n_in: int, n_out: int, dilation: int, n: int) -> dict[str, Any]:
     return {**spent, "over_direct": {name: ratios[name] for name in ratios if name != "direct"}}
 
 
+def image(n_in: int, n_out: int, size: int, n: int) -> dict[str, Any]:
+    """Microseconds an image of three by three taps, ratios to the direct product, and errors."""
+    import torch
+
+    rng = np.random.default_rng(0)
+    x = rng.normal(size=(n, n_in, size, size)).astype(np.float32)
+    weight = rng.normal(size=(n_out, n_in, 3, 3)).astype(np.float32)
+    few = x[:64]
+    truth = convolve(few.astype(np.float64), weight.astype(np.float64), tile=0)
+    calls: dict[str, Callable[[], Any]] = {}
+    row: dict[str, Any] = {"error": {}, "bound": {}, "fewer_multiplications": {}}
+    for tile, name in enumerate(("direct", "", "F(2x2,3x3)", "", "F(4x4,3x3)")):
+        if not name:
+            continue
+        ready = transform_weights(weight, tile) if tile else None
+        calls[name] = partial(convolve, x, weight, tile=tile, transformed=ready)
+        row["error"][name] = float(np.abs(convolve(few, weight, tile=tile) - truth).max())
+        row["bound"][name] = error_bound(few, weight, tile)
+        assert row["error"][name] <= row["bound"][name]
+        saved = multiplications(size, 0, 2) / multiplications(size, tile, 2)
+        row["fewer_multiplications"][name] = saved
+    there = [torch.from_numpy(a) for a in (x, weight)]
+    calls["torch"] = partial(torch.nn.functional.conv2d, *there, padding=1)
+    with torch.inference_mode():
+        spent, ratios = alternated(calls, n)
+    ratios.pop("direct")
+    default = "F(2x2,3x3)" if n_in * n_out >= FEW_PRODUCTS else "direct"
+    return {**row, "default": default, **spent, "over_direct": ratios}
+
+
 def taps(n_in: int, n_out: int, n: int) -> tuple[list[dict[str, Any]], int | None]:
     """Microseconds a curve against the number of taps, and from how many on Fourier wins."""
     rng = np.random.default_rng(0)
@@ -153,6 +204,11 @@ def main() -> None:
                 row["by_taps"], row["fourier_wins_from"] = taps(n_in, n_out, n)
             rows.append(row)
             print({k: v for k, v in row.items() if k != "by_taps"}, flush=True)
+    for name, (n_in, n_out, size) in IMAGES.items():
+        for n in IMAGE_BATCHES:
+            row = {"image": name, "n_in": n_in, "n_out": n_out, "size": size, "batch": n}
+            rows.append({**row, **image(n_in, n_out, size, n)})
+            print(rows[-1], flush=True)
     print(
         record(
             "inference_winograd",

@@ -13,6 +13,10 @@ A bundle (``*.apz``) is a zip archive of plain parts. Nothing in it is ever exec
 ``versions.json``  what wrote it
 =================  ============================================================================
 
+The checksums tell damage, not malice: they stand in the file that they check, unsigned, so whoever
+changes a part can seal it anew. Who fetches a bundle compares the sha256 of the whole file with the
+one that its maker gave by another way.
+
 How arrays are written inside JSON: `astroprep.deploy.plain`.
 """
 

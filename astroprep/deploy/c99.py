@@ -102,7 +102,7 @@ def c99_sources(
         "arena": arena.n_bytes,
         "vector": arena.vector,
         "squeezed": 2 * arena.wide,
-        "layers": "\n".join(_layer(layer) for layer in network.layers.values()),
+        "layers": "\n".join(_layer(layer, sizes["bins"]) for layer in network.layers.values()),
         "body": "\n".join(f"    {line}" for line in _body(network, arena)),
         "mean_multiplier": network.mean_multiplier,
         "mean_shift": network.mean_shift,
@@ -160,7 +160,7 @@ def _symbol(name: str) -> str:
     return name.replace(".", "_")
 
 
-def _layer(layer: IntegerLayer) -> str:
+def _layer(layer: IntegerLayer, n_bins: int) -> str:
     symbol = _symbol(layer.name)
     n_out, n_in, n_taps = layer.weight.shape
     columns: list[tuple[str, str, NDArray[Any]]] = [
@@ -173,7 +173,8 @@ def _layer(layer: IntegerLayer) -> str:
         columns.append(("int32_t", "bypass", layer.bypass))
     texts = [_array(kind, f"{symbol}_{name}", values) for kind, name, values in columns]
     names = [f"{symbol}_{name}" for _, name, _ in columns] + ["0"] * (5 - len(columns))
-    head = f"{', '.join(names)}, {n_out}, {n_in}, {n_taps}, {layer.dilation}"
+    first, step = -(n_taps // 2) * layer.dilation % n_bins, layer.dilation % n_bins
+    head = f"{', '.join(names)}, {n_out}, {n_in}, {n_taps}, {first}, {step}"
     return "\n".join([*texts, f"static const layer_t {symbol} = {{{head}}};"])
 
 
@@ -259,19 +260,24 @@ typedef struct {
     const int32_t *multiplier;
     const uint8_t *shift;
     const int32_t *bypass; /* of the block's input; null for none */
-    int n_out, n_in, n_taps, dilation;
+    int n_out, n_in, n_taps;
+    int first, step; /* roll of the first tap and from tap to tap, less than a turn */
 } layer_t;
 
 @layers@
 
 static uint8_t arena[@arena@];
 
-/* sum += weight * x, x rolled to the left by shift; 0 <= shift < n */
+/* sum += weight * x, x rolled to the left by shift; 0 <= shift < n. Both ends are tested so that
+   the compiler knows how long the loops can get, and makes faster ones. */
 static void add_rolled(int32_t *sum, const uint8_t *x, int32_t weight, int shift, int n)
 {
-    int i;
-    for (i = 0; i < n - shift; i++)
-        sum[i] += weight * x[shift + i];
+    int i = 0;
+    if (shift > 0 && shift < n)
+        for (; i < n - shift; i++)
+            sum[i] += weight * x[shift + i];
+    else
+        shift = n;
     for (; i < n; i++)
         sum[i] += weight * x[shift + i - n];
 }
@@ -283,10 +289,13 @@ static void sums(const layer_t *l, int output, int n, const uint8_t *x, int32_t 
     for (i = 0; i < n; i++)
         sum[i] = l->bias[output];
     for (i = 0; i < l->n_in; i++, x += n) {
+        int shift = l->first;
         for (k = 0; k < l->n_taps; k++, weight++) {
-            int shift = (k - l->n_taps / 2) * l->dilation % n;
             if (*weight != 0)
-                add_rolled(sum, x, *weight, shift < 0 ? shift + n : shift, n);
+                add_rolled(sum, x, *weight, shift, n);
+            shift += l->step;
+            if (shift >= n)
+                shift -= n;
         }
     }
 }

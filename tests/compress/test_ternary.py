@@ -81,11 +81,21 @@ def test_a_scale_below_zero_is_stored_as_it_acts() -> None:
     np.testing.assert_array_equal(dense(form.stored(latent)), expected)
 
 
+def test_what_is_zero_is_not_touched() -> None:
+    """No NaN comes out of an input that no weight reads; no column, no output, are no error."""
+    signs = np.array([[1, 0, -1, 0, 0], [0, 0, 0, 0, 0]])
+    x = np.array([[1.0], [np.nan], [np.inf], [-np.inf], [np.nan]], np.float32)
+    product = ternary_product(pack_ternary(signs), x, 2.0, 0.5)
+    np.testing.assert_array_equal(product, [[-np.inf], [0.0]])
+    assert ternary_product(pack_ternary(signs), x[:, :0], 1.0, 1.0).shape == (2, 0)
+    assert ternary_product(pack_ternary(signs[:0]), x, 1.0, 1.0).shape == (0, 1)
+
+
 signs_strategy = st.tuples(st.integers(1, 9), st.integers(1, 21), st.integers(0, 2**32 - 1))
 
 
 @settings(deadline=None, max_examples=40)
-@given(signs_strategy, st.integers(1, 300))
+@given(signs_strategy, st.integers(1, 600))
 def test_the_packed_product_is_the_dense_one(plan: tuple[int, int, int], n_columns: int) -> None:
     n_out, n_in, seed = plan
     rng = np.random.default_rng(seed)
@@ -109,6 +119,13 @@ def test_damaged_or_wrong_weights_are_refused() -> None:
     packed = pack_ternary(np.ones((2, 4), np.int64))
     with pytest.raises(DataError, match="damaged"):  # would read behind the inputs
         ternary_product(packed, np.ones((3, 2), np.float32), 1.0, 1.0)
+    for code in (0b11, 0b11000000):  # in the middle of a row
+        bad = np.array([[code, 1], [0, 1]], np.uint8)
+        with pytest.raises(DataError, match="a code is 3"):
+            ternary_product(bad, np.ones((8, 2), np.float32), 1.0, 1.0)
+    many = np.zeros((1, 16384), np.uint8)
+    with pytest.raises(ConfigError, match="65,535 inputs at most"):
+        ternary_product(many, np.ones((65536, 1), np.float32), 1.0, 1.0)
     with pytest.raises(ConfigError, match="packed rows for 9 inputs"):
         ternary_product(packed, np.ones((9, 2), np.float32), 1.0, 1.0)
     with pytest.raises(ConfigError, match=r"got 'quaternary', 0\.05, 8"):

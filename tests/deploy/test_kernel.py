@@ -43,20 +43,27 @@ def test_equals_the_definition(make_integer: Any, preset: str, n_auxiliary: int)
 @pytest.mark.parametrize("fires", [[[3, 5, 3], [6, 5, 40]], [], [[1, 3, 1]]])
 def test_any_shape(n_bins: int, fires: Any) -> None:
     """Circles that are no multiple of the lanes, dilations wider than the circle, odd widths."""
+    network, levels = odd_network(n_bins, fires)
+
+    np.testing.assert_array_equal(
+        IntegerKernel(network).logits_of_levels(*levels), network.evaluate(*levels)
+    )
+
+
+def odd_network(n_bins: int, fires: Any) -> tuple[IntegerNetwork, Any]:
+    """Network on a circle of any size, and its quantized inputs."""
     spec = firenet_spec("nano", n_channels=5, n_bins=n_bins, n_auxiliary=3, n_classes=6)
     net = build_network({**spec, "stem": 6, "fires": fires, "head_width": 9}, seed=2).eval()
     for unit in net.modules():  # torch pads by whole turns at most, so only ranges come from it
         if hasattr(unit, "pad") and unit.pad > n_bins:
             unit.pad = 0
     rng = np.random.default_rng(0)
-    folded = rng.normal(size=(20, 5, n_bins)).astype(np.float32)
-    extra = rng.normal(size=(20, 3)).astype(np.float32)
-    network = quantize_network(net, _ranges(net, folded, extra))
-
-    np.testing.assert_array_equal(
-        IntegerKernel(network).logits(folded, extra),
-        network.evaluate(*network.quantize(folded, extra)),
+    inputs = (
+        rng.normal(size=(20, 5, n_bins)).astype(np.float32),
+        rng.normal(size=(20, 3)).astype(np.float32),
     )
+    network = quantize_network(net, _ranges(net, *inputs))
+    return network, network.quantize(*inputs)
 
 
 def _ranges(net: Any, folded: Any, extra: Any) -> Any:
