@@ -246,29 +246,33 @@ class _Packing:
         by_tile = weight.reshape(out.n_quads, 4, n_taps, x.n_quads, 4).transpose(0, 2, 3, 1, 4)
         shifts = (np.arange(n_taps) - n_taps // 2) * layers[-1].dilation * LANE
         steps = shifts[:, None] + np.arange(x.n_quads) * x.stride
+        n_pure = n_first // 4 if len(layers) > 1 else 0  # tiles of the first layer alone
         middle = slice(n_taps // 2, n_taps // 2 + 1)
-        taps = (middle if len(layers) > 1 else slice(None), slice(None))
-        first_step = [self._append("steps", steps[t]) for t in taps]
+        kinds = ((slice(n_pure), middle), (slice(n_pure, None), slice(None)))
+        chosen = [np.ascontiguousarray(by_tile[kind]).view(np.int32) for kind in kinds]
+        first_weight = [self._append("weights", weights) for weights in chosen]
+        first_step = [self._append("steps", steps[taps]) for _, taps in kinds]
+        by_quad = outputs.reshape(5, out.n_quads, 4).transpose(1, 0, 2)
+        first_output = self._append("outputs", by_quad.astype(np.int32))
         tiles = []
         for quad in range(out.n_quads):
-            four = slice(4 * quad, 4 * quad + 4)
-            later = int(four.stop > n_first and len(layers) > 1)
-            chosen = np.ascontiguousarray(by_tile[quad, taps[later]])
+            later = int(quad >= n_pure)
+            size = chosen[later][0].size
             tiles.append(
                 [
                     x.at,
                     first_step[later],
-                    chosen.size // 16,
-                    self._append("weights", chosen.view(np.int32)),
-                    self._append("outputs", outputs[:, four].astype(np.int32)),
+                    size // 4,
+                    first_weight[later] + (quad - later * n_pure) * size,
+                    first_output + 20 * quad,
                     out.at + quad * out.stride,
                     skip.at + quad * skip.stride if skip else x.at,
-                    int(is_general[four].any()),
+                    int(is_general[4 * quad : 4 * quad + 4].any()),
                     out.copies,
                     0,
                     0,
-                    number + later,
-                    max(0, n_first - four.start) if later else 0,
+                    number + later * (len(layers) - 1),
+                    max(0, n_first - 4 * quad) if later and len(layers) > 1 else 0,
                 ]
             )
         return tiles
