@@ -7,6 +7,7 @@ lanes, and each lane has its own four weights. One object alone is then no slowe
 from __future__ import annotations
 
 from collections.abc import Iterator
+from functools import partial
 from typing import Any
 
 from llvmlite import ir  # type: ignore[import-untyped]
@@ -15,6 +16,7 @@ from numba.core.typing.templates import Signature
 from numba.extending import intrinsic
 
 from astroprep.deploy.emit import (
+    BYTES,
     I8,
     I32,
     I64,
@@ -27,11 +29,12 @@ from astroprep.deploy.emit import (
     has_vnni,
     larger,
     load,
+    outlined,
     pointers,
     splat,
     store,
 )
-from astroprep.deploy.tile import BYTES, N_FIELDS
+from astroprep.deploy.tile import N_FIELDS
 
 __all__ = ["dense", "head", "pool"]
 
@@ -46,24 +49,28 @@ def dense(
     row: Any,
     weights: Any,
     outputs: Any,
+    crowd: Any,
 ) -> Any:
-    """Run one dense layer; its activations go where the program says.
+    """Run one dense layer for a crowd; its activations go where the program says.
 
     ``program``: int64 array, of which `row` is the layer; ``weights``: int32 array, four bytes
-    each, sixteen outputs a step; ``outputs``: int32 array, sixteen biases, multipliers and shifts.
-    See `IntegerLayer`.
+    each, sixteen outputs a step; ``outputs``: int32 array, sixteen biases, multipliers and shifts;
+    ``crowd``: tuple of objects and bytes of the arena from one to the next. See `IntegerLayer`.
     """
-    signature: Signature = types.void(arena, program, row, weights, outputs)
+    signature: Signature = types.void(arena, program, row, weights, outputs, crowd)
 
     def codegen(context: Any, builder: Any, sig: Any, args: Any) -> Any:
-        arrays = pointers(context, builder, sig, args, (0, 1, 3, 4))
-        for group, total, multiplier, shift, out in _sixteens(
-            builder, arrays, args[2], has_vnni(context)
-        ):
-            positive = larger(builder, total, constant(QUADS, 0), signed=True)
-            level = _clipped(builder, _rescaled(builder, positive, multiplier, shift))
-            place = builder.add(out, builder.mul(group, I64(LANES)))
-            store(builder, level, arrays[0], place)
+        arrays = _at_row(builder, pointers(context, builder, sig, args, (0, 1, 3, 4)), args[2])
+        counts = [builder.extract_value(args[5], k) for k in range(2)]
+        vnni = has_vnni(context)
+
+        def emit(builder: Any, *args: Any) -> None:
+            for its, group, total, multiplier, shift, out in _sixteens(builder, args, vnni):
+                positive = larger(builder, total, constant(QUADS, 0), signed=True)
+                level = _clipped(builder, _rescaled(builder, positive, multiplier, shift))
+                store(builder, level, its[0], builder.add(out, group))
+
+        outlined(builder, "dense", [*arrays, *counts], emit)
         return context.get_dummy_value()
 
     return signature, codegen
@@ -71,52 +78,93 @@ def dense(
 
 @intrinsic
 def head(
-    typingctx: Any, arena: Any, program: Any, row: Any, weights: Any, outputs: Any, answer: Any
+    typingctx: Any,
+    arena: Any,
+    program: Any,
+    row: Any,
+    weights: Any,
+    outputs: Any,
+    logits: Any,
+    shape: Any,
+    crowd: Any,
 ) -> Any:
-    """Run the last layer as `dense`; its sums, negative ones too, go rescaled to an int32 array."""
-    signature: Signature = types.void(arena, program, row, weights, outputs, answer)
+    """Run the last layer as `dense`; its sums, negative ones too, go rescaled to an int32 array.
+
+    ``shape``: tuple of the first object, whose row of the array it is, and columns.
+    """
+    signature: Signature = types.void(arena, program, row, weights, outputs, logits, shape, crowd)
 
     def codegen(context: Any, builder: Any, sig: Any, args: Any) -> Any:
-        *arrays, answer = pointers(context, builder, sig, args, (0, 1, 3, 4, 5))
-        for group, total, multiplier, shift, _ in _sixteens(
-            builder, arrays, args[2], has_vnni(context)
-        ):
-            level = _rescaled(builder, total, multiplier, shift)
-            store(builder, level, answer, builder.mul(group, I64(LANES)))
+        *arrays, logits = pointers(context, builder, sig, args, (0, 1, 3, 4, 5))
+        arrays = _at_row(builder, arrays, args[2])
+        first, n = (builder.extract_value(args[6], k) for k in range(2))
+        logits = builder.gep(logits, [builder.mul(first, n)])
+        counts = [builder.extract_value(args[7], k) for k in range(2)]
+        vnni = has_vnni(context)
+
+        def emit(builder: Any, logits: Any, n: Any, *args: Any) -> None:
+            for its, group, total, multiplier, shift, _ in _sixteens(builder, args, vnni):
+                level = _rescaled(builder, total, multiplier, shift)
+                place = builder.gep(logits, [builder.add(builder.mul(its[1], n), group)])
+                _masked_store(builder, level, place, first_lanes(builder, builder.sub(n, group)))
+
+        outlined(builder, "head", [logits, n, *arrays, *counts], emit)
         return context.get_dummy_value()
 
     return signature, codegen
 
 
-def _sixteens(builder: Any, arrays: list[Any], row: Any, vnni: bool) -> Iterator[tuple[Any, ...]]:
-    """Emit the loop over sixteens of outputs; gives its index and what stands in registers."""
-    arena, program, weights, outputs = arrays
-    first = builder.gep(program, [builder.mul(row, I64(N_FIELDS))])
-    x, _, n_steps, weight, output, out, _, _, n_groups = (
-        builder.load(builder.gep(first, [I64(k)])) for k in range(9)
+def _at_row(builder: Any, arrays: list[Any], row: Any) -> list[Any]:
+    """Arena, row of the program, and the other arrays."""
+    return [arrays[0], builder.gep(arrays[1], [builder.mul(row, I64(N_FIELDS))]), *arrays[2:]]
+
+
+def _masked_store(builder: Any, vector: Any, pointer: Any, mask: Any) -> None:
+    """Write the lanes of the mask."""
+    place = builder.bitcast(pointer, vector.type.as_pointer())
+    kind = ir.FunctionType(ir.VoidType(), [vector.type, place.type, I32, mask.type])
+    write = cgutils.get_or_insert_function(builder.module, kind, "llvm.masked.store.v16i32.p0")
+    builder.call(write, [vector, place, I32(4), mask])
+
+
+def _sixteens(builder: Any, args: Any, vnni: bool) -> Iterator[tuple[Any, ...]]:
+    """Emit the loops over sixteens of outputs and objects.
+
+    Gives the arena of the object and its number, the first of the outputs, and registers.
+    """
+    arena, row, weights, outputs, n_objects, n_bytes = args
+    x, n_steps, weight, output, out, n_groups = (
+        builder.load(builder.gep(row, [I64(k)])) for k in (0, 2, 3, 4, 5, 9)
     )
     with cgutils.for_range(builder, n_groups) as groups:
-        group = groups.index
-        tables = builder.add(output, builder.mul(group, I64(3 * LANES)))
+        group = builder.mul(groups.index, I64(LANES))
+        tables = builder.add(output, builder.mul(group, I64(3)))
         bias, multiplier, shift = (
             load(builder, QUADS, outputs, builder.add(tables, I64(LANES * k))) for k in range(3)
         )
-        block = builder.add(weight, builder.mul(group, builder.mul(n_steps, I64(LANES))))
-        totals = [cgutils.alloca_once(builder, QUADS) for _ in range(CHAINS)]
+        block = builder.gep(weights, [builder.add(weight, builder.mul(group, n_steps))])
+        with cgutils.for_range(builder, n_objects) as objects:
+            its = builder.gep(arena, [builder.mul(objects.index, n_bytes)])
+            total = _products(builder, builder.gep(its, [x]), block, n_steps, bias, vnni)
+            yield (its, objects.index), group, total, multiplier, shift, out
+
+
+def _products(builder: Any, x: Any, block: Any, n_steps: Any, bias: Any, vnni: bool) -> Any:
+    """Sums of sixteen outputs of one object."""
+    totals = [cgutils.alloca_once(builder, QUADS) for _ in range(CHAINS)]
+    for k, total in enumerate(totals):
+        builder.store(constant(QUADS, 0) if k else bias, total)
+    with cgutils.for_range(builder, builder.sdiv(n_steps, I64(CHAINS))) as loop:
         for k, total in enumerate(totals):
-            builder.store(constant(QUADS, 0) if k else bias, total)
-        with cgutils.for_range(builder, builder.sdiv(n_steps, I64(CHAINS))) as loop:
-            for k, total in enumerate(totals):
-                step = builder.add(builder.mul(loop.index, I64(CHAINS)), I64(k))
-                quad = load(builder, I32, arena, builder.add(x, builder.mul(step, I64(4))))
-                place = builder.add(block, builder.mul(step, I64(LANES)))
-                w = load(builder, QUADS, weights, place)
-                new = dot4(builder, builder.load(total), splat(builder, quad, LANES), w, vnni)
-                builder.store(new, total)
-        total = builder.load(totals[0])
-        for other in totals[1:]:
-            total = builder.add(total, builder.load(other))
-        yield group, total, multiplier, shift, out
+            step = builder.add(builder.mul(loop.index, I64(CHAINS)), I64(k))
+            quad = load(builder, I32, x, builder.mul(step, I64(4)))
+            w = load(builder, QUADS, block, builder.mul(step, I64(LANES)))
+            new = dot4(builder, builder.load(total), splat(builder, quad, LANES), w, vnni)
+            builder.store(new, total)
+    first, *others = (builder.load(total) for total in totals)
+    for other in others:
+        first = builder.add(first, other)
+    return first
 
 
 def _rescaled(builder: Any, total: Any, multiplier: Any, shift: Any) -> Any:
@@ -134,38 +182,54 @@ def _clipped(builder: Any, level: Any) -> Any:
 
 
 @intrinsic
-def pool(typingctx: Any, arena: Any, program: Any, row: Any, n_bins: Any, rescale: Any) -> Any:
-    """Mean and largest level over the bins of every channel, one behind the other.
+def pool(
+    typingctx: Any, arena: Any, program: Any, row: Any, n_bins: Any, rescale: Any, crowd: Any
+) -> Any:
+    """Mean and largest level over the bins of every channel, one behind the other, for a crowd.
 
     ``program``: int64 array, of which `row` says where the quads are and where the means go, the
     peaks behind them; ``rescale``: tuple of multiplier and shift of a mean.
     ``sum * multiplier + 2**(shift - 1)`` stays below 2**31, see `fixed_point`.
     """
-    signature: Signature = types.void(arena, program, row, n_bins, rescale)
+    signature: Signature = types.void(arena, program, row, n_bins, rescale, crowd)
 
     def codegen(context: Any, builder: Any, sig: Any, args: Any) -> Any:
-        arena, program = pointers(context, builder, sig, args, (0, 1))
-        n_bins, vnni = args[3], has_vnni(context)
-        factor, bits = (
-            splat(builder, builder.trunc(builder.extract_value(args[4], k), I32), 4)
-            for k in range(2)
-        )
-        first = builder.gep(program, [builder.mul(args[2], I64(N_FIELDS))])
-        x, n_groups, out, n_quads, stride = (
-            builder.load(builder.gep(first, [I64(k)])) for k in (0, 2, 5, 8, 9)
-        )
-        with cgutils.for_range(builder, n_quads) as quads:
-            at = builder.add(x, builder.mul(quads.index, stride))
-            totals, largest = _sums_and_peak(builder, arena, at, n_groups, n_bins, vnni)
-            four = _sum_lanes(builder, totals)
-            means = _clipped(builder, _rescaled(builder, four, factor, bits))
-            place = builder.add(out, builder.mul(quads.index, I64(4)))
-            store(builder, builder.bitcast(means, I32), arena, place)
-            place = builder.add(place, builder.mul(n_quads, I64(4)))
-            store(builder, _largest(builder, largest), arena, place)
+        arrays = _at_row(builder, pointers(context, builder, sig, args, (0, 1)), args[2])
+        numbers = [builder.extract_value(args[k], j) for k in (4, 5) for j in range(2)]
+        emit = partial(_pool, has_vnni(context))
+        outlined(builder, "pool", [*arrays, args[3], *numbers], emit)
         return context.get_dummy_value()
 
     return signature, codegen
+
+
+def _pool(
+    vnni: bool,
+    builder: Any,
+    arena: Any,
+    row: Any,
+    n_bins: Any,
+    multiplier: Any,
+    shift: Any,
+    n_objects: Any,
+    n_bytes: Any,
+) -> None:
+    """All quads of all objects of a crowd."""
+    factor, bits = (splat(builder, builder.trunc(v, I32), 4) for v in (multiplier, shift))
+    x, n_groups, out, n_quads, stride = (
+        builder.load(builder.gep(row, [I64(k)])) for k in (0, 2, 5, 9, 10)
+    )
+    with cgutils.for_range(builder, n_objects) as objects:
+        its = builder.gep(arena, [builder.mul(objects.index, n_bytes)])
+        with cgutils.for_range(builder, n_quads) as quads:
+            at = builder.add(x, builder.mul(quads.index, stride))
+            totals, largest = _sums_and_peak(builder, its, at, n_groups, n_bins, vnni)
+            four = _sum_lanes(builder, totals)
+            means = _clipped(builder, _rescaled(builder, four, factor, bits))
+            place = builder.add(out, builder.mul(quads.index, I64(4)))
+            store(builder, builder.bitcast(means, I32), its, place)
+            place = builder.add(place, builder.mul(n_quads, I64(4)))
+            store(builder, _largest(builder, largest), its, place)
 
 
 def _sums_and_peak(
@@ -208,11 +272,15 @@ def _largest(builder: Any, m: Any) -> Any:
 
 def _sum_lanes(builder: Any, totals: list[Any]) -> Any:
     """Sums over the lanes of four vectors, as one vector of four."""
+    fours = range(0, LANES, 4)  # the vectors meet before the lanes do, so fewer are left to add
+    for pair in ([0, 16, 1, 17], [0, 1, 16, 17]):
+        low, high = ([k + f for f in fours for k in [p + step for p in pair]] for step in (0, 2))
+        totals = [
+            builder.add(*_halves(builder, totals[k], totals[k + 1], low, high))
+            for k in range(0, len(totals), 2)
+        ]
+    (total,) = totals
     for n in (LANES // 2, LANES // 4):
         low, high = list(range(n)), list(range(n, 2 * n))
-        totals = [builder.add(*_halves(builder, t, t, low, high)) for t in totals]
-    a, b = (
-        builder.add(*_halves(builder, totals[k], totals[k + 1], [0, 4, 1, 5], [2, 6, 3, 7]))
-        for k in (0, 2)
-    )
-    return builder.add(*_halves(builder, a, b, [0, 1, 4, 5], [2, 3, 6, 7]))
+        total = builder.add(*_halves(builder, total, total, low, high))
+    return total

@@ -7,12 +7,15 @@ into these instructions.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 from llvmlite import ir  # type: ignore[import-untyped]
 from numba.core import cgutils as untyped_cgutils
 
 __all__ = [
+    "BYTES",
+    "GROUP",
     "I8",
     "I16",
     "I32",
@@ -26,7 +29,10 @@ __all__ = [
     "has_vnni",
     "larger",
     "load",
+    "outlined",
+    "packed",
     "pointers",
+    "shifted",
     "splat",
     "store",
     "wrap",
@@ -36,7 +42,11 @@ cgutils: Any = untyped_cgutils  # numba carries no types, and not all of it says
 LANES = 16
 I8, I16, I32, I64 = (ir.IntType(bits) for bits in (8, 16, 32, 64))
 QUADS = ir.VectorType(I32, LANES)
+GROUP = 4 * LANES  # bytes
+BYTES = ir.VectorType(I8, GROUP)
+SHIFT = "llvm.x86.avx512.psrav.d.512"
 VNNI = "llvm.x86.avx512.vpdpbusd.512"
+PACK_WORDS, PACK_BYTES = "llvm.x86.avx512.packssdw.512", "llvm.x86.avx512.packuswb.512"
 
 
 def has_vnni(context: Any) -> bool:
@@ -50,6 +60,22 @@ def pointers(context: Any, builder: Any, sig: Any, args: Any, places: tuple[int,
         raise TypeError("the integer kernel needs contiguous arrays")
     arrays = [context.make_array(sig.args[i])(context, builder, args[i]) for i in places]
     return [array.data for array in arrays]
+
+
+def outlined(builder: Any, name: str, values: list[Any], emit: Callable[..., None]) -> None:
+    """Call a function of its own that `emit` writes, given a builder and the values.
+
+    Within one large function the loops would share the registers, and most addresses would live
+    on the stack.
+    """
+    kind = ir.FunctionType(ir.VoidType(), [value.type for value in values])
+    function = ir.Function(builder.module, kind, builder.module.get_unique_name(name))
+    function.linkage = "internal"
+    function.attributes.add("noinline")
+    inner = ir.IRBuilder(function.append_basic_block("entry"))
+    emit(inner, *function.args)
+    inner.ret_void()
+    builder.call(function, values)
 
 
 def load(builder: Any, vector: Any, pointer: Any, at: Any) -> Any:
@@ -70,15 +96,38 @@ def first_lanes(builder: Any, n: Any) -> Any:
     return builder.icmp_signed("<", places, splat(builder, builder.trunc(n, I32), LANES))
 
 
-def wrap(builder: Any, arena: Any, at: Any, n_bins: Any, halo: Any) -> None:
-    """Repeat the ends of a circle beside it; a halo longer than the circle reads what it wrote."""
+def wrap(builder: Any, arena: Any, at: Any, n_bins: Any, moved: Any) -> None:
+    """Copy sixteen lanes from the ends of a circle to beyond the other end, `moved` bytes on.
+
+    A halo longer than sixteen lanes, or than the circle, is copied in turns that move by as many
+    lanes as a copy makes true, see `_Packing._circle`.
+    """
     circle = builder.mul(n_bins, I64(4))
-    with cgutils.for_range(builder, halo) as loop:
-        lane = builder.sub(at, builder.mul(builder.add(loop.index, I64(1)), I64(4)))
-        store(builder, load(builder, I32, arena, builder.add(lane, circle)), arena, lane)
-    with cgutils.for_range(builder, halo) as loop:
-        lane = builder.add(at, builder.mul(loop.index, I64(4)))
-        store(builder, load(builder, I32, arena, lane), arena, builder.add(lane, circle))
+    left = builder.sub(builder.sub(at, I64(GROUP)), moved)
+    right = builder.add(at, moved)
+    store(builder, load(builder, QUADS, arena, builder.add(left, circle)), arena, left)
+    store(builder, load(builder, QUADS, arena, right), arena, builder.add(right, circle))
+
+
+def packed(builder: Any, levels: list[Any], vnni: bool) -> Any:
+    """Four vectors of signed lanes, clipped to bytes, as one vector of quads."""
+    if vnni:  # whoever has it has these too: clip and narrow in one instruction, twice
+        words = ir.VectorType(I16, 2 * LANES)
+        kind = ir.FunctionType(words, [QUADS] * 2)
+        narrow = cgutils.get_or_insert_function(builder.module, kind, PACK_WORDS)
+        low, high = (builder.call(narrow, levels[k : k + 2]) for k in (0, 2))
+        kind = ir.FunctionType(BYTES, [words] * 2)
+        narrow = cgutils.get_or_insert_function(builder.module, kind, PACK_BYTES)
+        rows = builder.call(narrow, [low, high])  # in sixteens of bytes: output, lane
+        order = [16 * k + 4 * o + i for k in range(4) for i in range(4) for o in range(4)]
+        mask = ir.Constant(ir.VectorType(I32, 4 * LANES), order)
+        return builder.bitcast(builder.shuffle_vector(rows, rows, mask), QUADS)
+    quads, most = constant(QUADS, 0), constant(QUADS, 255)
+    for o, level in enumerate(levels):
+        clipped = larger(builder, level, constant(QUADS, 0), signed=True)
+        clipped = builder.select(builder.icmp_signed("<", clipped, most), clipped, most)
+        quads = builder.or_(quads, builder.shl(clipped, constant(QUADS, 8 * o)))
+    return quads
 
 
 def splat(builder: Any, value: Any, n: int) -> Any:
@@ -116,6 +165,18 @@ def dot4(builder: Any, total: Any, x: Any, w: Any, vnni: bool) -> Any:
             part = builder.shuffle_vector(product, ir.Constant(wide, ir.Undefined), mask)
             total = builder.add(total, part)
     return total
+
+
+def shifted(builder: Any, value: Any, bits: Any, vnni: bool) -> Any:
+    """``value >> bits`` with a shift for every lane.
+
+    Where all are equal LLVM takes the instruction of one shift, which on AMD's Zen 5 waits for the
+    ports of the products; that of sixteen does not.
+    """
+    if not vnni:
+        return builder.ashr(value, bits)
+    kind = ir.FunctionType(QUADS, [QUADS] * 2)
+    return builder.call(cgutils.get_or_insert_function(builder.module, kind, SHIFT), [value, bits])
 
 
 def larger(builder: Any, a: Any, b: Any, *, signed: bool = False) -> Any:

@@ -11,15 +11,15 @@ from numpy.typing import NDArray
 
 from astroprep.compress.integer import IntegerNetwork
 from astroprep.deploy import dense, levels, tile
-from astroprep.deploy.emit import LANES
-from astroprep.deploy.pack import GROUP, Packed, pack_network
+from astroprep.deploy.emit import GROUP, LANES
+from astroprep.deploy.pack import Packed, pack_network
 
 __all__ = ["IntegerKernel"]
 
 # called without the typing context that their signatures begin with
 _quantize_circle: Any = levels.quantize_circle
 _quantize_vector: Any = levels.quantize_vector
-_layer: Any = tile.layer
+_tile: Any = tile.tile
 _pool: Any = dense.pool
 _dense: Any = dense.dense
 _head: Any = dense.head
@@ -139,28 +139,29 @@ def _run(
     start: int,
     end: int,
 ) -> None:
-    """Objects `start` to `end`, one at a time.
+    """Objects `start` to `end`, a crowd of some at a time.
 
-    That keeps all activations in the first cache, and serves a single object as well as
-    thousands.
+    As many as the first cache holds the activations of: each tile of a layer is set up once for
+    all of them, and what one object waits for does not stop the others.
     """
-    n_channels, n_bins, n_auxiliary, n_circle = layout[0], layout[1], layout[2], layout[4]
-    room = np.zeros(layout[5] + GROUP, np.uint8)
+    n_channels, n_bins, n_auxiliary, n_tiles = layout[0], layout[1], layout[2], layout[4]
+    n_bytes = layout[5]
+    size = min(layout[12], max(end - start, 1))
+    room = np.zeros(size * n_bytes + GROUP, np.uint8)
     shift = -room.ctypes.data % GROUP
-    arena = room[shift : shift + layout[5]]
+    arena = room[shift : shift + size * n_bytes]
     last = len(program) - 1
-    answer = np.empty(program[last, 8] * LANES, np.int32)
-    source, size = (layout[6], layout[7], layout[8]), (n_channels, n_bins)
     mean = layout[10], layout[11]
+    source, circle = (layout[6], layout[7], layout[8]), (n_bins, min(n_bins, LANES))
     first = (n_channels + 3) // 4 * 8  # factor of the auxiliaries
-    for i in range(start, end):
-        _quantize_circle(folded, i, factors, arena, source, size)
-        for k in range(n_circle):
-            _layer(arena, program, k, steps, weights, outputs, n_bins)
-        _pool(arena, program, n_circle, n_bins, mean)
-        _quantize_vector(auxiliary, i, factors, first, arena, layout[9], n_auxiliary)
-        for k in range(n_circle + 1, last):
-            _dense(arena, program, k, weights, outputs)
-        _head(arena, program, last, weights, outputs, answer)
-        for k in range(logits.shape[1]):
-            logits[i, k] = answer[k]
+    for i in range(start, end, size):
+        crowd = min(size, end - i), n_bytes
+        _quantize_circle(folded, i, factors, arena, source, (n_channels, *circle), crowd)
+        _quantize_vector(auxiliary, i, factors, first, arena, layout[9], n_auxiliary, crowd)
+        for k in range(n_tiles):
+            _tile(arena, program, k, steps, weights, outputs, circle, crowd)
+        _pool(arena, program, n_tiles, n_bins, mean, crowd)
+        for k in range(n_tiles + 1, last):
+            _dense(arena, program, k, weights, outputs, crowd)
+        shape = i, logits.shape[1]
+        _head(arena, program, last, weights, outputs, logits, shape, crowd)

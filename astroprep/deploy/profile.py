@@ -111,46 +111,67 @@ def layer_times(network: IntegerNetwork) -> list[LayerTime]:
         In the order of the network, the rest last; times add up to those of whole objects.
     """
     kernel = IntegerKernel(network)
-    program = kernel.packed.program
-    n_circle = int(kernel.packed.layout[LAYOUT.index("n_circle")])
+    program, names = kernel.packed.program, list(network.layers)
+    n_tiles = int(kernel.packed.layout[LAYOUT.index("n_tiles")])
     inputs = _inputs(network.spec, BLOCK)
-    empty = _program_seconds(kernel, program[:0], program[:0], inputs)
-    whole = _program_seconds(kernel, program[:n_circle], program[n_circle + 1 : -1], inputs)
-    names = list(network.layers)
-    rows = [*range(n_circle), *range(n_circle + 1, len(program) - 1)]
-    order = [name for name in names if name != "head"]
+    whole = _program_seconds(kernel, program[:n_tiles], program[n_tiles + 1 : -1], inputs)
+    seconds, padded = np.zeros(len(names)), np.zeros(len(names))
+    number, before = (program[:-1, FIELDS.index(key)] for key in ("layer", "n_before"))
+    for layer, shared in sorted({*zip(number.tolist(), before.tolist(), strict=True)}):
+        if layer >= 0:  # pooling is none
+            rows = program[:-1][(number == layer) & (before == shared)]
+            share = np.array([4 - shared, shared]) / 4  # of this layer, of the one before
+            at = [layer, layer - 1]
+            seconds[at] += share * _rows_seconds(kernel, rows, names[layer], inputs)
+            padded[at] += share * _padded(network, names[layer], rows)
     peak, copy = _peak_rate(), _copy_rate()
-    out = []
-    for name, row in zip(order, rows, strict=True):
-        one = np.repeat(program[row : row + 1], REPEATS, axis=0)
-        parts = (one, one[:0]) if row < n_circle else (one[:0], one)
-        seconds = max(_program_seconds(kernel, *parts, inputs) - empty, 0.0) / REPEATS / BLOCK
-        out.append(_layer_time(network, name, program[row], seconds, row < n_circle, peak, copy))
+    out = [
+        _layer_time(network, name, seconds[k], padded[k], peak, copy)
+        for k, name in enumerate(names)
+        if name != "head"
+    ]
     rest = whole / BLOCK * 1e6 - sum(layer.microseconds for layer in out)
     macs = network.layers["head"].weight.size
     out.append(LayerTime("input, pooling, head", max(rest, 0.0), macs, macs, macs, "latency"))
     return out
 
 
-def _layer_time(
-    network: IntegerNetwork,
+def _on_circle(name: str) -> bool:
+    return name == "stem" or name.startswith("fires.")
+
+
+def _rows_seconds(
+    kernel: IntegerKernel,
+    rows: NDArray[np.int64],
     name: str,
-    row: NDArray[np.int64],
-    seconds: float,
-    on_circle: bool,
-    peak: float,
-    copy: float,
+    inputs: tuple[NDArray[np.float32], NDArray[np.float32]],
+) -> float:
+    """Time of some rows of one layer for one object."""
+    many = np.tile(rows, (REPEATS, 1))
+    parts = (many, many[:0]) if _on_circle(name) else (many[:0], many)
+    empty = _program_seconds(kernel, many[:0], many[:0], inputs)
+    return max(_program_seconds(kernel, *parts, inputs) - empty, 0.0) / REPEATS / BLOCK
+
+
+def _padded(network: IntegerNetwork, name: str, rows: NDArray[np.int64]) -> int:
+    """Multiplications and additions of some rows of one layer."""
+    n_steps = rows[:, FIELDS.index("n_steps")]
+    if _on_circle(name):
+        return int(16 * n_steps.sum()) * -(-int(network.spec["n_bins"]) // LANES) * LANES
+    return int(64 * (n_steps * rows[:, FIELDS.index("n_quads")]).sum())  # sixteen outputs for four
+
+
+def _layer_time(
+    network: IntegerNetwork, name: str, seconds: float, padded: float, peak: float, copy: float
 ) -> LayerTime:
     n_out, n_in, n_taps = network.layers[name].weight.shape
-    n_bins = int(network.spec["n_bins"]) if on_circle else 1
-    lanes = -(-n_bins // LANES) * LANES if on_circle else 4  # sixteen outputs in place of four
-    n_steps, n_quads = (int(row[FIELDS.index(k)]) for k in ("n_steps", "n_quads"))
-    padded = 16 * n_steps * n_quads * lanes
+    n_bins = int(network.spec["n_bins"]) if _on_circle(name) else 1
+    macs = n_out * n_in * n_taps * n_bins
     n_bytes = n_out * n_in * n_taps + (n_in + n_out) * n_bins
     shares = {"arithmetic": padded / peak, "bandwidth": n_bytes / copy}
     shares["latency"] = max(seconds - max(shares.values()), 0.0)
     bound = max(shares, key=lambda kind: shares[kind])
-    return LayerTime(name, seconds * 1e6, n_out * n_in * n_taps * n_bins, padded, n_bytes, bound)
+    return LayerTime(name, seconds * 1e6, macs, round(padded), n_bytes, bound)
 
 
 def _program_seconds(
@@ -161,11 +182,11 @@ def _program_seconds(
 ) -> float:
     """Time of a call with other layers in place of the network's."""
     packed = kernel.packed
-    n_circle = LAYOUT.index("n_circle")
-    pooling = packed.program[packed.layout[n_circle] :][:1]
+    n_tiles = LAYOUT.index("n_tiles")
+    pooling = packed.program[packed.layout[n_tiles] :][:1]
     program = np.concatenate([circle, pooling, dense, packed.program[-1:]])
     layout = packed.layout.copy()
-    layout[n_circle] = len(circle)
+    layout[n_tiles] = len(circle)
     return _seconds(lambda: kernel.run_program(program, layout, *inputs))
 
 
@@ -229,11 +250,11 @@ def _peak_rate() -> float:
         np.full(4, -3.0), np.full(4, 3.0), none, none, dict.fromkeys(range_names(spec), 30.0)
     )
     kernel = IntegerKernel(integer_network(spec, tensors, ranges))
-    row = np.repeat(kernel.packed.program[3:4], REPEATS, axis=0)
-    inputs = _inputs(spec, BLOCK)
-    empty = _program_seconds(kernel, row[:0], row[:0], inputs)
-    seconds = _program_seconds(kernel, row, row[:0], inputs) - empty
-    return 64 * 128 * 3 * 64 * REPEATS * BLOCK / seconds
+    program = kernel.packed.program
+    number = list(kernel.network.layers).index("fires.0.expand_3")
+    last = program[program[:, FIELDS.index("layer")] == number]
+    seconds = _rows_seconds(kernel, last, "fires.0.expand_3", _inputs(spec, BLOCK))
+    return 64 * 128 * 3 * 64 / seconds
 
 
 def _copy_rate() -> float:

@@ -102,6 +102,27 @@ def test_inputs_that_saturate_every_accumulator(make_integer: Any) -> None:
         np.testing.assert_array_equal(kernel.logits_of_levels(*levels), full.evaluate(*levels))
 
 
+def test_negative_sums_whose_products_would_wrap(make_integer: Any) -> None:
+    """Sums near -2**31 and multipliers of hundreds: zero, whatever the low 32 bits would say."""
+    network, _, (folded, extra) = make_integer("micro", 7)
+    layers = {}
+    for name, layer in network.layers.items():
+        if name != "head":
+            weight = -np.abs(layer.weight.astype(np.int16)).clip(100, 127).astype(np.int8)
+            most = -(2**31) + 255 * 127 * int(weight[0].size)
+            bias = np.linspace(most, most // 4, len(weight)).astype(np.int32)
+            bias[::3] = 2**20  # some stay positive for small inputs
+            many = np.full_like(layer.multiplier, 777)
+            rest = {"multiplier": many, "shift": np.full_like(many, 22), "bypass": 0 * many}
+            layers[name] = dataclasses.replace(layer, weight=weight, bias=bias, **rest)
+        else:
+            layers[name] = layer
+    wild = dataclasses.replace(network, layers=layers)
+    expected = wild.evaluate(folded, extra)
+
+    np.testing.assert_array_equal(IntegerKernel(wild).logits_of_levels(folded, extra), expected)
+
+
 @pytest.mark.slow
 def test_uses_vector_instructions(make_integer: Any) -> None:
     """Four products an instruction, where the processor has it."""
