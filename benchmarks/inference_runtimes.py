@@ -1,7 +1,8 @@
 """Light curves a second of one network on one core: torch, ONNX Runtime, the integer kernel, C.
 
 The same networks, inputs and run for all. Times are those of the process's clock, the least of
-several groups of calls, call overhead included. Memory is what a fresh process holds more with
+several groups of calls, call overhead included; of several processes the median, because torch's
+differ by up to a factor of two with what its allocator is given. Memory is what a fresh process holds more with
 the engine imported, loaded and used than before; load time runs from the imports to the first
 answer, and once more in the same process.
 ONNX Runtime int8 is measured on our own QDQ graph and on one that its `quantize_static` makes;
@@ -22,6 +23,7 @@ import tempfile
 import time
 from collections.abc import Callable
 from pathlib import Path
+from statistics import median
 from typing import Any
 
 import numpy as np
@@ -237,21 +239,26 @@ def equal_bits(preset: str, folder: Path) -> dict[str, int]:
     }
 
 
-def measure(preset: str) -> list[dict[str, Any]]:
-    """Rows of one network."""
+def measure(preset: str, runs: int) -> list[dict[str, Any]]:
+    """Rows of one network: medians over processes, which take turns with those of other engines."""
     rows = []
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         write_all(preset, folder)
-        for engine in ENGINES:
+        said: dict[str, list[dict[str, float]]] = {engine: [] for engine in ENGINES}
+        for engine in ENGINES * runs:
             words = [sys.executable, __file__, "--child", engine, "--folder", name]
             done = subprocess.run(words, capture_output=True, text=True, check=True)
-            row = {"network": preset, "engine": engine, **json.loads(done.stdout.splitlines()[-1])}
-            rows.append(row)
+            said[engine].append(json.loads(done.stdout.splitlines()[-1]))
+        for engine, found in said.items():
+            row = {key: median(one[key] for one in found) for key in found[0]}
+            rates = [one["per_second_256"] for one in found]
+            ends = {"least_256": min(rates), "most_256": max(rates)}
+            rows.append({"network": preset, "engine": engine, "runs": runs, **row, **ends})
             print(
                 f"{preset:10} {engine:16} batch 1 {row['per_second_1']:9,.0f}/s, batch 256 "
-                f"{row['per_second_256']:11,.0f}/s, load {row['load_ms']:6.1f} ms, "
-                f"again {row['reload_ms']:.1f}, "
+                f"{row['per_second_256']:11,.0f}/s ({min(rates):,.0f} to {max(rates):,.0f}), load "
+                f"{row['load_ms']:6.1f} ms, again {row['reload_ms']:.1f}, "
                 f"{row['memory_mib']:6.1f} MiB",
                 flush=True,
             )
@@ -290,6 +297,7 @@ def main() -> None:
     """Measure and record."""
     parser = argparse.ArgumentParser()
     parser.add_argument("--networks", nargs="+", default=["nano", "micro", "small", "reference"])
+    parser.add_argument("--runs", type=int, default=5, help="processes of each engine")
     parser.add_argument("--child")
     parser.add_argument("--folder", type=Path)
     parser.add_argument("--out")
@@ -297,7 +305,7 @@ def main() -> None:
     if given.child:
         child(given.child, given.folder)
         return
-    rows = [row for preset in given.networks for row in measure(preset)]
+    rows = [row for preset in given.networks for row in measure(preset, given.runs)]
     record("runtime", rows, given.out, ratios=ratios(rows), shape=SHAPE, seed=0)
 
 
