@@ -238,7 +238,8 @@ def cold(result: dict[str, Any]) -> list[tuple[str, str]]:
     command, first = row["astroprep classify"], row["load bundle, first time"]
     return [
         (
-            f"one object from a process that has just begun, best of {command['runs']}",
+            f"one object from a process that has just begun, {result['engine']}, best of "
+            f"{command['runs']}",
             f"`astroprep classify` in {command['wall_s']:.2f} s of wall time (median "
             f"{command['wall_median_s']:.2f}), {command['cpu_s']:.2f} s of processor time; `import "
             f"torch` alone takes {row['import torch']['work_s']:.2f} s, `import lightkurve` "

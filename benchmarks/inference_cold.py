@@ -92,6 +92,7 @@ def main() -> None:
     parser.add_argument("--runs", type=int, default=5)
     parser.add_argument("--out", type=Path, help="JSON file; benchmarks/results/ by default")
     given = parser.parse_args()
+    from astroprep.deploy.bundle import read_bundle
     from astroprep.deploy.export import export_bundle
 
     with tempfile.TemporaryDirectory() as folder:
@@ -102,9 +103,11 @@ def main() -> None:
             "out": f"{folder}/predictions.parquet",
             "onnx": str(next(path for path in files if path.suffix == ".onnx")),
         }
+        engine = "float32" if read_bundle(given.bundle).integer is None else "8-bit integers"
         rows = [measure(name, places, given.runs) for name in ROWS]
         rows.append(command_line(places, given.runs))
-    print(record("cold", rows, given.out, peer="ONNX Runtime session of the same network"))
+    peer = "ONNX Runtime session of the same network"
+    print(record("cold", rows, given.out, peer=peer, engine=engine))
 
 
 if __name__ == "__main__":

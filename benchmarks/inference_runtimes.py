@@ -2,9 +2,9 @@
 
 The same networks, inputs and run for all. Times are those of the process's clock, the least of
 several groups of calls, call overhead included; of several processes the median, because torch's
-differ by up to a factor of two with what its allocator is given. Memory is what a fresh process holds more with
-the engine imported, loaded and used than before; load time runs from the imports to the first
-answer, and once more in the same process.
+differ by up to a factor of two with what its allocator is given. Memory is what a fresh process
+holds more with the engine imported, loaded and used than before; load time runs from the imports to
+the first answer, and once more in the same process.
 ONNX Runtime int8 is measured on our own QDQ graph and on one that its `quantize_static` makes;
 the faster counts.
 

@@ -156,6 +156,7 @@ def bundle_table(bundle: Any, path: Path) -> Table:
         "parameters": f"{bundle.n_parameters:,}",
         "weights": f"{len(bundle.weights):,} bytes, "
         f"{4 * bundle.n_parameters / len(bundle.weights):.1f} times smaller than float32",
+        "computes in": "8-bit integers" if bundle.integer is not None else "float32",
         "file": f"{path.stat().st_size:,} bytes",
         "temperature": f"{bundle.temperature:.4g}",
         **_answers(recipe),

@@ -122,6 +122,7 @@ def test_classify_inspect_and_strict(folder):
     assert shown.returncode == 0, shown.stderr
     assert "tiny" in shown.stdout
     assert "aps scores of" in shown.stdout
+    assert "float32" in shown.stdout
     assert "RRab" in shown.stdout
 
 
