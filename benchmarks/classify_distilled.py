@@ -4,13 +4,11 @@
 
 Published split (Hosenie et al. 2020), the catalogue's periods, 11 classes, the recipe's steps and
 settings. For every seed: the teachers (alone, and joined with boosted trees or a random forest), a
-micro network from
-labels alone, one that the teachers taught, and that one compressed, as the recipe does and
-further. Everything was chosen on
-validation stars out of train; the test stars are predicted at the end. Decisions are argmax of the
-probabilities under (a) the learned priors, training shares to the power of one half, (b) shares
-`PART` of the way from these to the ones that expectation maximisation finds in the unlabelled test
-stars, and (c) all of the way.
+micro network from labels alone, one that the teachers taught, and that one compressed, as the
+recipe does and further. Everything was chosen on validation stars out of train; the test stars are
+predicted at the end. Decisions are argmax of the probabilities under (a) the learned priors,
+training shares to the power of one half, (b) shares `PART` of the way from these to the ones that
+expectation maximisation finds in the unlabelled test stars, and (c) all of the way.
 Intervals are of the mean difference over seeds (paired bootstrap of test stars within classes).
 """
 
