@@ -124,6 +124,54 @@ def sweep(result: dict[str, Any]) -> list[tuple[str, str]]:
     ]
 
 
+def share(result: dict[str, Any]) -> list[tuple[str, str]]:
+    """Claims of `compress_share.py`: balanced accuracy and bytes of ways to share weights."""
+    n_seeds, tuned = len(result["seeds"]), max(row["epochs"] for row in result["rows"])
+
+    def told(way: str, epochs: int, key: str = "balanced_accuracy") -> float:
+        rows = [r for r in result["rows"] if (r["way"], r["epochs"]) == (way, epochs)]
+        return mean(row[key] for row in rows)
+
+    def scores(ways: dict[str, str]) -> str:
+        return ", ".join(
+            f"{word} {100 * told(way, 0):.1f} -> {100 * told(way, tuned):.1f} %"
+            for way, word in ways.items()
+        )
+
+    about = f"Catalina South, micro network, 70% zeros, weights shared ({n_seeds} seeds)"
+    spent = [
+        f"{bits} bits alike {100 * told(f'{bits} bits', tuned):.1f} % in "
+        f"{told(f'{bits} bits', tuned, 'bytes'):,.0f} bytes, by "
+        + ", by ".join(
+            f"{words} {100 * told(f'rate of {bits} bits by {words}', tuned):.1f} % in "
+            f"{told(f'rate of {bits} bits by {words}', tuned, 'bytes'):,.0f}"
+            for words in ("distortion", "sensitivity")
+        )
+        for bits in (2, 3, 4)
+    ]
+    return [
+        (
+            f"{about}, k-means begun three ways, balanced accuracy as found -> trained",
+            "; ".join(
+                f"{n} values: "
+                + scores({f"{way}, {n} values": way for way in ("linear", "density", "random")})
+                for n in (4, 16)
+            )
+            + f" (pruned alone {100 * told('pruned alone', 0):.1f} %)",
+        ),
+        (
+            f"{about}, 1 to 8 bits a layer, balanced accuracy as found -> trained",
+            "; ".join(
+                f"{bits}: {100 * told(f'{bits} bits', 0):.1f} -> "
+                f"{100 * told(f'{bits} bits', tuned):.1f} %, "
+                f"{told(f'{bits} bits', tuned, 'bytes'):,.0f} bytes"
+                for bits in range(1, 9)
+            ),
+        ),
+        (f"{about}, as many bits where a layer needs them, trained", "; ".join(spent)),
+    ]
+
+
 def ternary(result: dict[str, Any]) -> list[tuple[str, str]]:
     """Claims of `compress_ternary.py`: what is saved, and what the product costs."""
     claims = []
@@ -278,6 +326,7 @@ CLAIMS = {
     "compress_table_micro": table,
     "compress_table_reference": table,
     "compress_seeds": seeds,
+    "compress_share": share,
     "compress_sweep": sweep,
     "compress_ternary": ternary,
     "inference_winograd": winograd,
