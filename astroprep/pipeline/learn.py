@@ -186,8 +186,8 @@ def teach(job: Job, data: LearningData) -> LearningData:
 
 @contextlib.contextmanager
 def _kept(job: Job, stage: str) -> Iterator[Path]:
-    """Folder of the finished trainings of a stage of several; not needed once the stage is done."""
-    folder = job.folder.work / f"{stage}-trainings"
+    """Folder of the finished trainings of a stage; not needed once the stage is done."""
+    folder = job.folder.trainings(stage)
     yield folder
     shutil.rmtree(folder, ignore_errors=True)
 

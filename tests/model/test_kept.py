@@ -93,6 +93,31 @@ def test_what_is_kept_of_another_training_or_damaged_is_refused(
         fit_kept(build_network(SPEC, 1), arrays, FIT, path)
 
 
+def test_an_unfinished_training_never_passes_for_a_finished_one(
+    arrays: TrainingArrays, tmp_path: Path
+) -> None:
+    path = tmp_path / "one.pt"
+    unfinished = path.with_suffix(".unfinished")
+    with pytest.raises(KilledError):
+        fit_kept(build_network(SPEC, 1), arrays, FIT, path, progress=Watch(1))
+    unfinished.rename(path)
+    with pytest.raises(ConfigError, match="another training"):
+        fit_kept(build_network(SPEC, 1), arrays, FIT, path)
+    path.unlink()
+    fit_kept(build_network(SPEC, 1), arrays, FIT, path)
+    path.rename(unfinished)
+    with pytest.raises(ConfigError, match="another training"):
+        fit_kept(build_network(SPEC, 1), arrays, FIT, path)
+
+
+def test_where_nothing_can_be_written_one_error_says_so(
+    arrays: TrainingArrays, tmp_path: Path
+) -> None:
+    (tmp_path / "file").write_text("no folder")
+    with pytest.raises(DataError, match=r"one\.unfinished cannot be written"):
+        fit_kept(build_network(SPEC, 1), arrays, FIT, tmp_path / "file" / "one.pt")
+
+
 @pytest.mark.parametrize("dies_after", [1, 2, 4])
 def test_teachers_that_were_stopped_end_as_those_that_were_not(
     arrays: TrainingArrays, tmp_path: Path, dies_after: int
