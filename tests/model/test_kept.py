@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import resource
 from dataclasses import replace
 from pathlib import Path
 
@@ -116,6 +117,14 @@ def test_where_nothing_can_be_written_one_error_says_so(
     (tmp_path / "file").write_text("no folder")
     with pytest.raises(DataError, match=r"one\.unfinished cannot be written"):
         fit_kept(build_network(SPEC, 1), arrays, FIT, tmp_path / "file" / "one.pt")
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (4096, before[1]))  # fails as a full disk does
+    try:
+        with pytest.raises(DataError, match=r"two\.unfinished cannot be written"):
+            fit_kept(build_network(SPEC, 1), arrays, FIT, tmp_path / "two.pt")
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+    assert [p.name for p in tmp_path.iterdir()] == ["file"]
 
 
 @pytest.mark.parametrize("dies_after", [1, 2, 4])
