@@ -102,18 +102,35 @@ def match_classes(
     -------
     CompressedNetwork
         Of other last biases alone; the same where `net` knows the training objects much worse, as
-        one that was narrowed and not yet trained again: it has no operating point to keep.
+        one that was narrowed and not yet trained again: it has no operating point to keep. The
+        same too where the form of the bias is so coarse that the moved one fits worse.
+
+    Raises
+    ------
+    DataError
+        No training objects, or a logit of theirs that is not finite.
     """
     train = ~arrays.is_validation
+    if not train.any():
+        raise DataError("match_classes needs training objects, and all are validation objects")
     inputs, label = (arrays.folded[train], arrays.auxiliary[train]), arrays.label[train]
     logits = predict_logits(made.net, *inputs)
     whole = softmax(predict_logits(net, *inputs))
     if _loss(whole, label) > _UNTRAINED * _loss(softmax(logits), label):
         return made
     wanted = np.maximum(whole.mean(axis=0), np.finfo(np.float32).tiny)
-    offset = class_offsets(logits, wanted)
-    tensors = made.tensors | {_BIAS: _moved(made.tensors[_BIAS], offset)}
-    return replace(store_tensors(made.net, tensors, made.histories), ranges=made.ranges)
+    bias = _moved(made.tensors[_BIAS], class_offsets(logits, wanted))
+    change = dense(bias) - dense(made.tensors[_BIAS])
+    if _gap(logits + change, wanted) > _gap(logits, wanted):
+        return made
+    moved = store_tensors(made.net, made.tensors | {_BIAS: bias}, made.histories)
+    return replace(moved, ranges=made.ranges)
+
+
+def _gap(logits: NDArray[np.floating], wanted: NDArray[np.floating]) -> float:
+    """Divergence of the shares of the probability from those wanted, in nats (Kullback-Leibler)."""
+    share = np.maximum(softmax(logits).mean(axis=0), np.finfo(np.float32).tiny)
+    return float(wanted @ np.log(wanted / share))
 
 
 def _loss(probability: NDArray[np.float64], label: NDArray[np.integer]) -> float:

@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from torch import nn
 
 from astroprep.errors import ConfigError, DataError
+from astroprep.io import replaced
 from astroprep.model.settings import TrainingArrays, TrainSettings
 
 __all__ = ["Augment", "fingerprint_of", "read_checkpoint", "write_checkpoint"]
@@ -59,14 +60,19 @@ def _architecture(net: nn.Module) -> dict[str, list[int]]:
 def write_checkpoint(
     path: Path, fingerprint: str, net: nn.Module, state: Mapping[str, Any]
 ) -> None:
-    """Store the state of a training; a crash leaves the file as it was or as it is to be."""
+    """Store the state of a training; a crash leaves the file as it was or as it is to be.
+
+    Raises
+    ------
+    DataError
+        If the system refuses: a full disk, a folder that is not to be written to.
+    """
     content = {"fingerprint": fingerprint, "architecture": _architecture(net), **state}
     buffer = io.BytesIO()
     torch.save(content, buffer)
     data = buffer.getvalue()
-    partial = path.with_name(path.name + ".part")
-    partial.write_bytes(data + hashlib.sha256(data).digest())  # torch checks no sum of its own
-    partial.replace(path)
+    with replaced(path) as partial:
+        partial.write_bytes(data + hashlib.sha256(data).digest())  # torch checks no sum of its own
 
 
 def read_checkpoint(path: Path, fingerprint: str, net: nn.Module) -> dict[str, Any]:

@@ -33,8 +33,8 @@ def fit_kept(
         As for `fit_network`.
     kept : Path or None
         Where the finished training is kept, and beside it (``.unfinished``) its state after
-        every epoch: what
-        comes after a training of an hour can fail without costing that hour. None keeps nothing.
+        every epoch: what comes after a training of an hour can fail without costing that hour.
+        None keeps nothing.
 
     Returns
     -------
@@ -44,19 +44,20 @@ def fit_kept(
     Raises
     ------
     DataError, ConfigError
-        As `fit_network` for its checkpoint: damaged, or of another network, data or settings.
+        As `fit_network` for its checkpoint: damaged, or of another network, data or settings, or
+        it cannot be written.
     """
     if kept is None:
         return fit_network(
             net, arrays, settings, augment=augment, after_step=after_step, progress=progress
         )
-    name = fingerprint_of(net, arrays, settings, augment)
+    # not the name of its unfinished state, which would pass for the end of the training
+    name = "finished " + fingerprint_of(net, arrays, settings, augment)
     if kept.exists():
         state = read_checkpoint(kept, name, net)
         net.load_state_dict(state["net"])
         net.eval()
         return History(**state["history"])
-    kept.parent.mkdir(parents=True, exist_ok=True)
     history = fit_network(
         net,
         arrays,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
+import io
 import logging
 import pickle
 import shutil
@@ -186,8 +187,8 @@ def teach(job: Job, data: LearningData) -> LearningData:
 
 @contextlib.contextmanager
 def _kept(job: Job, stage: str) -> Iterator[Path]:
-    """Folder of the finished trainings of a stage of several; not needed once the stage is done."""
-    folder = job.folder.work / f"{stage}-trainings"
+    """Folder of the finished trainings of a stage; not needed once the stage is done."""
+    folder = job.folder.trainings(stage)
     yield folder
     shutil.rmtree(folder, ignore_errors=True)
 
@@ -245,8 +246,10 @@ def train(job: Job, data: LearningData) -> tuple[FireNet, dict[str, Any]]:
                 checkpoint=job.folder.work / "training.pt",
                 progress=progress,
             )
+        buffer = io.BytesIO()  # torch says RuntimeError where a disk is full
+        torch.save(net.state_dict(), buffer)
         with replaced(path) as temporary:
-            torch.save(net.state_dict(), temporary)
+            temporary.write_bytes(buffer.getvalue())
         job.folder.put_json("history.json", dataclasses.asdict(history) | notes)
     return net, job.folder.get_json("history.json")
 

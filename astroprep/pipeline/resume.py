@@ -160,6 +160,12 @@ class RunFolder:
             # something was deleted or damaged since: make the results again
             self._ledger["done"] = [s for s in ledger["done"] if s not in FINAL_STAGES]
             self._ledger["results"] = {}
+        for stage in self._ledger["done"]:  # the process may have been killed before it did so
+            shutil.rmtree(self.trainings(stage), ignore_errors=True)
+
+    def trainings(self, stage: str) -> Path:
+        """Folder of the finished trainings of a stage of several, which ends with the stage."""
+        return self.work / f"{stage}-trainings"
 
     def _write(self) -> None:
         with replaced(self._ledger_path) as path:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from dataclasses import replace
 
 import numpy as np
@@ -113,6 +114,24 @@ def test_a_network_that_is_the_same_stays_and_half_floats_stay_half(
     assert match_classes(whole, trained, toy).data == whole.data
     eight = match_classes(store_in_eight_bits(trained), trained, toy)
     assert is_half(eight.weights["head.bias"])
+
+
+def test_a_bias_too_coarse_to_be_moved_stays(trained: FireNet, toy: TrainingArrays) -> None:
+    plain = store_network(trained)
+    coarse = GridTensor(np.array([1, 0, -1], dtype=np.int8), 1.0, bits=2)
+    made = store_tensors(plain.net, plain.tensors | {"head.bias": coarse})
+    whole = copy.deepcopy(made.net)
+    with torch.no_grad():
+        whole.head.bias.copy_(torch.tensor([1.2, -0.58, -0.62]))  # as 1.2, 0, -1.2
+    assert match_classes(made, whole, toy) is made
+
+
+def test_no_training_objects_are_an_error_and_not_a_warning(
+    trained: FireNet, toy: TrainingArrays, fit: TrainSettings
+) -> None:
+    none = replace(toy, is_validation=np.ones(len(toy.label), dtype=bool))
+    with pytest.raises(DataError, match="match_classes needs training objects"):
+        compress_network(trained, none, CompressSettings(sparsity=0, n_values=0), fit)
 
 
 def test_a_network_that_was_not_trained_has_nothing_to_keep(

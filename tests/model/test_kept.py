@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import resource
 from dataclasses import replace
 from pathlib import Path
 
@@ -91,6 +92,39 @@ def test_what_is_kept_of_another_training_or_damaged_is_refused(
     path.write_bytes(data)
     with pytest.raises(DataError, match="damaged"):
         fit_kept(build_network(SPEC, 1), arrays, FIT, path)
+
+
+def test_an_unfinished_training_never_passes_for_a_finished_one(
+    arrays: TrainingArrays, tmp_path: Path
+) -> None:
+    path = tmp_path / "one.pt"
+    unfinished = path.with_suffix(".unfinished")
+    with pytest.raises(KilledError):
+        fit_kept(build_network(SPEC, 1), arrays, FIT, path, progress=Watch(1))
+    unfinished.rename(path)
+    with pytest.raises(ConfigError, match="another training"):
+        fit_kept(build_network(SPEC, 1), arrays, FIT, path)
+    path.unlink()
+    fit_kept(build_network(SPEC, 1), arrays, FIT, path)
+    path.rename(unfinished)
+    with pytest.raises(ConfigError, match="another training"):
+        fit_kept(build_network(SPEC, 1), arrays, FIT, path)
+
+
+def test_where_nothing_can_be_written_one_error_says_so(
+    arrays: TrainingArrays, tmp_path: Path
+) -> None:
+    (tmp_path / "file").write_text("no folder")
+    with pytest.raises(DataError, match=r"one\.unfinished cannot be written"):
+        fit_kept(build_network(SPEC, 1), arrays, FIT, tmp_path / "file" / "one.pt")
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (4096, before[1]))  # fails as a full disk does
+    try:
+        with pytest.raises(DataError, match=r"two\.unfinished cannot be written"):
+            fit_kept(build_network(SPEC, 1), arrays, FIT, tmp_path / "two.pt")
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+    assert [p.name for p in tmp_path.iterdir()] == ["file"]
 
 
 @pytest.mark.parametrize("dies_after", [1, 2, 4])

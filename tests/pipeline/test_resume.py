@@ -55,6 +55,18 @@ def test_a_damaged_ledger_and_lost_results_are_said(tmp_path):
         RunFolder(tmp_path, PRINT)
 
 
+def test_trainings_of_a_stage_that_is_done_go_and_others_stay(tmp_path):
+    with RunFolder(tmp_path, PRINT) as folder:
+        with folder.stage("teach"):
+            pass
+        for stage in ("teach", "train"):
+            folder.trainings(stage).mkdir()
+            (folder.trainings(stage) / "0-0.pt").write_bytes(b"x")
+    with RunFolder(tmp_path, PRINT) as folder:
+        assert not folder.trainings("teach").exists()
+        assert (folder.trainings("train") / "0-0.pt").exists()
+
+
 def test_leftovers_of_a_killed_process_go_and_other_files_stay(tmp_path):
     (tmp_path / ".work").mkdir()
     mine = [".predictions.parquet.17.tmp", ".bundle.apz.18.tmp", ".work/.network.pt.17.tmp"]
