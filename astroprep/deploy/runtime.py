@@ -181,25 +181,26 @@ class Runtime:
         self, folded: NDArray[np.float32], auxiliary: NDArray[np.float32]
     ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
         network = self.bundle.network
-        for name, array, shape in (
+        found = []
+        for name, given, shape in (
             ("folded", folded, (network["n_channels"], network["n_bins"])),
             ("auxiliary", auxiliary, (network["n_auxiliary"],)),
         ):
-            if array.shape != (len(folded), *shape):
+            if given.shape != (len(folded), *shape):
                 raise DataError(
                     f"{self.source}: the network needs {name!r} of shape "
-                    f"{(len(folded), *shape)}, got {array.shape}"
+                    f"{(len(folded), *shape)}, got {given.shape}"
                 )
+            with np.errstate(over="ignore"):  # infinite in float32 is refused below
+                array = np.require(given, np.float32, "CA")
             bad = ~np.isfinite(array).all(axis=tuple(range(1, array.ndim)))
             if bad.any():
                 raise DataError(
                     f"{self.source}: {name!r} must be finite, but row {int(np.argmax(bad))} is "
                     f"not; {int(bad.sum())} of {bad.size} rows are like this. Reject them first."
                 )
-        return (
-            np.ascontiguousarray(folded, dtype=np.float32),
-            np.ascontiguousarray(auxiliary, dtype=np.float32),
-        )
+            found.append(array)
+        return found[0], found[1]
 
     def _prove_integers(self, part: IntegerPart) -> None:
         golden = self.bundle.golden
