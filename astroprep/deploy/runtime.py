@@ -238,7 +238,7 @@ def _plain_floats(given: NDArray[Any]) -> NDArray[np.float32]:
     if given.dtype == np.float32 and given.flags.c_contiguous and given.flags.aligned:
         return given
     with np.errstate(over="ignore"):
-        return np.require(given, np.float32, "CA")
+        return np.require(given, np.float32, ["C", "A"])
 
 
 def golden_vectors(
