@@ -1,10 +1,10 @@
 """Ternary weights four to a byte, and a product that reads them as they are.
 
 Storing them so takes a sixteenth of float32. The product saves time only where nearly all weights
-are zero and columns are some hundreds: there it is 1.2 times as fast as BLAS, at 50 % zeros half as
-fast, for one column a twentieth (``benchmarks/compress_ternary.py``). An addition takes the
-instruction slot of the fused multiplication that it replaces, and BLAS keeps its sums in registers,
-which loops that numba compiles do not.
+are zero and columns are some hundreds: there it is 1.1 to 1.5 times as fast as BLAS, at 50 % zeros
+half as fast, for one column a tenth to a twentieth (``benchmarks/compress_ternary.py``). An
+addition takes the instruction slot of the fused multiplication that it replaces, and BLAS keeps its
+sums in registers, which loops that numba compiles do not.
 """
 
 from __future__ import annotations
@@ -179,7 +179,7 @@ def ternary_product(
     Raises
     ------
     ConfigError
-        If the shapes do not fit, or there are more than 65,535 inputs.
+        If shapes or types do not fit, or there are more than 65,535 inputs.
     DataError
         If a code is 3, or something stands behind the end of a row.
 
@@ -187,13 +187,16 @@ def ternary_product(
     -----
     While it runs, every weight that is not zero takes two bytes more, in a list of inputs.
     """
-    if packed.ndim != 2 or x.ndim != 2 or packed.shape[1] != -(-len(x) // 4):
+    good = packed.ndim == x.ndim == 2 and packed.dtype == np.uint8
+    if not good or packed.shape[1] != -(-len(x) // 4):
         raise ConfigError(
-            f"ternary_product needs packed rows for {len(x)} inputs, got shape {packed.shape}"
+            f"ternary_product needs packed rows for {len(x)} inputs, got shape {packed.shape} of "
+            f"{packed.dtype}"
         )
     if len(x) > MOST_INPUTS:
         raise ConfigError(f"ternary_product takes {MOST_INPUTS:,} inputs at most, got {len(x):,}")
-    unpack_ternary(packed[:, -1:], (len(x) - 1) % 4 + 1)  # nothing may point behind the inputs
+    if len(x):  # nothing may point behind the inputs
+        unpack_ternary(packed[:, -1:], (len(x) - 1) % 4 + 1)
     n_out, n_bytes = packed.shape
     index = np.empty(n_out * (4 * n_bytes + 14) + 1, dtype=np.uint16)
     ends = np.empty(2 * n_out, dtype=np.int64)

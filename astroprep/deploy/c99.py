@@ -144,6 +144,8 @@ def _body(network: IntegerNetwork, arena: _Arena) -> list[str]:
             f"layer(&{three}, N_BINS, squeezed, {here} + {half}, {there} + {half});",
         ]
         here, there = there, here
+    if not spec["fires"]:
+        lines.append("(void)b;")
     lines.append(f"pool({here}, {arena.last}, joined);")
     if "auxiliary" in layers:
         lines.append(f"layer(&auxiliary, 1, auxiliaries, 0, joined + {2 * arena.last});")

@@ -62,18 +62,18 @@ def dense(
     def codegen(context: Any, builder: Any, sig: Any, args: Any) -> Any:
         arrays = _at_row(builder, pointers(context, builder, sig, args, (0, 1, 3, 4)), args[2])
         counts = [builder.extract_value(args[5], k) for k in range(2)]
-        vnni = has_vnni(context)
-
-        def emit(builder: Any, *args: Any) -> None:
-            for its, group, total, multiplier, shift, out in _sixteens(builder, args, vnni):
-                positive = larger(builder, total, constant(QUADS, 0), signed=True)
-                level = _clipped(builder, _rescaled(builder, positive, multiplier, shift))
-                store(builder, level, its[0], builder.add(out, group))
-
-        outlined(builder, "dense", [*arrays, *counts], emit)
+        outlined(builder, "dense", [*arrays, *counts], partial(_dense, has_vnni(context)))
         return context.get_dummy_value()
 
     return signature, codegen
+
+
+def _dense(vnni: bool, builder: Any, *args: Any) -> None:
+    """All outputs of all objects of a crowd; arguments as of `_sixteens`."""
+    for its, group, total, multiplier, shift, out in _sixteens(builder, args, vnni):
+        positive = larger(builder, total, constant(QUADS, 0), signed=True)
+        level = _clipped(builder, _rescaled(builder, positive, multiplier, shift))
+        store(builder, level, its[0], builder.add(out, group))
 
 
 @intrinsic
@@ -100,18 +100,19 @@ def head(
         first, n = (builder.extract_value(args[6], k) for k in range(2))
         logits = builder.gep(logits, [builder.mul(first, n)])
         counts = [builder.extract_value(args[7], k) for k in range(2)]
-        vnni = has_vnni(context)
-
-        def emit(builder: Any, logits: Any, n: Any, *args: Any) -> None:
-            for its, group, total, multiplier, shift, _ in _sixteens(builder, args, vnni):
-                level = _rescaled(builder, total, multiplier, shift)
-                place = builder.gep(logits, [builder.add(builder.mul(its[1], n), group)])
-                _masked_store(builder, level, place, first_lanes(builder, builder.sub(n, group)))
-
+        emit = partial(_head, has_vnni(context))
         outlined(builder, "head", [logits, n, *arrays, *counts], emit)
         return context.get_dummy_value()
 
     return signature, codegen
+
+
+def _head(vnni: bool, builder: Any, logits: Any, n: Any, *args: Any) -> None:
+    """All logits of all objects of a crowd; other arguments as of `_sixteens`."""
+    for its, group, total, multiplier, shift, _ in _sixteens(builder, args, vnni):
+        level = _rescaled(builder, total, multiplier, shift)
+        place = builder.gep(logits, [builder.add(builder.mul(its[1], n), group)])
+        _masked_store(builder, level, place, first_lanes(builder, builder.sub(n, group)))
 
 
 def _at_row(builder: Any, arrays: list[Any], row: Any) -> list[Any]:

@@ -50,8 +50,13 @@ PACK_WORDS, PACK_BYTES = "llvm.x86.avx512.packssdw.512", "llvm.x86.avx512.packus
 
 
 def has_vnni(context: Any) -> bool:
-    """Whether the processor multiplies and adds four bytes a lane in one instruction."""
-    return "+avx512vnni" in context.codegen()._get_host_cpu_features()
+    """Whether the processor multiplies and adds four bytes a lane in one instruction.
+
+    And narrows vectors of 16-bit lanes, see `packed`. Whatever multiplies so has that too, but a
+    virtual machine or a setting may hide it, and LLVM ends the process over what it cannot write.
+    """
+    features = context.codegen()._get_host_cpu_features().split(",")
+    return {"+avx512vnni", "+avx512bw"} <= set(features)
 
 
 def pointers(context: Any, builder: Any, sig: Any, args: Any, places: tuple[int, ...]) -> list[Any]:
@@ -111,7 +116,7 @@ def wrap(builder: Any, arena: Any, at: Any, n_bins: Any, moved: Any) -> None:
 
 def packed(builder: Any, levels: list[Any], vnni: bool) -> Any:
     """Four vectors of signed lanes, clipped to bytes, as one vector of quads."""
-    if vnni:  # whoever has it has these too: clip and narrow in one instruction, twice
+    if vnni:  # clip and narrow in one instruction, twice
         words = ir.VectorType(I16, 2 * LANES)
         kind = ir.FunctionType(words, [QUADS] * 2)
         narrow = cgutils.get_or_insert_function(builder.module, kind, PACK_WORDS)

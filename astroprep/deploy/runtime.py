@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
-from typing import Literal, get_args
+from typing import Any, Literal, get_args
 
 import numpy as np
 from numpy.typing import NDArray
@@ -22,6 +22,9 @@ Engine = Literal["auto", "float", "integer"]
 
 BATCH_SIZE = 64
 """Curves in every call of the graph, the last one filled up with zeros."""
+
+BLOCK = 256
+"""Rows that are looked through at a time: what says which of them are finite stays in the cache."""
 
 GOLDEN_TOLERANCE = 1e-4
 """Largest difference of a golden logit, relative to the largest magnitude among them or to 1.
@@ -181,25 +184,28 @@ class Runtime:
         self, folded: NDArray[np.float32], auxiliary: NDArray[np.float32]
     ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
         network = self.bundle.network
-        for name, array, shape in (
+        found = []
+        for name, given, shape in (
             ("folded", folded, (network["n_channels"], network["n_bins"])),
             ("auxiliary", auxiliary, (network["n_auxiliary"],)),
         ):
-            if array.shape != (len(folded), *shape):
+            if given.shape != (len(folded), *shape):
                 raise DataError(
                     f"{self.source}: the network needs {name!r} of shape "
-                    f"{(len(folded), *shape)}, got {array.shape}"
+                    f"{(len(folded), *shape)}, got {given.shape}"
                 )
-            bad = ~np.isfinite(array).all(axis=tuple(range(1, array.ndim)))
-            if bad.any():
+            array = _plain_floats(given)
+            parts = [array[start : start + BLOCK] for start in range(0, len(array), BLOCK)]
+            if not all(np.isfinite(part).all() for part in parts):
+                bad = ~np.concatenate(
+                    [np.isfinite(part.reshape(len(part), -1)).all(axis=1) for part in parts]
+                )
                 raise DataError(
                     f"{self.source}: {name!r} must be finite, but row {int(np.argmax(bad))} is "
                     f"not; {int(bad.sum())} of {bad.size} rows are like this. Reject them first."
                 )
-        return (
-            np.ascontiguousarray(folded, dtype=np.float32),
-            np.ascontiguousarray(auxiliary, dtype=np.float32),
-        )
+            found.append(array)
+        return found[0], found[1]
 
     def _prove_integers(self, part: IntegerPart) -> None:
         golden = self.bundle.golden
@@ -225,6 +231,14 @@ class Runtime:
                 f"{self.source}: this machine's logits of the golden vectors are off by {off:.2g}; "
                 "the bundle was put together wrongly, or this onnxruntime computes something else"
             )
+
+
+def _plain_floats(given: NDArray[Any]) -> NDArray[np.float32]:
+    """The same numbers as compiled code reads them; what is too large for float32 is infinite."""
+    if given.dtype == np.float32 and given.flags.c_contiguous and given.flags.aligned:
+        return given
+    with np.errstate(over="ignore"):
+        return np.require(given, np.float32, ["C", "A"])
 
 
 def golden_vectors(

@@ -4,7 +4,7 @@ Activations lie in quads: four neighbouring channels are the four bytes of one 3
 are the bins of one circle. So a shift along the circle is a shift of the pointer, the product of
 four weights with four channels is one instruction (``vpdpbusd``) where there is AVX-512 VNNI, and
 four outputs that are packed into bytes are a quad again. Elsewhere the same sums are made of
-products of 16-bit pairs (``vpmaddwd``, ``smlal``), which LLVM chooses; both are exact.
+products of 16 bits (``vpmaddwd``, ``smull``), which LLVM chooses; both are exact.
 
 Rescaling costs as much as the sums of a small layer, so what it needs stands in registers for all
 objects of a crowd, and ReLU is left to the clipping of the bytes wherever that is proved.

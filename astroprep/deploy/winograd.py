@@ -8,8 +8,8 @@ bins at every width tried, from 4 to 8 channels up to 144 to 256, where F(2, 3) 
 single curve (`inference_winograd.py` among the benchmarks), so `convolve` takes tiles for images of
 many channels only. Fourier transforms win from about five taps on, more than the fire modules have.
 
-On dm-dt images F(2x2, 3x3) takes 9 times as long in the first layer (one channel in), and as long
-as the direct product in the second; from 64 x 64 channels on it takes 0.7 to 1.4 times as long,
+On dm-dt images in batches F(2x2, 3x3) takes 9 times as long in the first layer (one channel in),
+and 1.1 times in the second; from 64 x 64 channels on it takes 0.7 to 1.4 times as long,
 least in batches of 64. Torch's own convolution beats both, and the network that sees such images
 only teaches, in torch.
 """

@@ -89,6 +89,9 @@ def test_what_is_zero_is_not_touched() -> None:
     np.testing.assert_array_equal(product, [[-np.inf], [0.0]])
     assert ternary_product(pack_ternary(signs), x[:, :0], 1.0, 1.0).shape == (2, 0)
     assert ternary_product(pack_ternary(signs[:0]), x, 1.0, 1.0).shape == (0, 1)
+    assert not ternary_product(pack_ternary(signs[:, :0]), x[:0], 1.0, 1.0).any()
+    with pytest.raises(ConfigError, match="of int64"):
+        ternary_product(pack_ternary(signs).astype(np.int64), x, 1.0, 1.0)
 
 
 signs_strategy = st.tuples(st.integers(1, 9), st.integers(1, 21), st.integers(0, 2**32 - 1))

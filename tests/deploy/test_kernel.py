@@ -8,15 +8,19 @@ import os
 import subprocess
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
+import numba
 import numpy as np
 import pytest
 
 from astroprep.compress.integer import IntegerNetwork
 from astroprep.compress.quantize import calibrate_ranges, quantize_network
+from astroprep.deploy import kernel, tile
 from astroprep.deploy.bundle import Bundle, bundle_bytes, parse_bundle, write_bundle
-from astroprep.deploy.kernel import IntegerKernel, _run
+from astroprep.deploy.emit import has_vnni
+from astroprep.deploy.kernel import IntegerKernel, _compiled
 from astroprep.deploy.runtime import Runtime
 from astroprep.errors import ConfigError, DataError
 from astroprep.model.firenet import build_network, firenet_spec
@@ -131,9 +135,83 @@ def test_uses_vector_instructions(make_integer: Any) -> None:
     flags = Path("/proc/cpuinfo").read_text() if Path("/proc/cpuinfo").exists() else ""
     if "avx512_vnni" not in flags:
         pytest.skip("no AVX-512 VNNI here")
-    if _run.stats.cache_hits:
-        _run.recompile()
-    assert _run.inspect_asm(_run.signatures[0]).count("vpdpbusd") >= 32
+    run = _compiled()
+    if run.stats.cache_hits:
+        run.recompile()
+    assert run.inspect_asm(run.signatures[0]).count("vpdpbusd") >= 32
+
+
+@pytest.mark.parametrize(
+    ("features", "expected"),
+    [
+        ("+avx512f,+avx512bw,+avx512vnni", True),
+        ("+avx512f,+avx512vnni", False),
+        ("+avx512bw,-avx512vnni", False),
+        ("-avx512bw,+avx512vnni", False),
+        ("+avx512vnni2,+avx512bw", False),
+        ("", False),
+    ],
+)
+def test_all_its_instructions_or_none(features: str, expected: bool) -> None:
+    """One that LLVM cannot write would end the process."""
+    context = SimpleNamespace(
+        codegen=lambda: SimpleNamespace(_get_host_cpu_features=lambda: features)
+    )
+    assert has_vnni(context) is expected
+
+
+def test_machine_code_knows_its_sources(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    before = kernel._sources()
+    assert [cell.cell_contents for cell in _compiled().py_func.__closure__] == [before]
+    copy = tmp_path / "tile.py"
+    copy.write_bytes(Path(str(tile.__file__)).read_bytes())
+    monkeypatch.setattr(tile, "__file__", str(copy))
+    assert kernel._sources() == before
+    copy.write_bytes(copy.read_bytes() + b"#")
+    assert kernel._sources() != before
+
+
+@pytest.mark.slow
+def test_machine_code_of_other_sources_is_not_taken(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """Files that write the instructions change, the one with the kernel does not."""
+    monkeypatch.setattr(numba.config, "CACHE_DIR", str(tmp_path))
+    found = []
+    for digest in (1, 1, 2):
+        monkeypatch.setattr(kernel, "_sources", lambda digest=digest: digest)
+        found.append(bool(_compiled.__wrapped__().stats.cache_hits))
+    assert found == [False, True, False]
+
+
+def test_inputs_that_would_be_read_wrongly_are_refused(make_integer: Any) -> None:
+    """Too short ones would be read beyond their ends, other types for what they are not."""
+    network, (folded, extra), _ = make_integer("nano", 7, 5)
+    run = IntegerKernel(network).logits
+    for wrong in (
+        folded[:, :3].copy(),
+        folded[:, :, :31].copy(),
+        folded[:, [0, 1, 2, 3, 3]].copy(),
+    ):
+        with pytest.raises(DataError, match="another shape"):
+            run(wrong, extra)
+    for wrong in (extra[:4], extra[:, :6].copy(), np.zeros((6, 7), np.float32)):
+        with pytest.raises(DataError, match="another shape"):
+            run(folded, wrong)
+    big, odd = folded.astype(">f4"), np.asfortranarray(folded)
+    for wrong in (folded.astype(np.float64), big, odd, np.repeat(folded, 2, axis=0)[::2]):
+        with pytest.raises(TypeError, match="No matching definition"):
+            run(wrong, extra)
+
+
+def test_read_only_inputs_are_not_compiled_for_again(make_integer: Any) -> None:
+    network, (folded, extra), levels = make_integer("nano", 7, 5)
+    shut = [a.copy() for a in (folded, extra)]
+    for a in shut:
+        a.flags.writeable = False
+
+    np.testing.assert_array_equal(IntegerKernel(network).logits(*shut), network.evaluate(*levels))
+    assert len(_compiled().signatures) == 1
 
 
 ELSEWHERE = """

@@ -65,10 +65,31 @@ def test_bad_inputs_are_named(bundle: Bundle, make_inputs: Any) -> None:
     folded[3, 0, 0] = np.nan
     with pytest.raises(DataError, match="row 3 is not; 1 of 5 rows"):
         runtime.logits(folded, auxiliary)
+    huge = folded.astype(np.float64)
+    huge[3, 0, 0] = 1e300  # finite, but not in float32
+    with pytest.raises(DataError, match="row 3 is not; 1 of 5 rows"):
+        runtime.logits(huge, auxiliary)
     with pytest.raises(DataError, match="one number for each of the 3 classes"):
         runtime.predict_proba(*make_inputs(2), priors=np.ones(4))
     with pytest.raises(ConfigError, match="n_threads"):
         Runtime(bundle, n_threads=0)
+
+
+def test_any_array_of_numbers_will_do(integer_bundle: Bundle, make_inputs: Any) -> None:
+    """Not contiguous, read-only, off its boundary, of another order of bytes or precision."""
+    folded, auxiliary = make_inputs(5)
+    shifted = np.zeros(folded.nbytes + 1, np.uint8)[1:].view(np.float32).reshape(folded.shape)
+    shifted[...] = folded
+    shut = folded.copy()
+    shut.flags.writeable = False
+    others = [folded.astype(">f4"), folded.astype(np.float64), np.asfortranarray(folded)]
+    for engine in ("integer", "float"):
+        runtime = Runtime(integer_bundle, engine=engine)
+        expected = runtime.logits(folded, auxiliary)
+        for other in (*others, shifted, shut, np.repeat(folded, 2, axis=2)[:, :, ::2]):
+            np.testing.assert_array_equal(runtime.logits(other, auxiliary), expected)
+        extra = np.asfortranarray(auxiliary.astype(">f8"))
+        np.testing.assert_array_equal(runtime.logits(folded, extra), expected)
 
 
 def test_wrong_golden_vectors_stop_it(bundle: Bundle) -> None:
