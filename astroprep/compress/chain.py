@@ -83,7 +83,8 @@ class CompressSettings:
         Its learning rate, in the same units.
     match_classes : bool, default True
         At the end move the biases of the last layer so that every class gets as much probability
-        on the training objects as the whole network gives it: without it rare classes lose recall.
+        on the training objects as the whole network gives it. A class of few objects is otherwise
+        said less often after long training behind the passes, and more often after short.
 
     Raises
     ------
