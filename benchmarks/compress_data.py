@@ -6,8 +6,10 @@ the training side; twins of test objects are left out (`astroprep.pipeline.split
 
 from __future__ import annotations
 
+import json
 import pickle
 import time
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -179,6 +181,20 @@ def made_once(name: str, task: Task, cache: Path, tag: str) -> CompressedNetwork
     print(f"{name}: {made.n_bytes:,} bytes, {time.process_time() - begin:.0f} s", flush=True)
     path.write_bytes(pickle.dumps(made))
     return made
+
+
+def by_seed(
+    cache: Path, name: str, seeds: list[int], make: Callable[[int], list[dict[str, Any]]]
+) -> list[dict[str, Any]]:
+    """Rows of all seeds; those of a seed are made once and kept in `cache`."""
+    rows: list[dict[str, Any]] = []
+    for seed in seeds:
+        path = cache / f"{name}_{seed}.json"
+        if not path.exists():
+            path.write_text(json.dumps(make(seed)))
+        rows += json.loads(path.read_text())
+        print(f"seed {seed}: done", flush=True)
+    return rows
 
 
 def tag_of(preset: str, task: Task) -> str:

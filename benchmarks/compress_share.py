@@ -12,7 +12,6 @@ that k-means found and after training them. Nothing is chosen by the test stars,
 from __future__ import annotations
 
 import argparse
-import json
 from dataclasses import replace
 from pathlib import Path
 from statistics import mean, stdev
@@ -23,6 +22,7 @@ from compress_data import (
     DATA,
     RECIPE,
     Variables,
+    by_seed,
     made_once,
     reference,
     scored,
@@ -104,13 +104,7 @@ def main() -> None:
     parser.add_argument("--out", type=Path, help="JSON file; benchmarks/results/ by default")
     given = parser.parse_args()
     held = variables(given.data, given.cache)
-    rows: list[dict[str, Any]] = []
-    for seed in given.seeds:
-        path = given.cache / f"share_{seed}.json"
-        if not path.exists():
-            path.write_text(json.dumps(shared(held, given.cache, seed)))
-        rows += json.loads(path.read_text())
-        print(f"seed {seed}: done", flush=True)
+    rows = by_seed(given.cache, "share", given.seeds, lambda seed: shared(held, given.cache, seed))
     for way, epochs in dict.fromkeys((row["way"], row["epochs"]) for row in rows):
         mine = [row for row in rows if (row["way"], row["epochs"]) == (way, epochs)]
         score = [100 * row["balanced_accuracy"] for row in mine]

@@ -11,13 +11,21 @@ steps with retraining. Histograms of the weights, and the objects whose class ch
 from __future__ import annotations
 
 import argparse
-import json
 from collections import Counter
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from compress_data import DATA, RECIPE, Variables, reference, scored, training_of, variables
+from compress_data import (
+    DATA,
+    RECIPE,
+    Variables,
+    by_seed,
+    reference,
+    scored,
+    training_of,
+    variables,
+)
 from numpy.typing import NDArray
 from record import record
 
@@ -111,17 +119,15 @@ def main() -> None:
     parser.add_argument("--out", type=Path, help="JSON file; benchmarks/results/ by default")
     given = parser.parse_args()
     held = variables(given.data, given.cache)
-    rows: list[dict[str, Any]] = []
-    for seed in given.seeds:
-        path = given.cache / f"sweep_{given.preset}_{given.retrain}_{seed}.json"
-        if not path.exists():
-            found = swept(held, given.cache, given.preset, seed, given.retrain)
-            path.write_text(json.dumps(found))
-        found = json.loads(path.read_text())
-        if seed != given.seeds[0]:  # one picture is enough
-            found = [{k: v for k, v in row.items() if k != "histogram"} for row in found]
-        rows += found
-        print(f"seed {seed}: done", flush=True)
+    rows = by_seed(
+        given.cache,
+        f"sweep_{given.preset}_{given.retrain}",
+        given.seeds,
+        lambda seed: swept(held, given.cache, given.preset, seed, given.retrain),
+    )
+    for row in rows:
+        if row["seed"] != given.seeds[0]:  # one picture is enough
+            row.pop("histogram", None)
     for sparsity, way in dict.fromkeys((row["sparsity"], row["way"]) for row in rows):
         values = [
             row["balanced_accuracy"]

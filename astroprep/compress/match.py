@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from dataclasses import replace
 
 import numpy as np
@@ -16,6 +17,8 @@ from astroprep.model.firenet import FireNet
 from astroprep.model.train import TrainingArrays, predict_logits
 
 __all__ = ["class_offsets", "match_classes"]
+
+log = logging.getLogger(__name__)
 
 _BIAS = "head.bias"
 _UNTRAINED = 2.0  # times the loss of what was made of it: no trained network is that much worse
@@ -85,9 +88,9 @@ def match_classes(
 ) -> CompressedNetwork:
     """Let a compressed network give each class as much probability as the one it was made from.
 
-    Pruning takes first from rare classes what tells them from a frequent neighbour: over all
-    training objects the compressed network gives them less probability, and their recall falls
-    even where all mean scores stay. The biases of the last layer bring that back, at no byte.
+    Training behind the passes moves the operating point of classes of few objects: after long
+    training they get less of the probability than before and lose recall even where all mean
+    scores stay, after short training they get more. The biases of the last layer bring it back.
 
     Parameters
     ----------
@@ -117,6 +120,10 @@ def match_classes(
     logits = predict_logits(made.net, *inputs)
     whole = softmax(predict_logits(net, *inputs))
     if _loss(whole, label) > _UNTRAINED * _loss(softmax(logits), label):
+        log.warning(
+            "classes are not matched to the network that was compressed: it knows the training "
+            "objects much worse than what was made of it; train it in its present shape first"
+        )
         return made
     wanted = np.maximum(whole.mean(axis=0), np.finfo(np.float32).tiny)
     bias = _moved(made.tensors[_BIAS], class_offsets(logits, wanted))

@@ -134,8 +134,8 @@ def test_no_training_objects_are_an_error_and_not_a_warning(
         compress_network(trained, none, CompressSettings(sparsity=0, n_values=0), fit)
 
 
-def test_a_network_that_was_not_trained_has_nothing_to_keep(
-    trained: FireNet, toy: TrainingArrays
+def test_a_network_that_was_not_trained_has_nothing_to_keep_and_that_is_said(
+    trained: FireNet, toy: TrainingArrays, caplog: pytest.LogCaptureFixture
 ) -> None:
     made = store_network(trained)
     fresh = build_network(trained.spec, seed=9)
@@ -143,6 +143,7 @@ def test_a_network_that_was_not_trained_has_nothing_to_keep(
         fresh.head.bias += 3 * torch.arange(3)
     assert np.abs(shares(fresh, toy) - shares(trained, toy)).max() > 0.05
     assert match_classes(made, fresh, toy) is made
+    assert "train it in its present shape first" in caplog.text
 
 
 def test_the_chain_ends_with_it_and_can_leave_it_out(
